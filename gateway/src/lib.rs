@@ -1,1 +1,22 @@
-//! gateway
+//! Octroi: the gate of a bank's PSD2 interface.
+//!
+//! The modules are layered the way a request runs; a lower one never names a higher one:
+//! `cli → server → {listen, proxy, admin, pages, sandbox, upstream} → {store, world, audit,
+//! metrics, problem} → {config, drain, clock} → policies → certs`.
+
+pub mod admin;
+pub mod audit;
+pub mod clock;
+pub mod config;
+pub mod drain;
+pub mod listen;
+pub mod log;
+pub mod metrics;
+pub mod pages;
+pub mod problem;
+pub mod proxy;
+pub mod sandbox;
+pub mod server;
+pub mod store;
+pub mod upstream;
+pub mod world;

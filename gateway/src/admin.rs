@@ -1,0 +1,116 @@
+//! The admin listener: health, readiness, metrics, and what an operator may ask of a running
+//! gateway. Loopback unless configured otherwise; nothing here is reachable from the TPP listener.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use policies::freshness::Step;
+use serde::Serialize;
+use subtle::ConstantTimeEq;
+
+use crate::clock;
+use crate::config::Secret;
+use crate::proxy::Gateway;
+use crate::sandbox;
+
+/// What the admin routes work on.
+#[derive(Clone)]
+pub struct Admin {
+    /// The running gateway.
+    pub gateway: Arc<Gateway>,
+    /// The bearer that changes of state need; without one they do not exist.
+    pub key: Option<Arc<Secret>>,
+    /// Whether this is a sandbox, where tokens may be minted.
+    pub sandbox: bool,
+}
+
+/// The routes.
+#[must_use]
+pub fn routes(admin: Admin) -> Router {
+    let mut routes = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics));
+    if admin.sandbox {
+        routes = routes.route("/sandbox/tokens", post(mint));
+    }
+    routes.with_state(admin)
+}
+
+#[derive(Serialize)]
+struct Readiness {
+    ready: bool,
+    serving: bool,
+    audit: &'static str,
+    register: &'static str,
+    store: &'static str,
+    upstreams_healthy: usize,
+    upstreams: usize,
+}
+
+/// Ready means: would a request that deserves it be answered. A store that is away does not count
+/// against it while cached answers may still serve, nor does a single adapter of many.
+async fn ready(State(admin): State<Admin>) -> Response {
+    let gateway = &admin.gateway;
+    let register = gateway.world.load().register.freshness(clock::now());
+    let store = gateway.store.health().await;
+    let audit = !gateway.audit.is_failing();
+    let upstreams_healthy =
+        gateway.upstreams.iter().filter(|upstream| upstream.healthy() > 0).count();
+    let serving = gateway.drain.is_ready();
+    let ready = serving && audit && register != Step::Expired && upstreams_healthy > 0;
+    let body = Readiness {
+        ready,
+        serving,
+        audit: if audit { "ok" } else { "failing" },
+        register: register.code(),
+        store: if store.is_ok() { "ok" } else { "unavailable" },
+        upstreams_healthy,
+        upstreams: gateway.upstreams.len(),
+    };
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(body)).into_response()
+}
+
+async fn metrics(State(admin): State<Admin>) -> Response {
+    let gateway = &admin.gateway;
+    let metrics = &gateway.metrics;
+    metrics.audit_failing.set(i64::from(gateway.audit.is_failing()));
+    metrics.audit_outstanding.set(i64::try_from(gateway.audit.outstanding()).unwrap_or(i64::MAX));
+    metrics.ready.set(i64::from(gateway.drain.is_ready()));
+    match metrics.render() {
+        Ok(text) => ([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+async fn mint(
+    State(admin): State<Admin>,
+    headers: HeaderMap,
+    Json(request): Json<sandbox::TokenRequest>,
+) -> Response {
+    if !authorised(admin.key.as_deref(), &headers) {
+        return (StatusCode::UNAUTHORIZED, "the admin key is needed: Authorization: Bearer …\n")
+            .into_response();
+    }
+    match sandbox::mint(&admin.gateway.store, &request, clock::now()).await {
+        Ok(token) => Json(token).into_response(),
+        Err(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
+    }
+}
+
+fn authorised(key: Option<&Secret>, headers: &HeaderMap) -> bool {
+    let sent = headers
+        .get(AUTHORIZATION)
+        .map(axum::http::HeaderValue::as_bytes)
+        .and_then(|value| value.strip_prefix(b"Bearer "));
+    match (key, sent) {
+        (Some(key), Some(sent)) => bool::from(key.expose().ct_eq(sent)),
+        _ => false,
+    }
+}

@@ -1,0 +1,252 @@
+//! The one thread that writes the log: records come to it whole, leave it in batches.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use openssl::hash::MessageDigest;
+use openssl::pkey::{PKey, Private};
+use openssl::sign::Signer;
+
+use super::record::Record;
+
+/// Records that one write to the file may carry.
+const BATCH_RECORDS_MAX: usize = 512;
+/// Pause before a failed write is tried again.
+const RETRY_AFTER: Duration = Duration::from_millis(200);
+/// Longest wait for the queue to empty at the end.
+const FLUSH_LIMIT: Duration = Duration::from_secs(5);
+
+/// The log cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// The directory or the file of today.
+    #[error("audit.directory {path}: {source}; make it a directory that this user can write")]
+    Open {
+        /// What was tried.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+    /// The HMAC key.
+    #[error("audit.key_file: not usable as an HMAC key: {0}")]
+    Key(openssl::error::ErrorStack),
+    /// No thread for the writer.
+    #[error("the audit writer's thread does not start: {0}")]
+    Thread(io::Error),
+}
+
+enum Message {
+    Record(Box<Record>, Slot),
+    Stop,
+}
+
+/// The log as the rest of the program sees it.
+pub struct Audit {
+    sender: Sender<Message>,
+    state: Arc<State>,
+    records_max: usize,
+    writer: std::sync::Mutex<Option<JoinHandle<()>>>,
+}
+
+struct State {
+    outstanding: AtomicUsize,
+    failing: AtomicBool,
+}
+
+/// Room for one record, held from before the judgement until the record is on its way to disk.
+#[derive(Debug)]
+pub struct Slot(Arc<State>);
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("audit::State")
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.outstanding.fetch_sub(1, Ordering::Release);
+    }
+}
+
+impl Audit {
+    /// Opens the log in `directory` and starts its writer.
+    ///
+    /// `key` makes the HMACs of PSUs and IBANs; `records_max` bounds what may wait to be written.
+    ///
+    /// # Errors
+    /// When today's file cannot be opened for appending: nothing may run unrecorded.
+    pub fn open(directory: &Path, key: &[u8], records_max: usize) -> Result<Self, AuditError> {
+        let key = PKey::hmac(key).map_err(AuditError::Key)?;
+        let file = DayFile::open(directory, today())?;
+        let (sender, receiver) = channel();
+        let state =
+            Arc::new(State { outstanding: AtomicUsize::new(0), failing: AtomicBool::new(false) });
+        let writer = Writer { receiver, key, file, state: Arc::clone(&state) };
+        let writer = std::thread::Builder::new()
+            .name("audit".to_owned())
+            .spawn(move || writer.run())
+            .map_err(AuditError::Thread)?;
+        Ok(Self { sender, state, records_max, writer: std::sync::Mutex::new(Some(writer)) })
+    }
+
+    /// Room for one record, or `None` when the log is full or cannot be written: then the request
+    /// must be refused.
+    #[must_use]
+    pub fn reserve(&self) -> Option<Slot> {
+        if self.state.failing.load(Ordering::Acquire) {
+            return None;
+        }
+        let before = self.state.outstanding.fetch_add(1, Ordering::AcqRel);
+        let slot = Slot(Arc::clone(&self.state));
+        (before < self.records_max).then_some(slot)
+    }
+
+    /// Hands a record over. It cannot be refused: its room was reserved.
+    pub fn write(&self, record: Record, slot: Slot) {
+        // The writer lives until `close`; after that nothing is served any more.
+        let _ = self.sender.send(Message::Record(Box::new(record), slot));
+    }
+
+    /// Whether the last write failed.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.state.failing.load(Ordering::Acquire)
+    }
+
+    /// Records that wait to be written.
+    #[must_use]
+    pub fn outstanding(&self) -> usize {
+        self.state.outstanding.load(Ordering::Relaxed)
+    }
+
+    /// Writes what is left and ends the writer; for the end of the process.
+    pub fn close(&self) {
+        let _ = self.sender.send(Message::Stop);
+        let writer = self.writer.lock().ok().and_then(|mut writer| writer.take());
+        if let Some(writer) = writer {
+            let _ = writer.join();
+        }
+    }
+}
+
+struct Writer {
+    receiver: Receiver<Message>,
+    key: PKey<Private>,
+    file: DayFile,
+    state: Arc<State>,
+}
+
+impl Writer {
+    fn run(mut self) {
+        let mut stopping = false;
+        while !stopping {
+            let Ok(first) = self.receiver.recv() else { return };
+            let mut batch = Vec::new();
+            let mut slots = Vec::new();
+            let mut next = Some(first);
+            while let Some(message) = next {
+                match message {
+                    Message::Record(record, slot) => {
+                        self.append(&record, &mut batch);
+                        slots.push(slot);
+                    }
+                    Message::Stop => stopping = true,
+                }
+                next = (slots.len() < BATCH_RECORDS_MAX)
+                    .then(|| self.receiver.try_recv().ok())
+                    .flatten();
+            }
+            self.persist(&batch, stopping);
+            drop(slots);
+        }
+    }
+
+    fn append(&self, record: &Record, batch: &mut Vec<u8>) {
+        let before = batch.len();
+        let line = record.line(|value| self.hmac(value));
+        if serde_json::to_writer(&mut *batch, &line).is_err() {
+            // Cannot happen for this shape; a record is still better than none.
+            batch.truncate(before);
+            batch.extend_from_slice(
+                format!("{{\"request_id\":\"{}\",\"outcome\":\"unwritable\"}}", record.request_id)
+                    .as_bytes(),
+            );
+        }
+        batch.push(b'\n');
+    }
+
+    fn hmac(&self, value: &str) -> Option<String> {
+        let mut signer = Signer::new(MessageDigest::sha256(), &self.key).ok()?;
+        signer.update(value.as_bytes()).ok()?;
+        signer.sign_to_vec().ok().map(hex::encode)
+    }
+
+    /// Writes `batch` whole, trying again for as long as it takes: the slots stay taken meanwhile
+    /// and nothing is admitted. Only at the end of the process there is a limit.
+    fn persist(&mut self, batch: &[u8], stopping: bool) {
+        let mut waited = Duration::ZERO;
+        let mut rest = batch;
+        while !rest.is_empty() {
+            match self.file.append(rest, today()) {
+                Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+                Err(error) => {
+                    if !self.state.failing.swap(true, Ordering::AcqRel) {
+                        tracing::error!(%error, "the audit log cannot be written; requests are refused until it can");
+                    }
+                    if stopping && waited >= FLUSH_LIMIT {
+                        return;
+                    }
+                    std::thread::sleep(RETRY_AFTER);
+                    waited += RETRY_AFTER;
+                }
+            }
+        }
+        if self.state.failing.swap(false, Ordering::AcqRel) {
+            tracing::warn!("the audit log can be written again");
+        }
+    }
+}
+
+/// One file a day (UTC), `access-2026-11-21.jsonl`, only ever appended to.
+struct DayFile {
+    directory: PathBuf,
+    day: Date,
+    file: File,
+}
+
+impl DayFile {
+    fn open(directory: &Path, day: Date) -> Result<Self, AuditError> {
+        let path = directory.join(format!("access-{day}.jsonl"));
+        let file = std::fs::create_dir_all(directory)
+            .and_then(|()| OpenOptions::new().create(true).append(true).mode(0o640).open(&path))
+            .map_err(|source| AuditError::Open { path, source })?;
+        Ok(Self { directory: directory.to_owned(), day, file })
+    }
+
+    fn append(&mut self, bytes: &[u8], day: Date) -> io::Result<usize> {
+        if day != self.day {
+            *self = Self::open(&self.directory, day).map_err(|error| match error {
+                AuditError::Open { source, .. } => source,
+                other => io::Error::other(other.to_string()),
+            })?;
+        }
+        match self.file.write(bytes) {
+            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+            other => other,
+        }
+    }
+}
+
+fn today() -> Date {
+    crate::clock::now().to_zoned(TimeZone::UTC).date()
+}

@@ -1,0 +1,122 @@
+//! Leaving without breaking a promise: unready first, then no new connections, then nothing in
+//! flight, then gone.
+
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// How far the process is on its way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Not ready yet: listeners are being opened.
+    Starting,
+    /// Serving.
+    Serving,
+    /// Still accepting, but unready, and every answer asks the client to reconnect elsewhere.
+    Draining,
+    /// Accepting nothing; what is in flight ends.
+    Closing,
+}
+
+/// The stage of the process, shared by all.
+#[derive(Clone)]
+pub struct Drain(Arc<watch::Sender<Stage>>);
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(Stage::Starting)))
+    }
+}
+
+impl Drain {
+    /// Moves on; a stage never comes back.
+    pub fn enter(&self, stage: Stage) {
+        self.0.send_if_modified(|now| {
+            let later = stage > *now;
+            *now = (*now).max(stage);
+            later
+        });
+    }
+
+    /// Whether `/readyz` says yes.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        *self.0.borrow() == Stage::Serving
+    }
+
+    /// Whether clients are asked to reconnect elsewhere.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        *self.0.borrow() >= Stage::Draining
+    }
+
+    /// Comes back when `stage` has been reached.
+    pub async fn reached(&self, stage: Stage) {
+        // The sender lives in `self`, so waiting cannot fail.
+        let _ = self.0.subscribe().wait_for(|now| *now >= stage).await;
+    }
+
+    /// A Pingora-shaped watch that turns true with `stage`.
+    #[must_use]
+    pub fn watch(&self, stage: Stage) -> watch::Receiver<bool> {
+        let (sender, receiver) = watch::channel(false);
+        let drain = self.clone();
+        tokio::spawn(async move {
+            drain.reached(stage).await;
+            // Held until everyone who listens is gone, so that no listener sees a closed channel.
+            let _ = sender.send(true);
+            sender.closed().await;
+        });
+        receiver
+    }
+}
+
+/// Which signal asked the process to leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM: an orchestrator; drain in order.
+    Terminate,
+    /// SIGINT: a person at a terminal; do not make them wait for a load balancer.
+    Interrupt,
+}
+
+/// Waits for the next signal to leave.
+///
+/// # Errors
+/// The operating system refuses a signal handler.
+pub async fn signalled() -> std::io::Result<Signal> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(tokio::select! {
+        _ = terminate.recv() => Signal::Terminate,
+        _ = interrupt.recv() => Signal::Interrupt,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn readiness_ends_with_draining_and_no_stage_comes_back() {
+        let drain = Drain::default();
+        assert!(!drain.is_ready(), "not before the listeners answer");
+        drain.enter(Stage::Serving);
+        assert!(drain.is_ready() && !drain.is_draining());
+        drain.enter(Stage::Draining);
+        assert!(!drain.is_ready() && drain.is_draining());
+        drain.enter(Stage::Serving);
+        assert!(!drain.is_ready(), "a late listener must not make a leaving gateway ready");
+    }
+
+    #[tokio::test]
+    async fn a_watch_turns_true_with_its_stage_and_not_before() {
+        let drain = Drain::default();
+        let mut draining = drain.watch(Stage::Draining);
+        drain.enter(Stage::Serving);
+        assert!(!*draining.borrow());
+        drain.enter(Stage::Closing);
+        draining.wait_for(|reached| *reached).await.unwrap();
+    }
+}

@@ -1,0 +1,16 @@
+//! How connections come in: sockets bound first, TLS with one judge of certificates, a gate before
+//! HTTP, and a bound on everything that takes time or room.
+
+mod accept;
+mod connection;
+mod gate;
+pub mod head;
+mod limits;
+mod socket;
+mod tls;
+
+pub use accept::{Bounds, Door, serve_psu, serve_tpp};
+pub use connection::{Connection, Phase};
+pub use gate::Refusing;
+pub use socket::bind;
+pub use tls::{psu_acceptor, tpp_acceptor};

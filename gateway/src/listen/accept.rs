@@ -1,0 +1,213 @@
+//! The accept loops. They are ours and not Pingora's, because its own has no bound on handshakes
+//! below a minute, hides why they fail, cannot limit connections, and closes the port the moment
+//! it is told to leave.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::service::TowerToHyperService;
+use openssl::ssl::SslAcceptor;
+use pingora::apps::ServerApp;
+use pingora::protocols::Stream;
+use policies::World;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::connection::{Connection, Phase};
+use super::gate::{Guarded, Refusing};
+use super::limits::ACCEPT_PAUSE_MS;
+use super::socket::Socket;
+use super::tls;
+use crate::config::RefusalMode;
+use crate::drain::{Drain, Stage};
+use crate::metrics::Metrics;
+
+/// The bounds of one TPP connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// The whole TLS handshake.
+    pub handshake: Duration,
+    /// From the first byte of a request head to its last.
+    pub head: Duration,
+    /// Between two requests.
+    pub idle: Duration,
+    /// From a request head to the last byte of its answer; beyond it the connection is cut.
+    pub request: Duration,
+    /// Bytes of a request head.
+    pub head_bytes_max: usize,
+}
+
+/// What the TPP listener opens to.
+pub struct Door<A> {
+    /// TLS, client certificate required.
+    pub acceptor: SslAcceptor,
+    /// The world that identities are read by.
+    pub world: Arc<dyn Fn() -> Arc<World> + Send + Sync>,
+    /// Who gets a connection at all.
+    pub refusal: RefusalMode,
+    /// The proxy engine.
+    pub app: Arc<A>,
+    /// What answers a malformed head.
+    pub refusing: Arc<dyn Refusing>,
+    /// Bounds of one connection.
+    pub bounds: Bounds,
+    /// Connections at once.
+    pub connections: Arc<Semaphore>,
+    /// Every series.
+    pub metrics: Arc<Metrics>,
+    /// Whether we are leaving.
+    pub drain: Drain,
+}
+
+/// Accepts TPP connections until the gateway closes.
+pub async fn serve_tpp<A>(listener: TcpListener, door: Arc<Door<A>>)
+where
+    A: ServerApp + Send + Sync + 'static,
+{
+    let shutdown = door.drain.watch(Stage::Draining);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = door.drain.reached(Stage::Closing) => return,
+        };
+        let Some((stream, peer)) = settled(accepted).await else { continue };
+        let Ok(room) = Arc::clone(&door.connections).try_acquire_owned() else {
+            door.metrics.connections_closed.with_label_values(&["too_many"]).inc();
+            continue;
+        };
+        let door = Arc::clone(&door);
+        let shutdown = shutdown.clone();
+        tokio::spawn(async move {
+            let _room: OwnedSemaphorePermit = room;
+            door.metrics.connections.inc();
+            door.connection(stream, peer, &shutdown).await;
+            door.metrics.connections.dec();
+        });
+    }
+}
+
+impl<A> Door<A>
+where
+    A: ServerApp + Send + Sync + 'static,
+{
+    async fn connection(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        shutdown: &tokio::sync::watch::Receiver<bool>,
+    ) {
+        let world = (self.world)();
+        let socket = Socket::new(stream, peer);
+        let introduced =
+            tls::introduce(&self.acceptor, socket, peer, &world, self.bounds.handshake).await;
+        drop(world);
+        self.metrics.handshake(introduced.as_ref().err().copied());
+        let Ok((tls, connection)) = introduced else { return };
+        if !admitted(self.refusal, &connection) {
+            self.metrics.connections_closed.with_label_values(&["certificate_refused"]).inc();
+            return;
+        }
+        let guarded = Guarded::new(
+            tls,
+            Arc::clone(&connection),
+            Arc::clone(&self.refusing),
+            self.bounds.head_bytes_max,
+        );
+        let stream: Stream = Box::new(guarded);
+        tokio::select! {
+            _ = self.app.process_new(stream, shutdown) => {}
+            cause = overstayed(&connection, self.bounds) => {
+                self.metrics.connections_closed.with_label_values(&[cause]).inc();
+            }
+        }
+        if connection.heads_without_request() > 0 {
+            self.refusing.refused_by_parser(&connection);
+        }
+    }
+}
+
+/// DESIGN "TLS-level refusal": whether a client with this certificate may be told anything.
+fn admitted(mode: RefusalMode, connection: &Connection) -> bool {
+    let identity = connection.identity();
+    match mode {
+        RefusalMode::Explain => true,
+        RefusalMode::ExplainTrusted => identity.trust().is_ok(),
+        RefusalMode::Handshake => identity.trust().is_ok() && identity.profile().is_ok(),
+    }
+}
+
+/// Comes back when a connection has outstayed the bound of what it is doing, with the cause as a
+/// metric label.
+async fn overstayed(connection: &Connection, bounds: Bounds) -> &'static str {
+    loop {
+        let (phase, spent_ms) = connection.phase();
+        let (limit, cause) = match phase {
+            Phase::Idle => (bounds.idle, "idle"),
+            Phase::Head => (bounds.head, "head_timeout"),
+            Phase::Active => (bounds.request, "request_timeout"),
+        };
+        let spent = Duration::from_millis(spent_ms);
+        let Some(left) = limit.checked_sub(spent).filter(|left| !left.is_zero()) else {
+            return cause;
+        };
+        // A head can begin while we wait for the end of an idle time.
+        tokio::time::sleep(left.min(bounds.head)).await;
+    }
+}
+
+/// Serves browsers: TLS without client certificates, then `pages`.
+pub async fn serve_psu(
+    listener: TcpListener,
+    acceptor: SslAcceptor,
+    pages: Router,
+    connections: Arc<Semaphore>,
+    bounds: Bounds,
+    drain: Drain,
+) {
+    let acceptor = Arc::new(acceptor);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = drain.reached(Stage::Closing) => return,
+        };
+        let Some((stream, peer)) = settled(accepted).await else { continue };
+        let Ok(room) = Arc::clone(&connections).try_acquire_owned() else { continue };
+        let (acceptor, pages, drain) = (Arc::clone(&acceptor), pages.clone(), drain.clone());
+        tokio::spawn(async move {
+            let _room = room;
+            let socket = Socket::new(stream, peer);
+            let Ok(tls) = tls::greet(&acceptor, socket, bounds.handshake).await else { return };
+            let mut server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+            server
+                .http1()
+                .timer(hyper_util::rt::TokioTimer::new())
+                .header_read_timeout(bounds.head)
+                .max_buf_size(bounds.head_bytes_max.max(8 * 1024));
+            let service = TowerToHyperService::new(pages);
+            let serving = server.serve_connection(TokioIo::new(tls), service);
+            tokio::select! {
+                // A browser that goes away mid-page is no event.
+                _ = serving => {}
+                () = tokio::time::sleep(bounds.request + bounds.idle) => {}
+                () = drain.reached(Stage::Closing) => {}
+            }
+        });
+    }
+}
+
+/// The accepted connection; on the process's own shortage, a pause instead of a spin.
+async fn settled(
+    accepted: std::io::Result<(TcpStream, SocketAddr)>,
+) -> Option<(TcpStream, SocketAddr)> {
+    match accepted {
+        Ok(accepted) => Some(accepted),
+        Err(error) => {
+            tracing::warn!(%error, "a connection could not be accepted");
+            tokio::time::sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
+            None
+        }
+    }
+}

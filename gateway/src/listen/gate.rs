@@ -1,0 +1,207 @@
+//! The gate between TLS and Pingora: no HTTP/1.1 head gets through that has not passed
+//! [`head::inspect`] whole, and what is refused here is answered and recorded here.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use async_trait::async_trait;
+use bytes::{Buf, Bytes, BytesMut};
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::tls::{ALPN, SslDigest, SslStream, TlsRef};
+use pingora::protocols::{
+    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
+    TimingDigest, UniqueID,
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::connection::{Connection, Phase};
+use super::head::{self, Head, HeadFault};
+use super::limits::SOCKET_READ_BUFFER_BYTES;
+use super::socket::Socket;
+
+/// What the gate does with a head that it refuses: record it, and say what to answer.
+pub trait Refusing: Send + Sync {
+    /// The whole HTTP/1.1 response, head and body; the connection closes after it.
+    fn refuse(&self, connection: &Connection, fault: HeadFault) -> Bytes;
+
+    /// Records a head that passed the gate and that Pingora's parser then refused on its own.
+    fn refused_by_parser(&self, connection: &Connection);
+}
+
+/// A TPP's TLS stream behind the gate.
+pub(super) struct Guarded {
+    tls: SslStream<Socket>,
+    connection: Arc<Connection>,
+    refusing: Arc<dyn Refusing>,
+    head_bytes_max: usize,
+    inspecting: bool,
+    head: BytesMut,
+    passed: Bytes,
+    answer: Option<Bytes>,
+}
+
+impl fmt::Debug for Guarded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guarded").field("connection", &self.connection).finish_non_exhaustive()
+    }
+}
+
+impl Guarded {
+    /// Puts the gate before `tls`. HTTP/2 frames are the `h2` library's to judge; its requests are
+    /// held to the same rules when they reach our hooks.
+    #[must_use]
+    pub(super) fn new(
+        tls: SslStream<Socket>,
+        connection: Arc<Connection>,
+        refusing: Arc<dyn Refusing>,
+        head_bytes_max: usize,
+    ) -> Self {
+        let inspecting = !matches!(tls.selected_alpn_proto(), Some(ALPN::H2));
+        Self {
+            tls,
+            connection,
+            refusing,
+            head_bytes_max,
+            inspecting,
+            head: BytesMut::new(),
+            passed: Bytes::new(),
+            answer: None,
+        }
+    }
+
+    fn hand_out(&mut self, buf: &mut ReadBuf<'_>) {
+        let length = self.passed.len().min(buf.remaining());
+        buf.put_slice(&self.passed.split_to(length));
+    }
+
+    /// Writes our own answer to the end; the reader above then sees the end of the stream.
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(answer) = self.answer.as_mut().filter(|answer| !answer.is_empty()) {
+            let written = ready!(Pin::new(&mut self.tls).poll_write(cx, answer))?;
+            if written == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            answer.advance(written);
+        }
+        ready!(Pin::new(&mut self.tls).poll_flush(cx))?;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncRead for Guarded {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if !this.inspecting {
+            return Pin::new(&mut this.tls).poll_read(cx, buf);
+        }
+        if !this.passed.is_empty() {
+            this.hand_out(buf);
+            return Poll::Ready(Ok(()));
+        }
+        if this.answer.is_some() {
+            return this.poll_answer(cx);
+        }
+        if this.connection.phase().0 == Phase::Active {
+            return Pin::new(&mut this.tls).poll_read(cx, buf);
+        }
+        loop {
+            let mut chunk = [0_u8; SOCKET_READ_BUFFER_BYTES];
+            let mut chunk = ReadBuf::new(&mut chunk);
+            ready!(Pin::new(&mut this.tls).poll_read(cx, &mut chunk))?;
+            if chunk.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            if this.head.is_empty() {
+                this.connection.head_begins();
+            }
+            let seen = this.head.len();
+            this.head.extend_from_slice(chunk.filled());
+            match head::inspect(&this.head, seen, this.head_bytes_max) {
+                Ok(Head::Incomplete) => {}
+                Ok(Head::Whole) => {
+                    this.connection.head_passed();
+                    this.passed = this.head.split().freeze();
+                    this.hand_out(buf);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(fault) => {
+                    this.head.clear();
+                    this.answer = Some(this.refusing.refuse(&this.connection, fault));
+                    return this.poll_answer(cx);
+                }
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Guarded {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tls).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tls).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tls).poll_shutdown(cx)
+    }
+}
+
+#[async_trait]
+impl Shutdown for Guarded {
+    async fn shutdown(&mut self) {
+        self.tls.shutdown().await;
+    }
+}
+
+impl UniqueID for Guarded {
+    fn id(&self) -> i32 {
+        self.tls.id()
+    }
+}
+
+impl Ssl for Guarded {
+    fn get_ssl(&self) -> Option<&TlsRef> {
+        self.tls.get_ssl()
+    }
+
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.tls.get_ssl_digest()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.tls.selected_alpn_proto()
+    }
+}
+
+impl GetSocketDigest for Guarded {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.tls.get_ref().get_socket_digest()
+    }
+}
+
+impl GetTimingDigest for Guarded {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        Vec::new()
+    }
+}
+
+impl GetProxyDigest for Guarded {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        None
+    }
+}
+
+impl Peek for Guarded {}

@@ -1,0 +1,14 @@
+//! Bounds of the listeners that are not configuration.
+
+/// Connections that the kernel may hold before we accept them.
+pub(super) const ACCEPT_BACKLOG_MAX: u32 = 1024;
+/// Read buffer of one connection. A request of this API fits in one read.
+pub(super) const SOCKET_READ_BUFFER_BYTES: usize = 8 * 1024;
+/// Write buffer of one connection. A response head and body of this API leave in one write.
+pub(super) const SOCKET_WRITE_BUFFER_BYTES: usize = 4 * 1024;
+/// Longest pause after an `accept` that failed because the process has no descriptor left.
+pub(super) const ACCEPT_PAUSE_MS: u64 = 100;
+/// Header fields of one request, HTTP/1.1. Also the size of the parser's table.
+pub(super) const FIELDS_MAX: usize = 100;
+/// Certificates that a client may send beside its own.
+pub(super) const SENT_CHAIN_MAX: usize = 8;

@@ -1,0 +1,260 @@
+//! Every series of the program, in one place; labels come from closed sets only.
+//!
+//! Codetab, API and version come from the configuration, the rest from enums, so that no caller can
+//! add a series (`facts`: a cardinality bomb is an outage of the monitoring).
+
+use std::sync::OnceLock;
+
+use policies::{Reason, Routes};
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
+    Registry, TextEncoder,
+};
+
+use crate::audit::Outcome;
+
+/// Semantic-convention buckets, in seconds, extended downwards for a gateway's own share.
+const BUCKETS: [f64; 16] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0,
+    10.0,
+];
+
+/// The label for a host or path that names nothing of ours.
+const NONE: &str = "none";
+
+/// Why no connection came of an accepted socket. The names are metric labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandshakeFault {
+    /// The client sent no certificate.
+    CertificateMissing,
+    /// It did not finish in time.
+    Timeout,
+    /// Anything else: a scanner, a client that does not trust our certificate, an old version.
+    Failed,
+}
+
+impl HandshakeFault {
+    /// Every fault, for metrics.
+    pub const ALL: [Self; 3] = [Self::CertificateMissing, Self::Timeout, Self::Failed];
+
+    /// The metric label.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::CertificateMissing => "certificate_missing",
+            Self::Timeout => "timeout",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// All series.
+pub struct Metrics {
+    registry: Registry,
+    requests: Requests,
+    duration: Vec<Histogram>,
+    handshakes_ok: IntCounter,
+    handshakes_failed: Vec<IntCounter>,
+    /// TPP connections open now.
+    pub connections: IntGauge,
+    /// Requests being judged or served now.
+    pub requests_in_flight: IntGauge,
+    /// Connections closed by a bound, by which one.
+    pub connections_closed: IntCounterVec,
+    /// Records waiting for the disk.
+    pub audit_outstanding: IntGauge,
+    /// 1 while the audit log cannot be written.
+    pub audit_failing: IntGauge,
+    /// 1 while the gateway accepts work.
+    pub ready: IntGauge,
+    /// 1 per healthy upstream address, by codetab: how many there are.
+    pub upstream_healthy: prometheus::IntGaugeVec,
+}
+
+/// `octroi_requests_total`, with each child looked up once and then only counted: no hash, no lock,
+/// no label formatting on the path of a request.
+struct Requests {
+    family: IntCounterVec,
+    codetabs: Vec<String>,
+    versions: Vec<(String, String)>,
+    cells: Box<[OnceLock<IntCounter>]>,
+}
+
+impl Requests {
+    const OUTCOMES: usize = Outcome::ALL.len();
+    const REASONS: usize = Reason::COUNT + 1;
+
+    fn new(family: IntCounterVec, routes: &Routes) -> Self {
+        let mut codetabs: Vec<String> =
+            routes.codetabs().iter().map(|codetab| codetab.code.to_string()).collect();
+        codetabs.push(NONE.to_owned());
+        let mut versions: Vec<(String, String)> = routes
+            .versions()
+            .map(|(api, version)| (api.name.to_string(), version.name.to_string()))
+            .collect();
+        versions.push((NONE.to_owned(), NONE.to_owned()));
+        let size = codetabs.len() * versions.len() * Self::OUTCOMES * Self::REASONS;
+        let cells = std::iter::repeat_with(OnceLock::new).take(size).collect();
+        Self { family, codetabs, versions, cells }
+    }
+
+    fn count(
+        &self,
+        codetab: Option<usize>,
+        version: Option<usize>,
+        outcome: Outcome,
+        reason: Option<Reason>,
+    ) {
+        let codetab = codetab.unwrap_or(self.codetabs.len() - 1);
+        let version = version.unwrap_or(self.versions.len() - 1);
+        let reason_index = reason.map_or(Reason::COUNT, Reason::index);
+        let cell = ((codetab * self.versions.len() + version) * Self::OUTCOMES + outcome as usize)
+            * Self::REASONS
+            + reason_index;
+        let (Some(cell), Some(codetab), Some((api, version))) =
+            (self.cells.get(cell), self.codetabs.get(codetab), self.versions.get(version))
+        else {
+            return;
+        };
+        cell.get_or_init(|| {
+            let reason = reason.map_or("", Reason::code);
+            self.family.with_label_values(&[
+                codetab.as_str(),
+                api,
+                version,
+                outcome.label(),
+                reason,
+            ])
+        })
+        .inc();
+    }
+}
+
+impl Metrics {
+    /// Registers every series, with the label values that `routes` can give.
+    ///
+    /// # Errors
+    /// Prometheus' own, for a name registered twice: a fault of this file.
+    pub fn new(routes: &Routes) -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let requests = IntCounterVec::new(
+            Opts::new("octroi_requests_total", "Requests, by what became of them"),
+            &["codetab", "api", "version", "outcome", "reason"],
+        )?;
+        let duration = HistogramVec::new(
+            HistogramOpts::new(
+                "octroi_request_duration_seconds",
+                "From the request head to the last byte of the answer",
+            )
+            .buckets(BUCKETS.to_vec()),
+            &["outcome"],
+        )?;
+        let handshakes = IntCounterVec::new(
+            Opts::new("octroi_tls_handshakes_total", "TLS handshakes of the TPP listener"),
+            &["outcome"],
+        )?;
+        let gauge = |name: &str, help: &str| IntGauge::new(name, help);
+        let metrics = Self {
+            requests: Requests::new(requests.clone(), routes),
+            duration: Outcome::ALL
+                .iter()
+                .map(|outcome| duration.with_label_values(&[outcome.label()]))
+                .collect(),
+            handshakes_ok: handshakes.with_label_values(&["ok"]),
+            handshakes_failed: HandshakeFault::ALL
+                .iter()
+                .map(|fault| handshakes.with_label_values(&[fault.label()]))
+                .collect(),
+            connections: gauge("octroi_connections", "TPP connections open now")?,
+            requests_in_flight: gauge(
+                "octroi_requests_in_flight",
+                "Requests being judged or served now",
+            )?,
+            connections_closed: IntCounterVec::new(
+                Opts::new(
+                    "octroi_connections_closed_total",
+                    "TPP connections closed by a bound of ours",
+                ),
+                &["cause"],
+            )?,
+            audit_outstanding: gauge(
+                "octroi_audit_outstanding_records",
+                "Audit records not yet on disk",
+            )?,
+            audit_failing: gauge(
+                "octroi_audit_failing",
+                "1 while the audit log cannot be written",
+            )?,
+            ready: gauge("octroi_ready", "1 while the gateway accepts work")?,
+            upstream_healthy: prometheus::IntGaugeVec::new(
+                Opts::new(
+                    "octroi_upstream_healthy_addresses",
+                    "Adapter addresses that answer their health probe",
+                ),
+                &["codetab"],
+            )?,
+            registry,
+        };
+        let registry = &metrics.registry;
+        registry.register(Box::new(requests))?;
+        registry.register(Box::new(duration))?;
+        registry.register(Box::new(handshakes))?;
+        registry.register(Box::new(metrics.connections.clone()))?;
+        registry.register(Box::new(metrics.requests_in_flight.clone()))?;
+        registry.register(Box::new(metrics.connections_closed.clone()))?;
+        registry.register(Box::new(metrics.audit_outstanding.clone()))?;
+        registry.register(Box::new(metrics.audit_failing.clone()))?;
+        registry.register(Box::new(metrics.ready.clone()))?;
+        registry.register(Box::new(metrics.upstream_healthy.clone()))?;
+        let build = prometheus::IntGaugeVec::new(
+            Opts::new("octroi_build_info", "Always 1; the version of this program"),
+            &["version"],
+        )?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        registry.register(Box::new(build))?;
+        Ok(metrics)
+    }
+
+    /// Counts one finished request. `codetab` and `version` are indices into the routes.
+    pub fn request(
+        &self,
+        codetab: Option<usize>,
+        version: Option<usize>,
+        outcome: Outcome,
+        reason: Option<Reason>,
+        seconds: f64,
+    ) {
+        self.requests.count(codetab, version, outcome, reason);
+        if let Some(histogram) = self.duration.get(outcome as usize) {
+            histogram.observe(seconds);
+        }
+    }
+
+    /// Counts one handshake.
+    pub fn handshake(&self, fault: Option<HandshakeFault>) {
+        match fault {
+            None => self.handshakes_ok.inc(),
+            Some(fault) => {
+                if let Some(counter) = self.handshakes_failed.get(fault as usize) {
+                    counter.inc();
+                }
+            }
+        }
+    }
+
+    /// The text exposition.
+    ///
+    /// # Errors
+    /// The encoder's.
+    pub fn render(&self) -> prometheus::Result<Vec<u8>> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+
+    /// For series that other rooms own (stores, registers).
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+}

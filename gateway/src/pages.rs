@@ -1,0 +1,94 @@
+//! The pages of the PSU listener, reachable by any browser: what this host is, and one page per
+//! reason, to which every refusal's `type` points.
+
+use axum::Router;
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::http::header::{
+    CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use policies::Reason;
+
+/// Nothing is loaded, nothing runs, nobody frames it.
+const HEADERS: [(HeaderName, &str); 3] = [
+    (
+        CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
+    ),
+    (REFERRER_POLICY, "no-referrer"),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+];
+
+const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:42rem;margin:2rem auto;\
+padding:0 1rem;color:#1b1b1b;background:#fff}h1{font-size:1.4rem}code{background:#f1f1f1;\
+padding:.1em .3em}dt{font-weight:600;margin-top:1rem}dd{margin:0}a{color:#0b57a4}";
+
+/// The routes.
+#[must_use]
+pub fn routes() -> Router {
+    Router::new()
+        .route("/", get(|| async { page(StatusCode::OK, "Octroi", &front()) }))
+        .route("/reasons/", get(|| async { page(StatusCode::OK, "Reasons", &index()) }))
+        .route("/reasons/{code}", get(reason))
+        .fallback(|| async {
+            page(StatusCode::NOT_FOUND, "Not found", "<p>There is no such page.</p>")
+        })
+}
+
+async fn reason(Path(code): Path<String>) -> Response {
+    match Reason::from_code(&code) {
+        Some(reason) => page(StatusCode::OK, reason.code(), &article(reason)),
+        None => page(
+            StatusCode::NOT_FOUND,
+            "Not found",
+            "<p>There is no such reason. <a href=\"/reasons/\">All reasons</a></p>",
+        ),
+    }
+}
+
+fn front() -> String {
+    "<p>This host belongs to a PSD2 gateway. Customers of the bank come here from a third-party \
+     provider to identify themselves and to consent; there is nothing to do here on your own.</p>\
+     <p>Developers: <a href=\"/reasons/\">why a call was refused</a>.</p>"
+        .to_owned()
+}
+
+fn index() -> String {
+    let rows: String = Reason::ALL
+        .iter()
+        .map(|reason| {
+            let (code, status, title) = (reason.code(), reason.status(), escaped(reason.title()));
+            format!("<li><a href=\"/reasons/{code}\"><code>{code}</code></a> {status} {title}</li>")
+        })
+        .collect();
+    format!("<p>Every refusal names one of these codes.</p><ul>{rows}</ul>")
+}
+
+fn article(reason: Reason) -> String {
+    format!(
+        "<p><strong>{}</strong></p><dl><dt>What happened</dt><dd>{}</dd><dt>How to mend it</dt>\
+         <dd>{}</dd><dt>HTTP status</dt><dd>{}</dd><dt>Source</dt><dd>{}</dd></dl>\
+         <p><a href=\"/reasons/\">All reasons</a></p>",
+        escaped(reason.title()),
+        escaped(reason.sentence()),
+        escaped(reason.mend()),
+        reason.status(),
+        escaped(reason.clause()),
+    )
+}
+
+fn page(status: StatusCode, title: &str, body: &str) -> Response {
+    let html = format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
+         content=\"width=device-width\"><title>{title}</title><style>{STYLE}</style></head><body>\
+         <h1>{title}</h1>{body}</body></html>"
+    );
+    (status, HEADERS, Html(html)).into_response()
+}
+
+/// The texts are our own; escaping them keeps a future `<` in one of them from becoming markup.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}

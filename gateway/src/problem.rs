@@ -1,0 +1,138 @@
+//! What a refused caller is told: `application/problem+json` (RFC 9457) whose members also carry
+//! STET's ErrorModel, so that both kinds of client read it.
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, LINK, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue, StatusCode};
+use jiff::Timestamp;
+use policies::Refusal;
+use serde::Serialize;
+use uuid::Uuid;
+
+/// STET 1.4–1.6, ErrorModel: the longest `message`, `error` and `path`.
+const STET_TEXT_CHARS_MAX: usize = 140;
+
+/// Which request is answered.
+#[derive(Clone, Copy, Debug)]
+pub struct About<'a> {
+    /// Ours.
+    pub request_id: Uuid,
+    /// As sent, without the query.
+    pub path: &'a str,
+    /// When it is answered.
+    pub now: Timestamp,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: &'a str,
+    mend: &'a str,
+    request_id: Uuid,
+    timestamp: Timestamp,
+    error: &'a str,
+    message: &'a str,
+    path: &'a str,
+}
+
+/// The sentence of a refusal: what is particular to this request, else the reason's own.
+#[must_use]
+pub fn detail(refusal: &Refusal) -> String {
+    let detail = refusal.detail.to_string();
+    if detail.is_empty() { refusal.reason.sentence().to_owned() } else { detail }
+}
+
+/// The response body.
+#[must_use]
+pub fn body(refusal: &Refusal, type_base: &str, about: About<'_>) -> Bytes {
+    let reason = refusal.reason;
+    let detail = detail(refusal);
+    let error = StatusCode::from_u16(reason.status())
+        .ok()
+        .and_then(|status| status.canonical_reason())
+        .unwrap_or("Error");
+    let body = Body {
+        r#type: format!("{type_base}{}", reason.code()),
+        title: reason.title(),
+        status: reason.status(),
+        detail: &detail,
+        code: reason.code(),
+        mend: reason.mend(),
+        request_id: about.request_id,
+        timestamp: about.now,
+        error,
+        message: bounded(reason.sentence()),
+        path: bounded(about.path),
+    };
+    serde_json::to_vec(&body).map(Bytes::from).unwrap_or_default()
+}
+
+/// The header fields that a refusal carries beside its body.
+#[must_use]
+pub fn headers(refusal: &Refusal) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers = vec![
+        (CONTENT_TYPE, HeaderValue::from_static("application/problem+json")),
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    let reason = refusal.reason;
+    let mut add = |name: HeaderName, value: String| {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.push((name, value));
+        }
+    };
+    // RFC 6750 §3: a request without any authentication information gets no error code.
+    match reason.bearer_error() {
+        Some("") => add(WWW_AUTHENTICATE, "Bearer realm=\"psd2\"".to_owned()),
+        Some(error) => add(
+            WWW_AUTHENTICATE,
+            format!(
+                "Bearer realm=\"psd2\", error=\"{error}\", error_description=\"{}\"",
+                reason.sentence().replace(['"', '\\'], "'")
+            ),
+        ),
+        None => {}
+    }
+    if let Some(seconds) = refusal.retry_after_seconds() {
+        add(RETRY_AFTER, seconds.to_string());
+    }
+    if let Some(method) = refusal.allow_method() {
+        add(ALLOW, method.to_string());
+    }
+    if let Some(successor) = refusal.successor() {
+        add(LINK, format!("<{successor}>; rel=\"successor-version\""));
+    }
+    headers
+}
+
+/// A whole HTTP/1.1 response, for a caller that is refused before HTTP is spoken.
+#[must_use]
+pub fn response(refusal: &Refusal, type_base: &str, about: About<'_>) -> Bytes {
+    let body = body(refusal, type_base, about);
+    let status = StatusCode::from_u16(refusal.reason.status()).unwrap_or(StatusCode::BAD_REQUEST);
+    let mut response = format!("HTTP/1.1 {status}\r\n").into_bytes();
+    let mut line = |name: &[u8], value: &[u8]| {
+        for part in [name, b": ", value, b"\r\n"] {
+            response.extend_from_slice(part);
+        }
+    };
+    for (name, value) in headers(refusal) {
+        line(name.as_str().as_bytes(), value.as_bytes());
+    }
+    line(b"content-length", body.len().to_string().as_bytes());
+    line(b"x-request-id", about.request_id.to_string().as_bytes());
+    line(b"octroi-request-id", about.request_id.to_string().as_bytes());
+    line(b"connection", b"close");
+    response.extend_from_slice(b"\r\n");
+    response.extend_from_slice(&body);
+    Bytes::from(response)
+}
+
+fn bounded(text: &str) -> &str {
+    match text.char_indices().nth(STET_TEXT_CHARS_MAX) {
+        Some((end, _)) => text.get(..end).unwrap_or_default(),
+        None => text,
+    }
+}

@@ -1,0 +1,212 @@
+//! The straight line: identity → decision → upstream → audit, one hook of Pingora's after another.
+
+mod body;
+mod context;
+mod headers;
+mod line;
+mod malformed;
+mod refuse;
+mod request;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use bytes::Bytes;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::Digest;
+use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorSource, ErrorType, Result};
+use policies::{Reason, Refusal, World};
+
+use crate::audit::Audit;
+use crate::config::Limits;
+use crate::drain::Drain;
+use crate::metrics::Metrics;
+use crate::store::Stores;
+use crate::upstream::Upstream;
+
+pub use context::Context;
+pub use malformed::AtTheGate;
+
+/// All that a request needs, shared by every connection.
+pub struct Gateway {
+    /// The world that requests are judged by; swapped whole.
+    pub world: ArcSwap<World>,
+    /// Tokens and quotas.
+    pub store: Stores,
+    /// The access log.
+    pub audit: Audit,
+    /// Every series.
+    pub metrics: Arc<Metrics>,
+    /// The configured bounds.
+    pub limits: Limits,
+    /// One adapter per codetab, in the order of the routes.
+    pub upstreams: Vec<Arc<Upstream>>,
+    /// What a problem's `type` begins with.
+    pub problem_type_base: String,
+    /// Whether the gateway is about to leave.
+    pub drain: Drain,
+}
+
+/// Pingora's view of the [`Gateway`].
+pub struct Line(pub Arc<Gateway>);
+
+#[async_trait]
+impl ProxyHttp for Line {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        Context::new(Arc::clone(&self.0))
+    }
+
+    // Without this, Pingora adds its compression module to every request.
+    fn init_downstream_modules(&self, _modules: &mut pingora::modules::http::HttpModules) {}
+
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
+        match line::judge(&self.0, session, ctx).await {
+            Ok(permit) => {
+                ctx.permit = Some(permit);
+                ctx.permitted_at = Some(std::time::Instant::now());
+                Ok(false)
+            }
+            Err(refusal) => {
+                refuse::answer(&self.0, session, ctx, refusal).await?;
+                Ok(true)
+            }
+        }
+    }
+
+    async fn upstream_peer(&self, _: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
+        let peer = ctx.permit.as_ref().and_then(|permit| {
+            let upstream = self.0.upstreams.get(ctx.route.0?)?;
+            upstream.peer(permit)
+        });
+        peer.ok_or_else(|| Error::explain(ErrorType::ConnectNoRoute, "no healthy adapter"))
+    }
+
+    fn fail_to_connect(
+        &self,
+        _: &mut Session,
+        _: &HttpPeer,
+        _: &mut Context,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        // Nothing has been delivered yet, so another address may be tried even for a POST.
+        error.set_retry(true);
+        error
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _: &mut Session,
+        _reused: bool,
+        peer: &HttpPeer,
+        _: std::os::fd::RawFd,
+        digest: Option<&Digest>,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        ctx.upstream = peer._address.as_inet().copied();
+        // Pingora's upstream context still offers TLS 1.0.
+        let version = digest.and_then(|digest| digest.ssl_digest.as_ref()).map(|tls| &*tls.version);
+        if peer.is_tls() && !matches!(version, Some("TLSv1.2" | "TLSv1.3")) {
+            return Err(
+                Error::explain(ErrorType::TLSHandshakeFailure, "adapter below TLS 1.2").into_up()
+            );
+        }
+        Ok(())
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        upstream: &mut RequestHeader,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        let (Some(permit), Some(connection)) = (&ctx.permit, &ctx.connection) else {
+            return Err(Error::new(ErrorType::InternalError));
+        };
+        let body_length = session.get_retry_buffer().map_or(0, |body| body.len());
+        headers::to_upstream(upstream, permit, connection, ctx, body_length)
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        if let Some(permitted_at) = ctx.permitted_at {
+            ctx.timing.upstream_us = micros(permitted_at.elapsed());
+        }
+        if self.0.drain.is_draining() {
+            session.set_keepalive(None);
+        }
+        let reason = response.headers.get(headers::REASON).and_then(|value| value.to_str().ok());
+        if let Some(reason) =
+            reason.and_then(Reason::from_code).filter(|r| r.is_upstream_reportable())
+        {
+            return refuse::replace(&self.0, response, ctx, Refusal::new(reason));
+        }
+        headers::to_client(response, ctx)
+    }
+
+    fn response_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        ctx: &mut Context,
+    ) -> Result<Option<Duration>> {
+        let limit =
+            ctx.route.0.and_then(|index| self.0.upstreams.get(index)).map(|u| u.response_timeout());
+        if let (Some(limit), Some(permitted_at)) = (limit, ctx.permitted_at)
+            && permitted_at.elapsed() > limit
+        {
+            return Err(
+                Error::explain(ErrorType::ReadTimedout, "the adapter's answer trickles").into_up()
+            );
+        }
+        if let Some(replacement) = &ctx.replacement {
+            *body = end_of_stream.then(|| replacement.clone());
+        }
+        Ok(None)
+    }
+
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        ctx: &mut Context,
+    ) -> FailToProxy {
+        let nobody = matches!(error.esource(), ErrorSource::Downstream);
+        if nobody || session.response_written().is_some() {
+            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+        }
+        let refusal = Refusal::new(refuse::reason_of(error));
+        let error_code = refusal.reason.status();
+        session.set_keepalive(None);
+        let _ = refuse::answer(&self.0, session, ctx, refusal).await;
+        FailToProxy { error_code, can_reuse_downstream: false }
+    }
+
+    fn suppress_error_log(&self, _: &Session, _: &Context, _: &Error) -> bool {
+        // The audit record says it, with the reason and without the client's words.
+        true
+    }
+
+    fn request_summary(&self, _: &Session, ctx: &Context) -> String {
+        // Pingora's own summary holds the target and the host as sent.
+        ctx.request_id.to_string()
+    }
+
+    async fn logging(&self, session: &mut Session, _: Option<&Error>, ctx: &mut Context) {
+        ctx.complete(session);
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

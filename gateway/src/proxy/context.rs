@@ -1,0 +1,198 @@
+//! What one request carries through Pingora's hooks, and the record that closes itself.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::HeaderValue;
+use jiff::Timestamp;
+use pingora::proxy::Session;
+use policies::{Permit, Reason, Refusal, Trail, World};
+use uuid::Uuid;
+
+use super::Gateway;
+use crate::audit::{Outcome, People, Record, Slot, Timing};
+use crate::listen::Connection;
+use crate::problem;
+
+/// The state of one request. Its drop writes the audit record and counts the request, because a
+/// panic or a forced shutdown skips every hook of Pingora's but not a drop.
+pub struct Context {
+    gateway: Arc<Gateway>,
+    /// The connection that it came on; absent until `request_filter`.
+    pub(super) connection: Option<Arc<Connection>>,
+    /// The world that it is judged by.
+    pub(super) world: Option<Arc<World>>,
+    /// Room for the record.
+    pub(super) slot: Option<Slot>,
+    /// Wall time of the judgement.
+    pub(super) now: Timestamp,
+    started: Instant,
+    /// Ours.
+    pub(super) request_id: Uuid,
+    /// The trace that we start.
+    pub(super) trace_id: Uuid,
+    /// The client's own `X-Request-ID`, if acceptable.
+    pub(super) tpp_request_id: Option<HeaderValue>,
+    /// Every check so far.
+    pub(super) trail: Trail,
+    /// What was asked.
+    pub(super) asked: Asked,
+    /// Set when every check has passed.
+    pub(super) permit: Option<Permit>,
+    /// Set when one has not.
+    pub(super) refusal: Option<Refusal>,
+    /// The refusal's body, while it replaces an upstream's.
+    pub(super) replacement: Option<bytes::Bytes>,
+    /// Where in the configuration the request landed: codetab and version indices.
+    pub(super) route: (Option<usize>, Option<usize>),
+    pub(super) upstream: Option<std::net::SocketAddr>,
+    pub(super) permitted_at: Option<Instant>,
+    /// Body bytes read while judging.
+    pub(super) bytes_in: u64,
+    pub(super) timing: Timing,
+    /// Status and body bytes sent, once known.
+    pub(super) sent: Option<(u16, u64)>,
+    completed: bool,
+}
+
+/// The request as sent, for the record.
+#[derive(Default)]
+pub(super) struct Asked {
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) host: String,
+    pub(super) protocol: &'static str,
+}
+
+impl Context {
+    pub(super) fn new(gateway: Arc<Gateway>) -> Self {
+        gateway.metrics.requests_in_flight.inc();
+        Self {
+            now: crate::clock::now(),
+            slot: gateway.audit.reserve(),
+            gateway,
+            connection: None,
+            world: None,
+            started: Instant::now(),
+            request_id: Uuid::now_v7(),
+            trace_id: Uuid::new_v4(),
+            tpp_request_id: None,
+            trail: Trail::new(),
+            asked: Asked::default(),
+            permit: None,
+            refusal: None,
+            replacement: None,
+            route: (None, None),
+            upstream: None,
+            permitted_at: None,
+            bytes_in: 0,
+            timing: Timing::default(),
+            sent: None,
+            completed: false,
+        }
+    }
+
+    /// The answer's `X-Request-ID`: the TPP's own where it sent one (STET), else ours.
+    pub(super) fn answer_id(&self) -> HeaderValue {
+        self.tpp_request_id.clone().unwrap_or_else(|| self.own_id())
+    }
+
+    /// Our request id as a header value.
+    pub(super) fn own_id(&self) -> HeaderValue {
+        let mut buffer = Uuid::encode_buffer();
+        let text = self.request_id.hyphenated().encode_lower(&mut buffer);
+        HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+    }
+
+    /// Which request is answered, for a problem body.
+    pub(super) fn about(&self) -> problem::About<'_> {
+        problem::About { request_id: self.request_id, path: &self.asked.path, now: self.now }
+    }
+
+    /// The answer has been written as far as it will be.
+    pub(super) fn complete(&mut self, session: &Session) {
+        if let Some(header) = session.response_written() {
+            let body = u64::try_from(session.body_bytes_sent()).unwrap_or(u64::MAX);
+            self.sent = Some((header.status.as_u16(), body));
+        }
+        self.completed = true;
+    }
+
+    fn outcome(&self) -> Outcome {
+        match (&self.refusal, self.completed && self.sent.is_some()) {
+            (_, false) => Outcome::Aborted,
+            (Some(_), true) => Outcome::Refused,
+            (None, true) => Outcome::Allowed,
+        }
+    }
+
+    fn record(&mut self, connection: &Connection, reason: Option<Reason>) -> Record {
+        let permit = self.permit.as_ref();
+        let identity = connection.identity();
+        let (status, bytes_out) = self.sent.unwrap_or_default();
+        let routes = self.world.as_ref().map(|world| &world.routes);
+        Record {
+            time: self.now,
+            request_id: self.request_id,
+            tpp_request_id: self
+                .tpp_request_id
+                .as_ref()
+                .and_then(|id| id.to_str().ok())
+                .map(str::to_owned),
+            trace_id: self.trace_id,
+            client: connection.peer(),
+            tls_version: connection.tls_version(),
+            certificate_sha256: *identity.fingerprint(),
+            certificate_serial: identity.serial_hex().to_owned(),
+            organisation_id: identity.profile().ok().map(|qwac| qwac.organisation_id.clone()),
+            protocol: self.asked.protocol,
+            method: std::mem::take(&mut self.asked.method),
+            path: std::mem::take(&mut self.asked.path),
+            host: std::mem::take(&mut self.asked.host),
+            codetab: self
+                .route
+                .0
+                .and_then(|index| routes?.codetabs().get(index))
+                .map(|codetab| codetab.code.as_str().into()),
+            api: self
+                .route
+                .1
+                .and_then(|index| routes?.versions().nth(index))
+                .map(|(api, version)| (api.name.as_str().into(), version.name.as_str().into())),
+            outcome: self.outcome(),
+            reason,
+            detail: self.refusal.as_ref().map(problem::detail),
+            trail: std::mem::take(&mut self.trail),
+            status,
+            bytes_in: self.bytes_in,
+            bytes_out,
+            upstream: self.upstream,
+            timing: self.timing,
+            people: People {
+                psu: permit.and_then(|permit| permit.psu()).map(str::to_owned),
+                iban: permit
+                    .and_then(|permit| permit.funds_request())
+                    .map(|funds| funds.iban().to_owned()),
+            },
+        }
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        let elapsed = self.started.elapsed();
+        self.timing.total_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+        let reason = self.refusal.as_ref().map(|refusal| refusal.reason);
+        let metrics = &self.gateway.metrics;
+        metrics.requests_in_flight.dec();
+        let (codetab, version) = self.route;
+        metrics.request(codetab, version, self.outcome(), reason, elapsed.as_secs_f64());
+        if let Some(connection) = self.connection.take() {
+            if let Some(slot) = self.slot.take() {
+                let record = self.record(&connection, reason);
+                self.gateway.audit.write(record, slot);
+            }
+            connection.request_ends();
+        }
+    }
+}

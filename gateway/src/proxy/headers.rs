@@ -1,0 +1,162 @@
+//! Header hygiene both ways.
+//!
+//! Towards the adapter an allow-list is kept, not a deny-list: whatever a client could have forged,
+//! in whatever spelling, is simply not copied; what was verified is added from the [`Permit`].
+
+use std::fmt::Write;
+
+use http::header::{
+    ACCEPT, ACCEPT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, DATE, FORWARDED, HOST, USER_AGENT,
+};
+use http::{HeaderName, HeaderValue};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use pingora::Result;
+use pingora::http::{RequestHeader, ResponseHeader};
+use policies::Permit;
+
+use super::context::Context;
+use crate::listen::Connection;
+
+/// What passes from the client to the adapter: content negotiation, and what STET signs.
+const PASSED: [HeaderName; 8] = [
+    ACCEPT,
+    ACCEPT_LANGUAGE,
+    CONTENT_TYPE,
+    DATE,
+    USER_AGENT,
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("signature"),
+    HeaderName::from_static("content-digest"),
+];
+
+/// STET part 2: the context of the PSU's own request, `PSU-IP-Address` and its family.
+const PSU_PREFIX: &str = "psu-";
+
+/// What the adapter never says to a TPP.
+const HIDDEN: [&str; 6] =
+    ["server", "x-powered-by", "via", "x-aspnet-version", "alt-svc", "set-cookie"];
+
+/// Our own prefix; in an adapter's answer only [`REASON`] means anything.
+const OWN_PREFIX: &str = "octroi-";
+
+/// By this an adapter names the reason of its refusal.
+pub(super) const REASON: &str = "octroi-reason";
+
+/// RFC 9651 keeps header values to visible ASCII; an organisation id may hold more.
+const VALUE: &AsciiSet = &CONTROLS.add(b'%').add(b' ');
+
+/// Rewrites `upstream` into the request that the adapter gets, `body_length` bytes of body behind.
+///
+/// # Errors
+/// Pingora's, for a value that is no header value; cannot happen for values made here.
+pub(super) fn to_upstream(
+    upstream: &mut RequestHeader,
+    permit: &Permit,
+    connection: &Connection,
+    context: &Context,
+    body_length: usize,
+) -> Result<()> {
+    let sent = upstream;
+    let mut request =
+        RequestHeader::build_no_case(sent.method.clone(), context.asked.path.as_bytes(), Some(32))?;
+    request.set_version(http::Version::HTTP_11);
+    for (name, value) in &sent.headers {
+        if PASSED.contains(name) || name.as_str().starts_with(PSU_PREFIX) {
+            request.append_header(name.clone(), value.clone())?;
+        }
+    }
+    request.insert_header(HOST, context.asked.host.as_str())?;
+    request.insert_header(CONTENT_LENGTH, body_length)?;
+    if let Some(client_cert) = connection.client_cert() {
+        request.insert_header("client-cert", client_cert.clone())?;
+    }
+    request.insert_header("x-request-id", context.own_id())?;
+    if let Some(tpp_request_id) = &context.tpp_request_id {
+        request.insert_header("octroi-tpp-request-id", tpp_request_id.clone())?;
+    }
+    request.insert_header("traceparent", traceparent(context))?;
+    request.insert_header(FORWARDED, forwarded(connection, &context.asked.host))?;
+    verified(&mut request, permit)?;
+    *sent = request;
+    Ok(())
+}
+
+/// The facts that the adapter may rely on.
+fn verified(request: &mut RequestHeader, permit: &Permit) -> Result<()> {
+    let mut set = |name: &'static str, value: &str| {
+        request.insert_header(name, utf8_percent_encode(value, VALUE).to_string()).map(|_| ())
+    };
+    set("octroi-organisation-id", permit.organisation_id().as_str())?;
+    set("octroi-codetab", &permit.codetab().code)?;
+    set("octroi-api", &permit.api().name)?;
+    set("octroi-api-version", &permit.version().name)?;
+    if let Some(consent_id) = permit.consent_id() {
+        set("octroi-consent-id", consent_id)?;
+    }
+    if let Some(psu) = permit.psu() {
+        set("octroi-psu", psu)?;
+    }
+    request.insert_header("octroi-roles", permit.roles().to_string())?;
+    request.insert_header("octroi-scope", permit.scope())?;
+    Ok(())
+}
+
+/// W3C Trace Context level 2: a trace of ours, whatever the client claims to be part of.
+fn traceparent(context: &Context) -> String {
+    let (_, span) = context.request_id.as_u64_pair();
+    format!("00-{}-{span:016x}-01", context.trace_id.simple())
+}
+
+/// RFC 7239 §4.
+fn forwarded(connection: &Connection, host: &str) -> String {
+    let mut value = String::with_capacity(96);
+    let peer = connection.peer();
+    // An IPv6 address with its port is quoted and bracketed (RFC 7239 §6); IPv4 likewise for the colon.
+    let _ = write!(value, "for=\"{peer}\";host=\"{host}\";proto=https");
+    value
+}
+
+/// Takes out of the adapter's answer what is not the TPP's business, and adds what is.
+///
+/// # Errors
+/// As [`to_upstream`].
+pub(super) fn to_client(response: &mut ResponseHeader, context: &Context) -> Result<()> {
+    for name in HIDDEN {
+        response.remove_header(name);
+    }
+    let own: Vec<HeaderName> = response
+        .headers
+        .keys()
+        .filter(|name| name.as_str().starts_with(OWN_PREFIX))
+        .cloned()
+        .collect();
+    for name in &own {
+        response.remove_header(name);
+    }
+    identify(response, context)?;
+    if !response.headers.contains_key(http::header::CACHE_CONTROL) {
+        response
+            .insert_header(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"))?;
+    }
+    Ok(())
+}
+
+/// Every answer names its request, in the TPP's words and in ours.
+///
+/// # Errors
+/// As [`to_upstream`].
+pub(super) fn identify(response: &mut ResponseHeader, context: &Context) -> Result<()> {
+    response.insert_header("x-request-id", context.answer_id())?;
+    response.insert_header("octroi-request-id", context.own_id())?;
+    Ok(())
+}
+
+/// STET part 2: at most 70 characters; held to what cannot break a log or another header.
+pub(super) fn acceptable_request_id(value: &HeaderValue) -> bool {
+    const REQUEST_ID_CHARS_MAX: usize = 70;
+    let bytes = value.as_bytes();
+    (1..=REQUEST_ID_CHARS_MAX).contains(&bytes.len())
+        && bytes
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':'))
+}

@@ -1,0 +1,111 @@
+//! From a request head to a [`Permit`]: the facts are gathered, `policies` decides.
+
+use std::time::Instant;
+
+use http::{HeaderValue, Version};
+use pingora::proxy::Session;
+use policies::{Permit, Presented, Reason, Refusal};
+
+use super::context::{Asked, Context};
+use super::request::Head;
+use super::{Gateway, body, headers, micros};
+use crate::listen::Connection;
+
+/// Judges the request at the head of `session`, reading its body as the last step.
+///
+/// # Errors
+/// The first check that did not pass.
+pub(super) async fn judge(
+    gateway: &Gateway,
+    session: &mut Session,
+    ctx: &mut Context,
+) -> Result<Permit, Refusal> {
+    let Some(connection) = Connection::of(session).cloned() else {
+        return Err(Refusal::new(Reason::CertificateMissing));
+    };
+    connection.request_begins();
+    ctx.connection = Some(connection.clone());
+    note(session, ctx);
+    if ctx.slot.is_none() {
+        return Err(Refusal::because(
+            Reason::StateUnavailable,
+            "the access log cannot take more now",
+        ));
+    }
+    session.set_write_timeout(Some(gateway.limits.body_timeout));
+    if gateway.drain.is_draining() {
+        session.set_keepalive(None);
+    } else {
+        session.set_keepalive(Some(gateway.limits.keepalive_timeout.as_secs()));
+    }
+
+    let world = gateway.world.load_full();
+    ctx.world = Some(world.clone());
+    let now = ctx.now;
+    let admitted = {
+        let head = Head::read(session.req_header(), session.is_http2())?;
+        let presented = Presented {
+            identity: Some(connection.identity()),
+            sni: connection.sni(),
+            host: head.host,
+            method: head.method,
+            target: head.target,
+            authorization: head.authorization,
+        };
+        let admitted = policies::admit(&presented, &world, now, &mut ctx.trail);
+        ctx.route = world.routes.locate(head.host, head.target);
+        admitted?
+    };
+
+    let digest = admitted.token();
+    let fact = match gateway.store.cached_token(&digest, now) {
+        Some(fact) => fact,
+        None => {
+            let asked = Instant::now();
+            let fact = gateway.store.token(&digest, now).await;
+            ctx.timing.store_us += micros(asked.elapsed());
+            fact
+        }
+    };
+    let entitled = admitted.with_token(fact, now, &mut ctx.trail)?;
+
+    let (index, rule) = (entitled.quota_index(), entitled.quota_rule());
+    let fact = match gateway.store.local_quota(entitled.organisation_id(), index, rule, now) {
+        Some(fact) => fact,
+        None => {
+            let asked = Instant::now();
+            let fact = gateway.store.quota(entitled.organisation_id(), index, rule, now).await;
+            ctx.timing.store_us += micros(asked.elapsed());
+            fact
+        }
+    };
+    let metered = entitled.with_quota(fact, &mut ctx.trail)?;
+
+    let limits = &gateway.limits;
+    let body = body::read(session, limits.body_bytes_max, limits.body_timeout).await?;
+    ctx.bytes_in = u64::try_from(body.len()).unwrap_or(u64::MAX);
+    metered.with_body(&body, &mut ctx.trail)
+}
+
+/// Keeps the request as sent, for the record and the answer, whatever becomes of it.
+fn note(session: &Session, ctx: &mut Context) {
+    let header = session.req_header();
+    let host = header
+        .headers
+        .get(http::header::HOST)
+        .map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned())
+        .or_else(|| header.uri.authority().map(ToString::to_string));
+    let target = String::from_utf8_lossy(header.raw_path());
+    ctx.asked = Asked {
+        method: header.method.as_str().to_owned(),
+        path: target.split('?').next().unwrap_or_default().to_owned(),
+        host: host.unwrap_or_default(),
+        protocol: if header.version == Version::HTTP_2 || session.is_http2() {
+            "HTTP/2"
+        } else {
+            "HTTP/1.1"
+        },
+    };
+    let id: Option<&HeaderValue> = header.headers.get("x-request-id");
+    ctx.tpp_request_id = id.filter(|id| headers::acceptable_request_id(id)).cloned();
+}

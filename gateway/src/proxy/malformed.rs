@@ -1,0 +1,71 @@
+//! The answer and the record of requests that never became one: the framing gate refused them
+//! before Pingora saw a byte.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use policies::{Reason, Refusal, Trail};
+use uuid::Uuid;
+
+use super::Gateway;
+use crate::audit::{Outcome, People, Record, Timing};
+use crate::clock;
+use crate::listen::head::HeadFault;
+use crate::listen::{Connection, Refusing};
+use crate::problem::{self, About};
+
+/// Refuses at the gate.
+pub struct AtTheGate(pub Arc<Gateway>);
+
+impl Refusing for AtTheGate {
+    fn refuse(&self, connection: &Connection, fault: HeadFault) -> Bytes {
+        let refusal = Refusal::because(Reason::RequestMalformed, fault.to_string());
+        let request_id = Uuid::now_v7();
+        self.record(connection, &refusal, request_id);
+        let about = About { request_id, path: "", now: clock::now() };
+        problem::response(&refusal, &self.0.problem_type_base, about)
+    }
+
+    fn refused_by_parser(&self, connection: &Connection) {
+        let refusal = Refusal::new(Reason::RequestMalformed);
+        self.record(connection, &refusal, Uuid::now_v7());
+    }
+}
+
+impl AtTheGate {
+    /// The bytes of a malformed head are nobody's method, path or host: none of them is kept.
+    fn record(&self, connection: &Connection, refusal: &Refusal, request_id: Uuid) {
+        let gateway = &self.0;
+        gateway.metrics.request(None, None, Outcome::Refused, Some(refusal.reason), 0.0);
+        let Some(slot) = gateway.audit.reserve() else { return };
+        let identity = connection.identity();
+        let record = Record {
+            time: clock::now(),
+            request_id,
+            tpp_request_id: None,
+            trace_id: Uuid::new_v4(),
+            client: connection.peer(),
+            tls_version: connection.tls_version(),
+            certificate_sha256: *identity.fingerprint(),
+            certificate_serial: identity.serial_hex().to_owned(),
+            organisation_id: identity.profile().ok().map(|qwac| qwac.organisation_id.clone()),
+            protocol: "HTTP/1.1",
+            method: String::new(),
+            path: String::new(),
+            host: String::new(),
+            codetab: None,
+            api: None,
+            outcome: Outcome::Refused,
+            reason: Some(refusal.reason),
+            detail: Some(problem::detail(refusal)),
+            trail: Trail::new(),
+            status: refusal.reason.status(),
+            bytes_in: 0,
+            bytes_out: 0,
+            upstream: None,
+            timing: Timing::default(),
+            people: People::default(),
+        };
+        gateway.audit.write(record, slot);
+    }
+}

@@ -1,0 +1,74 @@
+//! How a refusal is answered: with its reason, on a connection that stays usable.
+
+use std::time::Duration;
+
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+use pingora::{Error, ErrorType, Result};
+use policies::{Reason, Refusal};
+
+use super::context::Context;
+use super::{Gateway, body, headers};
+use crate::problem;
+
+/// Longest wait for the rest of a refused request's body before its connection is given up.
+const DRAIN_LIMIT: Duration = Duration::from_secs(2);
+
+/// Writes the refusal.
+///
+/// Pingora's own `respond_error` closes the connection, which would cost a refused TPP a new mTLS
+/// handshake for every mistake.
+///
+/// # Errors
+/// The client is gone.
+pub(super) async fn answer(
+    gateway: &Gateway,
+    session: &mut Session,
+    ctx: &mut Context,
+    refusal: Refusal,
+) -> Result<()> {
+    let body = problem::body(&refusal, &gateway.problem_type_base, ctx.about());
+    let mut response = header(&refusal, ctx, body.len())?;
+    ctx.refusal = Some(refusal);
+    if !body::drain(session, gateway.limits.body_bytes_max, DRAIN_LIMIT).await {
+        session.set_keepalive(None);
+        response.insert_header(http::header::CONNECTION, "close")?;
+    }
+    session.write_response_header(Box::new(response), false).await?;
+    session.write_response_body(Some(body), true).await
+}
+
+/// Turns an adapter's refusal into ours: `response` is rewritten, its body replaced as it passes.
+///
+/// # Errors
+/// Pingora's, for a header value that is none; cannot happen for values made here.
+pub(super) fn replace(
+    gateway: &Gateway,
+    response: &mut ResponseHeader,
+    ctx: &mut Context,
+    refusal: Refusal,
+) -> Result<()> {
+    let body = problem::body(&refusal, &gateway.problem_type_base, ctx.about());
+    *response = header(&refusal, ctx, body.len())?;
+    ctx.replacement = Some(body);
+    ctx.refusal = Some(refusal);
+    Ok(())
+}
+
+fn header(refusal: &Refusal, ctx: &Context, body_length: usize) -> Result<ResponseHeader> {
+    let mut response = ResponseHeader::build(refusal.reason.status(), Some(12))?;
+    for (name, value) in problem::headers(refusal) {
+        response.append_header(name, value)?;
+    }
+    response.insert_header(http::header::CONTENT_LENGTH, body_length)?;
+    headers::identify(&mut response, ctx)?;
+    Ok(response)
+}
+
+/// The reason behind a failure between us and the adapter.
+pub(super) fn reason_of(error: &Error) -> Reason {
+    match error.etype() {
+        ErrorType::ReadTimedout | ErrorType::WriteTimedout => Reason::UpstreamTimeout,
+        _ => Reason::UpstreamUnavailable,
+    }
+}

@@ -1,0 +1,52 @@
+//! Pingora's request head, read once into what the decision looks at.
+
+use http::header::{AUTHORIZATION, HOST};
+use pingora::http::RequestHeader;
+use policies::{Reason, Refusal};
+
+use crate::listen::head::{self, HeadFault};
+
+/// The parts of a request head that decide, as sent.
+#[derive(Clone, Copy)]
+pub(super) struct Head<'a> {
+    pub method: &'a str,
+    pub target: &'a str,
+    pub host: &'a str,
+    pub authorization: Option<&'a [u8]>,
+}
+
+impl<'a> Head<'a> {
+    /// Reads the head. HTTP/1.1 heads have passed the framing gate as bytes; those of HTTP/2 come
+    /// from its frames and are held to the same rules here.
+    ///
+    /// # Errors
+    /// `request_malformed`, with what is wrong.
+    pub(super) fn read(header: &'a RequestHeader, http2: bool) -> Result<Self, Refusal> {
+        let malformed =
+            |fault: HeadFault| Refusal::because(Reason::RequestMalformed, fault.to_string());
+        let target = std::str::from_utf8(header.raw_path())
+            .map_err(|_| malformed(HeadFault::TargetBytes))?;
+        let host_field = header.headers.get(HOST).map(|host| host.to_str().unwrap_or_default());
+        let host = if http2 {
+            let fields =
+                header.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+            head::method(header.method.as_str())
+                .and_then(|()| head::target(target))
+                .and_then(|()| head::fields(fields, false))
+                .map_err(malformed)?;
+            let authority = header.uri.authority().map(http::uri::Authority::as_str);
+            match (authority, host_field) {
+                (Some(authority), Some(host)) if authority != host => None,
+                (authority, host) => authority.or(host),
+            }
+        } else {
+            host_field
+        };
+        Ok(Self {
+            method: header.method.as_str(),
+            target,
+            host: host.filter(|host| !host.is_empty()).ok_or_else(|| malformed(HeadFault::Host))?,
+            authorization: header.headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes),
+        })
+    }
+}

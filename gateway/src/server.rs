@@ -1,0 +1,280 @@
+//! Puts the rooms together and keeps them running: the order of start, and of leaving.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use pingora::apps::{HttpServerOptions, ServerApp};
+use pingora::proxy::{HttpProxy, http_proxy};
+use pingora::server::configuration::ServerConf;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use crate::admin::{self, Admin};
+use crate::audit::{Audit, AuditError};
+use crate::config::{Config, StoreSettings, UpstreamAddress};
+use crate::drain::{self, Drain, Signal, Stage};
+use crate::listen::{self, Bounds, Door};
+use crate::metrics::Metrics;
+use crate::pages;
+use crate::proxy::{AtTheGate, Gateway, Line};
+use crate::sandbox;
+use crate::store::{StoreError, Stores};
+use crate::upstream::{Upstream, UpstreamError};
+use crate::world::{self, WorldLoadError};
+
+/// Attempts to connect to an adapter for one request; nothing has been sent before a second one.
+const CONNECT_ATTEMPTS_MAX: usize = 2;
+/// Idle adapter connections kept per thread.
+const UPSTREAM_POOL_CONNECTIONS: usize = 256;
+/// PSU connections at once.
+const PSU_CONNECTIONS_MAX: usize = 1024;
+
+/// The gateway does not start. Nothing has been served when one of these comes back.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listen address.
+    #[error("{key} = {address}: {source}; free the port or choose another")]
+    Bind {
+        /// The key of the configuration.
+        key: &'static str,
+        /// What was asked for.
+        address: SocketAddr,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+    /// TLS material.
+    #[error("{key}: {source}")]
+    Tls {
+        /// The table of the configuration.
+        key: &'static str,
+        /// OpenSSL's reason.
+        source: openssl::error::ErrorStack,
+    },
+    /// Anchors, registers, routes.
+    #[error(transparent)]
+    World(#[from] WorldLoadError),
+    /// Tokens and quotas.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The access log.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// An adapter.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// A metric registered twice.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// Anything else of the operating system.
+    #[error("{0}")]
+    System(#[from] io::Error),
+}
+
+/// Where the listeners really are.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// TPP traffic.
+    pub tpp: SocketAddr,
+    /// Browsers.
+    pub psu: SocketAddr,
+    /// Health and metrics.
+    pub admin: SocketAddr,
+}
+
+/// Runs the gateway until a signal asks it to leave; `ready` is called once every listener answers.
+///
+/// # Errors
+/// Why it does not start.
+pub async fn run(
+    config: Config,
+    ready: impl FnOnce(Addresses) -> io::Result<()>,
+) -> Result<(), StartError> {
+    let tpp = bind("listen.tpp.address", config.listen.tpp.address)?;
+    let psu = bind("listen.psu.address", config.listen.psu.address)?;
+    let admin = bind("listen.admin.address", config.listen.admin.address)?;
+    let addresses =
+        Addresses { tpp: tpp.local_addr()?, psu: psu.local_addr()?, admin: admin.local_addr()? };
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+
+    let drain = Drain::default();
+    let gateway = open(&config, &drain).await?;
+    let bounds = bounds(&config);
+    let connections = Arc::new(Semaphore::new(config.limits.connections_max));
+    let proxy = Arc::new(engine(&config, &gateway));
+    let for_world = Arc::clone(&gateway);
+    let door = Door {
+        acceptor: tls(
+            "listen.tpp",
+            listen::tpp_acceptor,
+            &config.listen.tpp.certificate_pem,
+            config.listen.tpp.key_pem.expose(),
+        )?,
+        world: Arc::new(move || for_world.world.load_full()),
+        refusal: config.listen.tpp.refusal,
+        app: Arc::clone(&proxy),
+        refusing: Arc::new(AtTheGate(Arc::clone(&gateway))),
+        bounds,
+        connections: Arc::clone(&connections),
+        metrics: Arc::clone(&gateway.metrics),
+        drain: drain.clone(),
+    };
+    let psu_acceptor = tls(
+        "listen.psu",
+        listen::psu_acceptor,
+        &config.listen.psu.certificate_pem,
+        config.listen.psu.key_pem.expose(),
+    )?;
+    let psu_connections = Arc::new(Semaphore::new(PSU_CONNECTIONS_MAX));
+    let admin_routes = admin::routes(Admin {
+        gateway: Arc::clone(&gateway),
+        key: config.listen.admin.key.clone().map(Arc::new),
+        sandbox: config.sandbox.is_some(),
+    });
+
+    tokio::spawn(listen::serve_tpp(tpp, Arc::new(door)));
+    tokio::spawn(listen::serve_psu(
+        psu,
+        psu_acceptor,
+        pages::routes(),
+        psu_connections,
+        bounds,
+        drain.clone(),
+    ));
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(admin, admin_routes).await {
+            tracing::error!(%error, "the admin listener ended");
+        }
+    });
+    drain.enter(Stage::Serving);
+    ready(addresses)?;
+    tracing::info!(tpp = %addresses.tpp, psu = %addresses.psu, admin = %addresses.admin, "serving");
+
+    let signal = drain::signalled().await?;
+    leave(&config, &gateway, &proxy, &connections, signal).await;
+    Ok(())
+}
+
+/// Opens everything that a request needs.
+async fn open(config: &Config, drain: &Drain) -> Result<Arc<Gateway>, StartError> {
+    let world = world::load(config)?;
+    let metrics = Arc::new(Metrics::new(&world.routes)?);
+    let store = match &config.store {
+        StoreSettings::Embedded { file } => Stores::embedded(file)?,
+        StoreSettings::Redis { url, timeout, fresh_for, tolerated_for, local_share } => {
+            Stores::redis(url, *timeout, *fresh_for, *tolerated_for, *local_share)?
+        }
+    };
+    let audit = Audit::open(
+        &config.audit.directory,
+        config.audit.key.expose(),
+        config.audit.queue_records_max,
+    )?;
+    let closing = drain.watch(Stage::Closing);
+    let needs_bank = |codetab: &&crate::config::CodetabSettings| {
+        matches!(codetab.upstream.address, UpstreamAddress::SandboxBank)
+    };
+    let codes: Vec<String> =
+        config.codetabs.iter().filter(needs_bank).map(|c| c.codetab.code.to_string()).collect();
+    let mut banks = sandbox::bank::serve(&codes, closing.clone()).await?.into_iter();
+    let mut upstreams = Vec::with_capacity(config.codetabs.len());
+    for (index, codetab) in (0_u64..).zip(&config.codetabs) {
+        let bank = needs_bank(&codetab).then(|| banks.next()).flatten();
+        let upstream = Arc::new(Upstream::prepare(index, codetab, bank).await?);
+        tokio::spawn(Arc::clone(&upstream).watch(Arc::clone(&metrics), closing.clone()));
+        upstreams.push(upstream);
+    }
+    Ok(Arc::new(Gateway {
+        world: ArcSwap::new(world),
+        store,
+        audit,
+        metrics,
+        limits: config.limits.clone(),
+        upstreams,
+        problem_type_base: config.problem_type_base.clone(),
+        drain: drain.clone(),
+    }))
+}
+
+fn engine(config: &Config, gateway: &Arc<Gateway>) -> HttpProxy<Line> {
+    let conf = ServerConf {
+        threads: config.threads,
+        max_retries: CONNECT_ATTEMPTS_MAX,
+        upstream_keepalive_pool_size: UPSTREAM_POOL_CONNECTIONS,
+        ..ServerConf::default()
+    };
+    let mut proxy = http_proxy(&Arc::new(conf), Line(Arc::clone(gateway)));
+    let mut options = HttpServerOptions::default();
+    options.h2_idle_timeout = Some(config.limits.keepalive_timeout);
+    proxy.server_options = Some(options);
+    proxy
+}
+
+fn bounds(config: &Config) -> Bounds {
+    let limits = &config.limits;
+    let slowest = config.codetabs.iter().map(|codetab| codetab.upstream.response_timeout).max();
+    Bounds {
+        handshake: limits.handshake_timeout,
+        head: limits.head_timeout,
+        idle: limits.keepalive_timeout,
+        request: limits.body_timeout * 2 + slowest.unwrap_or_default(),
+        head_bytes_max: limits.head_bytes_max,
+    }
+}
+
+/// SIGTERM: unready, go on accepting while the load balancer notices, then end what is idle, wait
+/// for what is in flight, write what is left of the log.
+async fn leave(
+    config: &Config,
+    gateway: &Arc<Gateway>,
+    proxy: &Arc<HttpProxy<Line>>,
+    connections: &Arc<Semaphore>,
+    signal: Signal,
+) {
+    gateway.drain.enter(Stage::Draining);
+    tracing::info!(?signal, "leaving: no longer ready");
+    if signal == Signal::Terminate {
+        tokio::select! {
+            () = tokio::time::sleep(config.drain.delay) => {}
+            _ = drain::signalled() => {}
+        }
+    }
+    gateway.drain.enter(Stage::Closing);
+    proxy.cleanup().await;
+    let all = u32::try_from(config.limits.connections_max).unwrap_or(u32::MAX);
+    tokio::select! {
+        _ = connections.acquire_many(all) => tracing::info!("nothing is in flight any more"),
+        () = tokio::time::sleep(config.drain.timeout) => {
+            tracing::warn!(in_flight = gateway.metrics.requests_in_flight.get(), "drain.timeout is over; what is still in flight is cut");
+        }
+        _ = drain::signalled() => tracing::warn!("asked to leave again; not waiting any longer"),
+    }
+    close_log(gateway).await;
+}
+
+async fn close_log(gateway: &Arc<Gateway>) {
+    // A request that ended this instant writes its record as its context is dropped.
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(1);
+    while gateway.metrics.requests_in_flight.get() > 0 && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let gateway = Arc::clone(gateway);
+    let _ = tokio::task::spawn_blocking(move || gateway.audit.close()).await;
+}
+
+fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    listen::bind(address).map_err(|source| StartError::Bind { key, address, source })
+}
+
+fn tls(
+    key: &'static str,
+    acceptor: impl Fn(&[u8], &[u8]) -> Result<openssl::ssl::SslAcceptor, openssl::error::ErrorStack>,
+    certificate_pem: &[u8],
+    key_pem: &[u8],
+) -> Result<openssl::ssl::SslAcceptor, StartError> {
+    acceptor(certificate_pem, key_pem).map_err(|source| StartError::Tls { key, source })
+}

@@ -1,0 +1,195 @@
+//! The core-banking adapters behind the codetabs: where they are, whether they answer, how to
+//! reach them. Nothing here can be used without a [`Permit`].
+
+mod discovery;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openssl::pkey::PKey;
+use openssl::x509::X509;
+use pingora::lb::health_check::TcpHealthCheck;
+use pingora::lb::selection::RoundRobin;
+use pingora::lb::{Backends, LoadBalancer};
+use pingora::protocols::ALPN;
+use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
+use pingora::utils::tls::CertKey;
+use policies::Permit;
+use tokio::sync::watch;
+
+use crate::config;
+use crate::metrics::Metrics;
+
+/// One codetab's adapter: its addresses, which of them answer, and how to speak to it.
+pub struct Upstream {
+    codetab: String,
+    addresses: Arc<LoadBalancer<RoundRobin>>,
+    template: HttpPeer,
+    response_timeout: Duration,
+    health_interval: Duration,
+}
+
+/// An adapter of the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// No address could be found at start.
+    #[error(
+        "codetab {codetab}: upstream.addresses: {source}; give host:port of an adapter that this machine can resolve"
+    )]
+    Address {
+        /// Whose adapter.
+        codetab: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// Certificates or keys of the TLS settings.
+    #[error("codetab {codetab}: upstream.tls: {source}")]
+    Tls {
+        /// Whose adapter.
+        codetab: String,
+        /// Why.
+        source: openssl::error::ErrorStack,
+    },
+    /// A certificate file without a certificate.
+    #[error(
+        "codetab {codetab}: upstream.tls.{key} holds no certificate; give a PEM file with at least one"
+    )]
+    Empty {
+        /// Whose adapter.
+        codetab: String,
+        /// Which key.
+        key: &'static str,
+    },
+}
+
+impl Upstream {
+    /// Resolves the addresses and prepares the peer of one codetab.
+    ///
+    /// # Errors
+    /// What the configuration check could not know: names that do not resolve here and now.
+    pub async fn prepare(
+        index: u64,
+        settings: &config::CodetabSettings,
+        sandbox_bank: Option<SocketAddr>,
+    ) -> Result<Self, UpstreamError> {
+        let codetab = settings.codetab.code.to_string();
+        let upstream = &settings.upstream;
+        let addresses = match &upstream.address {
+            config::UpstreamAddress::Sockets(addresses) => addresses.clone(),
+            config::UpstreamAddress::SandboxBank => {
+                sandbox_bank.iter().map(SocketAddr::to_string).collect()
+            }
+        };
+        let fail = |source| UpstreamError::Address { codetab: codetab.clone(), source };
+        let discovery = discovery::Addresses::new(addresses);
+        let mut addresses = LoadBalancer::from_backends(Backends::new(Box::new(discovery)));
+        addresses.set_health_check(health_check(upstream.connect_timeout));
+        addresses.update().await.map_err(|error| fail(io::Error::other(error.to_string())))?;
+        if addresses.backends().get_backend().is_empty() {
+            return Err(fail(io::Error::other("no address")));
+        }
+        Ok(Self {
+            template: template(index, &codetab, upstream)?,
+            addresses: Arc::new(addresses),
+            response_timeout: upstream.response_timeout,
+            health_interval: upstream.health_interval,
+            codetab,
+        })
+    }
+
+    /// The peer for a permitted request, or `None` when no address is healthy.
+    #[must_use]
+    pub fn peer(&self, _permit: &Permit) -> Option<Box<HttpPeer>> {
+        let backend = self.addresses.select(b"", ADDRESSES_TRIED_MAX)?;
+        let mut peer = self.template.clone();
+        peer._address = backend.addr;
+        Some(Box::new(peer))
+    }
+
+    /// Longest time from the permit to the last byte of the adapter's answer.
+    #[must_use]
+    pub fn response_timeout(&self) -> Duration {
+        self.response_timeout
+    }
+
+    /// Whether any address answers its probe.
+    #[must_use]
+    pub fn healthy(&self) -> usize {
+        let backends = self.addresses.backends();
+        backends.get_backend().iter().filter(|backend| backends.ready(backend)).count()
+    }
+
+    /// Probes the addresses, and looks their names up again, until `stop`.
+    pub async fn watch(self: Arc<Self>, metrics: Arc<Metrics>, mut stop: watch::Receiver<bool>) {
+        let healthy = metrics.upstream_healthy.with_label_values(&[&self.codetab]);
+        let mut round: u32 = 0;
+        loop {
+            self.addresses.backends().run_health_check(true).await;
+            healthy.set(i64::try_from(self.healthy()).unwrap_or_default());
+            round = round.wrapping_add(1);
+            if round % ROUNDS_PER_LOOKUP == 0
+                && let Err(error) = self.addresses.update().await
+            {
+                tracing::warn!(codetab = %self.codetab, %error, "adapter names do not resolve; the known addresses stay");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(self.health_interval) => {}
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+        }
+    }
+}
+
+/// Addresses looked at for one request before giving up.
+const ADDRESSES_TRIED_MAX: usize = 64;
+/// Health rounds between two look-ups of names.
+const ROUNDS_PER_LOOKUP: u32 = 6;
+
+fn health_check(connect_timeout: Duration) -> Box<TcpHealthCheck> {
+    let mut check = TcpHealthCheck::new();
+    check.peer_template.options.connection_timeout = Some(connect_timeout);
+    check
+}
+
+/// All that is the same for every request to one adapter; only the address is filled in later.
+fn template(
+    index: u64,
+    codetab: &str,
+    upstream: &config::Upstream,
+) -> Result<HttpPeer, UpstreamError> {
+    let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+    let tls = |source| UpstreamError::Tls { codetab: codetab.to_owned(), source };
+    let name = upstream.tls.as_ref().map(|tls| tls.name.clone()).unwrap_or_default();
+    let mut peer = HttpPeer::new(nowhere, upstream.tls.is_some(), name);
+    if let Some(settings) = &upstream.tls {
+        let ca = certificates(codetab, "ca", &settings.ca_pem)?;
+        peer.options.ca = Some(Arc::new(ca.into_boxed_slice()));
+        if let Some((certificate_pem, key_pem)) = &settings.client {
+            let chain = certificates(codetab, "client_certificate", certificate_pem)?;
+            let key = PKey::private_key_from_pem(key_pem.expose()).map_err(tls)?;
+            peer.client_cert_key = Some(Arc::new(CertKey::new(chain, key)));
+        }
+    }
+    // The pool's key holds neither the CA nor the codetab: without this, two adapters on one
+    // address would share connections.
+    peer.group_key = index;
+    peer.options.alpn = ALPN::H1;
+    peer.options.connection_timeout = Some(upstream.connect_timeout);
+    peer.options.total_connection_timeout = Some(upstream.connect_timeout);
+    peer.options.read_timeout = Some(upstream.response_timeout);
+    peer.options.write_timeout = Some(upstream.response_timeout);
+    peer.options.idle_timeout = Some(upstream.idle_timeout);
+    peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
+    Ok(peer)
+}
+
+fn certificates(codetab: &str, key: &'static str, pem: &[u8]) -> Result<Vec<X509>, UpstreamError> {
+    let fault = |source| UpstreamError::Tls { codetab: codetab.to_owned(), source };
+    let certificates = X509::stack_from_pem(pem).map_err(fault)?;
+    if certificates.is_empty() {
+        return Err(UpstreamError::Empty { codetab: codetab.to_owned(), key });
+    }
+    Ok(certificates)
+}
