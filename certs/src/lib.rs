@@ -7,10 +7,18 @@
 
 pub mod limits;
 
+mod der;
 mod digest;
+mod leaf;
 mod organisation;
+mod qc_statements;
 mod role;
 
 pub use digest::sha256;
+pub use leaf::{
+    AlternativeName, ExtKeyUsage, KeyAlgorithm, KeyUsage, Leaf, LeafError, OrganisationIdValue,
+    PublicKey, SignatureAlgorithm, StringType,
+};
 pub use organisation::{OrganisationId, OrganisationIdError, PsdForm};
+pub use qc_statements::{Psd2Fault, Psd2Statement, QcFault, QcStatements, QcType};
 pub use role::{PspRole, RoleSet};
