@@ -1,1 +1,3 @@
-//! gateway
+//! Octroi: the program.
+
+pub mod config;
