@@ -1,0 +1,82 @@
+//! `octroi check`: reads a configuration and every file that it names, and tells what they amount
+//! to, or all that is wrong with them. Opens no listener and asks nobody.
+
+mod summary;
+mod text;
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use self::summary::Summary;
+use super::{Answer, Failure, Output};
+use crate::config::{Config, ConfigProblems, Problem};
+use crate::world;
+
+const EXAMPLE: &str = "Example:
+  octroi check --config /etc/octroi/octroi.toml
+
+Exit code 0: the gateway would start with it, 1: it is refused, 3: the file cannot be read.";
+
+/// What `octroi check` is asked.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct CheckArgs {
+    /// The configuration to check
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// For people or for programs
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// A configuration that is refused, for programs.
+#[derive(Serialize)]
+struct Refused<'a> {
+    sound: bool,
+    problems: &'a [Problem],
+}
+
+/// Data go to `out`; the problems of a refused configuration go to standard error, except as JSON.
+pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<Answer, Failure> {
+    let file = args.config.as_path();
+    File::open(file)
+        .map_err(|error| Failure::Cannot(format!("{}: {error}", file.display())))?;
+    match summary(file, Timestamp::now()) {
+        Ok(summary) => {
+            match args.output {
+                Output::Text => text::write(&summary, out)?,
+                Output::Json => json(&summary, out)?,
+            }
+            Ok(Answer::Good)
+        }
+        Err(problems) => {
+            match args.output {
+                Output::Text => complain(file, &problems, &mut io::stderr().lock())?,
+                Output::Json => json(&Refused { sound: false, problems: &problems.0 }, out)?,
+            }
+            Ok(Answer::No)
+        }
+    }
+}
+
+fn summary(file: &Path, now: Timestamp) -> Result<Summary, ConfigProblems> {
+    let config = Config::load(file)?;
+    let world = world::load(&config).map_err(|fault| ConfigProblems(vec![fault.problem(file)]))?;
+    Ok(Summary::of(&config, &world, now))
+}
+
+fn complain(file: &Path, problems: &ConfigProblems, to: &mut dyn Write) -> io::Result<()> {
+    writeln!(to, "{problems}")?;
+    let count = problems.0.len();
+    let plural = if count == 1 { "" } else { "s" };
+    writeln!(to, "{}: refused, {count} problem{plural}", file.display())
+}
+
+fn json(value: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value).map_err(io::Error::from)?;
+    writeln!(out)
+}

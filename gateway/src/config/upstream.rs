@@ -1,0 +1,193 @@
+//! `[[codetab]]`: the banks and the way to their core-banking adapters.
+
+use std::time::Duration;
+
+use http::uri::Authority;
+use policies::Codetab;
+
+use super::key::Key;
+use super::key_pair;
+use super::limits::PEM_BYTES_MAX;
+use super::problem::quoted;
+use super::reading::Reading;
+use super::safety::is_loopback;
+use super::secret::Secret;
+use super::wire;
+
+/// A bank and its adapter.
+#[derive(Clone, Debug)]
+pub struct CodetabSettings {
+    /// The bank.
+    pub codetab: Codetab,
+    /// Its core-banking adapter.
+    pub upstream: Upstream,
+}
+
+/// A core-banking adapter.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// Where it is.
+    pub address: UpstreamAddress,
+    /// TLS to it; `None`: plain.
+    pub tls: Option<UpstreamTls>,
+    /// How long a connection may take to be there, TLS included.
+    pub connect_timeout: Duration,
+    /// How long the whole answer may take.
+    pub response_timeout: Duration,
+    /// How long an unused connection is kept.
+    pub idle_timeout: Duration,
+    /// How often an instance is looked at.
+    pub health_interval: Duration,
+}
+
+/// Where an adapter is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UpstreamAddress {
+    /// Its instances, each `host:port`.
+    Sockets(Vec<String>),
+    /// The sandbox bank of this process.
+    SandboxBank,
+}
+
+/// TLS, or mutual TLS, to an adapter.
+#[derive(Clone, Debug)]
+pub struct UpstreamTls {
+    /// The name that its certificate must carry; never empty.
+    pub name: String,
+    /// The CA of its certificate, PEM.
+    pub ca_pem: Vec<u8>,
+    /// The gateway's client certificate and its key, PEM.
+    pub client: Option<(Vec<u8>, Secret)>,
+}
+
+pub(super) fn read(
+    wire: &[wire::Codetab],
+    key: &Key,
+    reading: &mut Reading<'_>,
+) -> Option<Vec<CodetabSettings>> {
+    let banks = wire.iter().enumerate();
+    let banks = banks.map(|(index, wire)| codetab(wire, &key.item(index), reading));
+    // Every bank is read before the first failure counts.
+    banks.collect::<Vec<_>>().into_iter().collect()
+}
+
+fn codetab(wire: &wire::Codetab, key: &Key, reading: &mut Reading<'_>) -> Option<CodetabSettings> {
+    let code = wire.code.clone().filter(|code| {
+        let five_digits = code.len() == 5 && code.bytes().all(|byte| byte.is_ascii_digit());
+        if !five_digits {
+            let what = format!("is {}: not a bank code", quoted(code));
+            reading.refuse(&key.child("code"), what, "write exactly 5 digits, in quotes");
+        }
+        five_digits
+    });
+    let name = wire.name.clone();
+    let place = key.child("upstream");
+    let upstream = wire.upstream.as_ref().and_then(|wire| upstream(wire, &place, reading));
+    Some(CodetabSettings { codetab: Codetab { code: code?, name: name? }, upstream: upstream? })
+}
+
+fn upstream(wire: &wire::Upstream, key: &Key, reading: &mut Reading<'_>) -> Option<Upstream> {
+    let mut duration = |name, text| reading.duration(&key.child(name), text);
+    let connect_timeout = duration("connect_timeout", &wire.connect_timeout);
+    let response_timeout = duration("response_timeout", &wire.response_timeout);
+    let idle_timeout = duration("idle_timeout", &wire.idle_timeout);
+    let health_interval = duration("health_interval", &wire.health_interval);
+    let address = address(wire, key, reading);
+    let tls = match &wire.tls {
+        Some(wire) => Some(tls(wire, &key.child("tls"), reading)?),
+        None => None,
+    };
+    let address = address?;
+    if let (None, UpstreamAddress::Sockets(sockets)) = (&tls, &address)
+        && let Some(socket) = sockets.iter().find(|socket| !is_near(socket))
+    {
+        reading.warn(key, format!("the way to {} is not encrypted: add `tls`", quoted(socket)));
+    }
+    Some(Upstream {
+        address,
+        tls,
+        connect_timeout: connect_timeout?,
+        response_timeout: response_timeout?,
+        idle_timeout: idle_timeout?,
+        health_interval: health_interval?,
+    })
+}
+
+fn address(wire: &wire::Upstream, key: &Key, reading: &mut Reading<'_>) -> Option<UpstreamAddress> {
+    match (&wire.addresses, wire.sandbox_bank) {
+        (None, true) => Some(UpstreamAddress::SandboxBank),
+        (Some(addresses), false) if !addresses.is_empty() => {
+            let key = key.child("addresses");
+            let sockets = addresses.iter().enumerate();
+            let sockets = sockets.map(|(index, text)| socket(text, &key.item(index), reading));
+            let sockets = sockets.collect::<Vec<_>>().into_iter().collect::<Option<Vec<_>>>()?;
+            Some(UpstreamAddress::Sockets(sockets))
+        }
+        _ => {
+            reading.refuse(
+                key,
+                "needs exactly one of `addresses` (not empty) and `sandbox_bank = true`",
+                "write the adapter's instances, for example `addresses = [\"10.1.2.3:8080\"]`",
+            );
+            None
+        }
+    }
+}
+
+fn socket(text: &str, key: &Key, reading: &mut Reading<'_>) -> Option<String> {
+    let authority = text.parse::<Authority>().ok().filter(|authority| {
+        let port = authority.port_u16().is_some_and(|port| port > 0);
+        port && !authority.host().is_empty() && !text.contains('@')
+    });
+    if authority.is_none() {
+        let what = format!("is {}: not a host and port", quoted(text));
+        reading.refuse(key, what, "write both, for example \"10.1.2.3:8080\"");
+    }
+    authority.map(|_| text.to_owned())
+}
+
+fn tls(wire: &wire::UpstreamTls, key: &Key, reading: &mut Reading<'_>) -> Option<UpstreamTls> {
+    let name = wire.name.clone().filter(|name| {
+        let is_host = name.parse::<Authority>().is_ok_and(|host| host.as_str() == host.host());
+        if !is_host {
+            reading.refuse(
+                &key.child("name"),
+                format!("is {}: nothing that a certificate could be held against", quoted(name)),
+                "write the DNS name in the adapter's certificate",
+            );
+        }
+        is_host
+    });
+    let place = key.child("ca");
+    let ca_pem = wire.ca.as_deref().and_then(|path| reading.file(&place, path, PEM_BYTES_MAX));
+    let ca_pem = ca_pem.filter(|pem| key_pair::is_certificates(pem, &place, reading));
+    let client = client(wire, key, reading);
+    Some(UpstreamTls { name: name?, ca_pem: ca_pem?, client: client? })
+}
+
+/// The client certificate, where there is one: `None` stands for a mistake.
+fn client(
+    wire: &wire::UpstreamTls,
+    key: &Key,
+    reading: &mut Reading<'_>,
+) -> Option<Option<(Vec<u8>, Secret)>> {
+    let (certificate, private) = (&wire.client_certificate, &wire.client_key_file);
+    if certificate.is_none() && private.is_none() {
+        return Some(None);
+    }
+    if certificate.is_none() || private.is_none() {
+        let what = "needs `client_certificate` and `client_key_file`, or neither";
+        reading.refuse(key, what, "add the one that is missing");
+        return None;
+    }
+    let pair = key_pair::read(
+        (&key.child("client_certificate"), certificate.as_deref()),
+        (&key.child("client_key_file"), private.as_deref()),
+        reading,
+    )?;
+    Some(Some((pair.certificate_pem, pair.key_pem)))
+}
+
+fn is_near(socket: &str) -> bool {
+    socket.parse::<Authority>().is_ok_and(|authority| is_loopback(authority.host()))
+}

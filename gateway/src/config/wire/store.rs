@@ -1,0 +1,75 @@
+//! `[store]` and `[audit]`: what the gateway remembers.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::DurationText;
+
+/// Where tokens and quotas live: exactly one of `embedded`, `redis_file` and `redis`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Store {
+    /// File of the embedded store: one gateway process, nothing to install.
+    pub(crate) embedded: Option<String>,
+    /// `redis://` or `rediss://` URL of Redis or Valkey. A URL with a password belongs into
+    /// `redis_file`.
+    pub(crate) redis: Option<String>,
+    /// File that holds the Redis URL, readable by its owner only.
+    pub(crate) redis_file: Option<String>,
+    /// Redis only: how long one answer may take before the store counts as away.
+    #[serde(default = "Store::timeout_default")]
+    pub(crate) timeout: DurationText,
+    /// Redis only: a token in memory younger than this is used without asking again.
+    #[serde(default = "Store::fresh_for_default")]
+    pub(crate) fresh_for: DurationText,
+    /// Redis only: while Redis is away, a token in memory younger than this still serves. Beyond it
+    /// calls are refused with `state_unavailable`.
+    #[serde(default = "Store::tolerated_for_default")]
+    pub(crate) tolerated_for: DurationText,
+    /// Redis only: how many gateways share a quota. While Redis is away, each grants the quota
+    /// divided by this number.
+    #[serde(default = "Store::local_share_default")]
+    #[schemars(range(min = 1, max = 1024))]
+    pub(crate) local_share: u64,
+}
+
+impl Store {
+    fn timeout_default() -> DurationText {
+        "250ms".into()
+    }
+
+    fn fresh_for_default() -> DurationText {
+        "5s".into()
+    }
+
+    fn tolerated_for_default() -> DurationText {
+        "5m".into()
+    }
+
+    fn local_share_default() -> u64 {
+        4
+    }
+}
+
+/// The access log: one record for every request, allowed or refused.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Audit {
+    /// Directory of the `.jsonl` files.
+    #[schemars(required)]
+    pub(crate) directory: Option<String>,
+    /// File with 32 random bytes (raw, or as 64 hexadecimal digits) that turn IBANs and PSUs into
+    /// keyed digests. Keep it: with another key old and new records no longer compare.
+    #[schemars(required)]
+    pub(crate) key_file: Option<String>,
+    /// Records that may wait for the disk. When the queue is full, requests wait; none is dropped.
+    #[serde(default = "Audit::queue_records_max_default")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(crate) queue_records_max: u64,
+}
+
+impl Audit {
+    fn queue_records_max_default() -> u64 {
+        8192
+    }
+}
