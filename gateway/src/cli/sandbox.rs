@@ -1,0 +1,138 @@
+//! `octroi sandbox`: the arguments of the sandbox and of its `token`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::sandbox::{DIRECTORY_DEFAULT, Persona, Ports, SandboxError, client};
+
+/// Run everything on this machine, with nothing installed: test QTSP, registers, sandbox bank,
+/// gateway.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Example:\n  octroi sandbox --dir /tmp/sandbox --tpp-port 0"
+)]
+pub struct SandboxArgs {
+    /// What to do other than run the sandbox.
+    #[command(subcommand)]
+    pub command: Option<SandboxCommand>,
+    /// Where the sandbox keeps everything; what is there is used again.
+    #[arg(long, value_name = "DIR", default_value = DIRECTORY_DEFAULT)]
+    pub dir: PathBuf,
+    /// Port for TPPs; 0 takes any that is free.
+    #[arg(long, value_name = "PORT", default_value_t = Ports::DOCUMENTED.tpp)]
+    pub tpp_port: u16,
+    /// Port for the browsers of PSUs; 0 takes any that is free.
+    #[arg(long, value_name = "PORT", default_value_t = Ports::DOCUMENTED.psu)]
+    pub psu_port: u16,
+    /// Port for metrics, health and administration; 0 takes any that is free.
+    #[arg(long, value_name = "PORT", default_value_t = Ports::DOCUMENTED.admin)]
+    pub admin_port: u16,
+    /// Begin anew: removes what a sandbox wrote into DIR before. New keys, no tokens, no audit.
+    #[arg(long)]
+    pub reset: bool,
+}
+
+impl SandboxArgs {
+    /// The three ports.
+    pub fn ports(&self) -> Ports {
+        Ports { tpp: self.tpp_port, psu: self.psu_port, admin: self.admin_port }
+    }
+}
+
+/// What `octroi sandbox` can do beside running.
+#[derive(Debug, Subcommand)]
+pub enum SandboxCommand {
+    /// Print an access token that a persona "just" consented to.
+    Token(TokenArgs),
+}
+
+/// Arguments of `octroi sandbox token`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  TOKEN=$(octroi sandbox token --tpp funds-co --persona gilles)")]
+pub struct TokenArgs {
+    /// The directory of a running sandbox.
+    #[arg(long, value_name = "DIR", default_value = DIRECTORY_DEFAULT)]
+    pub dir: PathBuf,
+    /// The TPP that will call with the token: a directory under DIR/tpp.
+    #[arg(long, value_name = "NAME")]
+    pub tpp: String,
+    /// Who consents: lea, claire, georges or gilles.
+    #[arg(long, value_name = "PERSONA")]
+    pub persona: Persona,
+    /// Scopes of the token, separated by blanks.
+    #[arg(long, default_value = "cbpii")]
+    pub scope: String,
+    /// The token alone, or the whole token response.
+    #[arg(long, value_enum, default_value_t = TokenOutput::Text)]
+    pub output: TokenOutput,
+}
+
+/// How a token is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TokenOutput {
+    /// The access token alone.
+    Text,
+    /// The token response of RFC 6749 §5.1.
+    Json,
+}
+
+impl TokenArgs {
+    /// Asks the running sandbox; answers with what belongs on standard output, one line.
+    ///
+    /// # Errors
+    /// See [`client::request_token`].
+    pub async fn run(&self) -> Result<String, client::TokenError> {
+        let Self { dir, tpp, persona, scope, output } = self;
+        let response = client::request_token(dir, tpp, *persona, scope).await?;
+        match output {
+            TokenOutput::Text => Ok(response.access_token),
+            TokenOutput::Json => serde_json::to_string(&response).map_err(|fault| {
+                SandboxError::Material { what: "token".to_owned(), why: fault.to_string() }.into()
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Octroi {
+        #[command(flatten)]
+        sandbox: SandboxArgs,
+    }
+
+    fn parse(words: &[&str]) -> Result<SandboxArgs, clap::Error> {
+        Octroi::try_parse_from([&["sandbox"], words].concat()).map(|octroi| octroi.sandbox)
+    }
+
+    #[test]
+    fn without_arguments_the_documented_ports_and_directory_are_used() {
+        let sandbox = parse(&[]).unwrap();
+        assert_eq!(sandbox.ports(), Ports::DOCUMENTED);
+        assert_eq!(sandbox.dir, PathBuf::from(".octroi-sandbox"));
+        assert!(!sandbox.reset && sandbox.command.is_none());
+    }
+
+    #[test]
+    fn the_line_that_others_rely_on_is_understood() {
+        let words = "token --dir D --tpp funds-co --persona gilles --scope cbpii --output json";
+        let sandbox = parse(&words.split(' ').collect::<Vec<_>>()).unwrap();
+        let Some(SandboxCommand::Token(token)) = sandbox.command else { panic!("{sandbox:?}") };
+        assert_eq!((token.persona, token.output), (Persona::Gilles, TokenOutput::Json));
+        assert_eq!((token.tpp.as_str(), token.scope.as_str()), ("funds-co", "cbpii"));
+    }
+
+    #[test]
+    fn an_unknown_persona_is_a_wrong_usage_that_names_the_known_ones() {
+        let words = ["token", "--tpp", "funds-co", "--persona", "bob"];
+        let refused = parse(&words).unwrap_err();
+        assert_eq!(refused.exit_code(), 2);
+        assert!(refused.to_string().contains("lea, claire, georges or gilles"), "{refused}");
+    }
+}

@@ -1,0 +1,164 @@
+//! `octroi sandbox token`: asks the sandbox that runs in a directory for an access token, through
+//! its admin listener.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use certs::Leaf;
+use reqwest::{Client, StatusCode};
+use serde_json::Value;
+use thiserror::Error;
+
+use super::SandboxError;
+use super::files;
+use super::persona::Persona;
+use super::ready::Ready;
+use super::token::{TokenRequest, TokenResponse};
+
+/// Where the admin listener mints tokens.
+pub const TOKENS_PATH: &str = "/sandbox/tokens";
+/// The sandbox is on this machine: it answers at once or not at all.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Asks the sandbox in `dir` for an access token of one of its TPPs, as if `persona` had consented.
+///
+/// # Errors
+/// The TPP is not one of the sandbox, no sandbox is running there, or it refuses.
+pub async fn request_token(
+    dir: &Path,
+    tpp: &str,
+    persona: Persona,
+    scope: &str,
+) -> Result<TokenResponse, TokenError> {
+    let not_running = || TokenError::NotRunning { dir: dir.to_owned() };
+    let ready = Ready::read(dir)?.ok_or_else(not_running)?;
+    let key = files::read(&dir.join("admin.key"))?.ok_or_else(not_running)?;
+    let request = TokenRequest {
+        organisation_id: organisation_id(dir, tpp)?,
+        persona: persona.key().to_owned(),
+        scope: scope.to_owned(),
+    };
+    let address = ready.admin;
+    let unreachable = |source| TokenError::Unreachable { dir: dir.to_owned(), address, source };
+    // A proxy of the environment does not know this machine's loopback.
+    let client = Client::builder().no_proxy().timeout(ANSWER_TIMEOUT).build();
+    let response = client
+        .map_err(unreachable)?
+        .post(format!("http://{address}{TOKENS_PATH}"))
+        .bearer_auth(String::from_utf8_lossy(key.trim_ascii()))
+        .json(&request)
+        .send()
+        .await
+        .map_err(unreachable)?;
+    let status = response.status();
+    let body = response.bytes().await.map_err(unreachable)?;
+    let refused = |why| TokenError::Refused { address, status, why };
+    if !status.is_success() {
+        return Err(refused(why(&body)));
+    }
+    serde_json::from_slice(&body).map_err(|_| refused("its answer is not a token".to_owned()))
+}
+
+/// The organisation id in the QWAC of a TPP. The certificate is asked, not our table, so that a TPP
+/// which was added to the directory by hand works as well.
+fn organisation_id(dir: &Path, tpp: &str) -> Result<String, TokenError> {
+    let all = dir.join("tpp");
+    let known = known(&all).map_err(|source| SandboxError::File {
+        doing: "read",
+        file: all.clone(),
+        source,
+    })?;
+    // Only a name that the directory listing gave is made a path.
+    if !known.iter().any(|name| name == tpp) {
+        return Err(TokenError::UnknownTpp { tpp: tpp.to_owned(), known: known.join(", ") });
+    }
+    let file = all.join(tpp).join("qwac.pem");
+    let pem = files::read(&file)?.unwrap_or_default();
+    let leaf = Leaf::from_pem(&pem).ok().map(|(leaf, _)| leaf);
+    let ids = leaf.as_ref().map(Leaf::organisation_ids).unwrap_or_default();
+    let id = ids.iter().find_map(|id| id.text.clone());
+    id.ok_or(TokenError::Anonymous { file })
+}
+
+fn known(all: &Path) -> io::Result<Vec<String>> {
+    let mut known = Vec::new();
+    for entry in all.read_dir()? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir()
+            && let Ok(name) = entry.file_name().into_string()
+        {
+            known.push(name);
+        }
+    }
+    known.sort();
+    Ok(known)
+}
+
+/// What an answer that is no token says about itself.
+fn why(body: &[u8]) -> String {
+    let problem: Value = serde_json::from_slice(body).unwrap_or_default();
+    let members = ["detail", "message", "error_description", "error", "title"];
+    let why = members.iter().find_map(|member| problem.get(*member)?.as_str());
+    why.unwrap_or("it does not say why").to_owned()
+}
+
+/// Why there is no token. No variant shows a key or a token.
+#[derive(Debug, Error)]
+pub enum TokenError {
+    /// There is no such directory under `tpp/`.
+    #[error("there is no TPP {tpp:?} in this sandbox. To mend: name one of {known}")]
+    UnknownTpp {
+        /// The name that was given.
+        tpp: String,
+        /// Those that exist.
+        known: String,
+    },
+    /// The certificate names nobody.
+    #[error(
+        "{}: no organisation id in it, so no token can be bound to its TPP. To mend: issue it with \
+         one (octroi cert issue)",
+        file.display()
+    )]
+    Anonymous {
+        /// The certificate.
+        file: PathBuf,
+    },
+    /// No `ready.json`, or no key beside it.
+    #[error(
+        "no sandbox is running in {0}. To mend: start it with `octroi sandbox --dir {0}`",
+        dir.display()
+    )]
+    NotRunning {
+        /// The directory that was given.
+        dir: PathBuf,
+    },
+    /// `ready.json` is there, but nobody answers.
+    #[error(
+        "the sandbox in {0} does not answer at {address}: {source}. To mend: start it again with \
+         `octroi sandbox --dir {0}`",
+        dir.display()
+    )]
+    Unreachable {
+        /// The directory that was given.
+        dir: PathBuf,
+        /// The admin listener of which `ready.json` tells.
+        address: SocketAddr,
+        /// What the connection says.
+        source: reqwest::Error,
+    },
+    /// It answers, but not with a token.
+    #[error("the sandbox at {address} gives no token ({status}): {why}")]
+    Refused {
+        /// The admin listener.
+        address: SocketAddr,
+        /// The status of its answer.
+        status: StatusCode,
+        /// What it says.
+        why: String,
+    },
+    /// The directory cannot be read.
+    #[error(transparent)]
+    Directory(#[from] SandboxError),
+}
