@@ -1,5 +1,6 @@
 # Two commands for a newcomer: `make sandbox`, then (elsewhere) `make test`.
-# They use the same development build, so the second does not compile the libraries again.
+# Both build the whole workspace in the development profile, so that the libraries get the same
+# features and the second command does not compile them (OpenSSL among them) again.
 
 SHELL := /bin/sh
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
@@ -16,8 +17,8 @@ help: ## what there is to make
 # takes twice as long, and the sandbox serves one developer. `make bench` measures the release build.
 sandbox: ## everything on one machine: gateway, test certificates, registers, sandbox bank
 	@.ci/deps build
-	cargo build --package octroi --bin octroi
-	@cargo run --quiet --package octroi --bin octroi -- sandbox $(ARGS)
+	cargo build --workspace --bin octroi
+	@exec $(TARGET_DIR)/debug/octroi sandbox $(ARGS)
 
 test: ## all tests, the black-box ones included
 	@.ci/deps test
