@@ -1,1 +1,26 @@
-fn main() {}
+//! The program `octroi`: reads the command line, runs one verb, and maps its end to an exit code.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use octroi::cli::{Answer, Cli};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut out = io::stdout().lock();
+    let ended = cli.run(&mut out).and_then(|answer| {
+        out.flush()?;
+        Ok(answer)
+    });
+    match ended {
+        Ok(Answer::Good) => ExitCode::SUCCESS,
+        Ok(Answer::No) => ExitCode::from(1),
+        Err(failure) => {
+            if !failure.is_reader_gone() {
+                eprintln!("octroi: {failure}");
+            }
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}

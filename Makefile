@@ -1,0 +1,60 @@
+# Two commands for a newcomer: `make sandbox`, then (elsewhere) `make test`.
+# Both build the whole workspace in the development profile, so that the libraries get the same
+# features and the second command does not compile them (OpenSSL among them) again.
+
+SHELL := /bin/sh
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+MDBOOK_VERSION := 0.5.4
+FUZZ_SECONDS := 60
+
+.DEFAULT_GOAL := help
+.PHONY: help sandbox test lint fmt docs bench fuzz deps
+
+help: ## what there is to make
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+# The development profile, on purpose: a cold build takes minutes on two cores, an optimised one
+# takes twice as long, and the sandbox serves one developer. `make bench` measures the release build.
+sandbox: ## everything on one machine: gateway, test certificates, registers, sandbox bank
+	@.ci/deps build
+	cargo build --workspace --bin octroi
+	@exec $(TARGET_DIR)/debug/octroi sandbox $(ARGS)
+
+test: ## all tests, the black-box ones included
+	@.ci/deps test
+	cargo test --workspace $(ARGS)
+
+lint: ## formatting, clippy, and licences and advisories when cargo-deny is installed
+	@.ci/deps build
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- --deny warnings
+	@if cargo deny --version >/dev/null 2>&1; then \
+		echo "cargo deny check"; cargo deny check; \
+	else \
+		echo "octroi: cargo-deny is not installed: licences and advisories were not checked"; \
+	fi
+
+fmt: ## formats the code
+	cargo fmt --all
+
+docs: ## the book, into docs/book
+	@command -v mdbook >/dev/null || cargo install --locked mdbook@$(MDBOOK_VERSION)
+	mdbook build docs
+
+bench: ## a bare Pingora and Octroi side by side, release build
+	@.ci/deps build
+	cargo build --release --package octroi --package octroi-benches
+	$(TARGET_DIR)/release/side-by-side $(ARGS)
+
+fuzz: ## each fuzz target for FUZZ_SECONDS seconds (needs nightly and cargo-fuzz)
+	@cargo +nightly fuzz --version >/dev/null 2>&1 || { \
+		echo "octroi: needs the nightly toolchain and cargo-fuzz: rustup toolchain install nightly && cargo install cargo-fuzz" >&2; \
+		exit 1; }
+	@for target in $$(cargo +nightly fuzz list --fuzz-dir tests/fuzz); do \
+		echo "octroi: $$target, $(FUZZ_SECONDS) s"; \
+		cargo +nightly fuzz run --fuzz-dir tests/fuzz $$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=5 || exit 1; \
+	done
+
+deps: ## installs what building and testing need and this machine lacks
+	@.ci/deps test

@@ -1,0 +1,100 @@
+//! The command line: the verbs in the order in which a newcomer meets them, and what their ends mean.
+
+mod cert;
+mod explain;
+mod files;
+#[cfg(test)]
+mod tests;
+mod version;
+
+use std::io::{self, Write};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use thiserror::Error;
+
+/// A PSD2 gateway: from a TPP's TLS handshake to the core-banking adapter, through every control.
+#[derive(Debug, Parser)]
+#[command(name = "octroi", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 good, 1 the answer is \"no\", 2 wrong usage, 3 cannot do it.";
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Tell the verdict for a certificate, host, path and token, check by check, offline
+    Explain(explain::Args),
+    /// Read any QWAC or QSEALC; issue test ones
+    Cert(cert::Args),
+    /// Tell which program and which OpenSSL this is
+    Version(version::Args),
+}
+
+/// For whom a verb prints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON value, for programs
+    Json,
+}
+
+/// What a verb that did its work answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Answer {
+    /// Exit code 0.
+    Good,
+    /// Exit code 1: the verb works, and the answer to its question is "no".
+    No,
+}
+
+/// Why a verb could not do its work.
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// Exit code 2: the options do not make sense together.
+    #[error("{0}")]
+    Usage(String),
+    /// Exit code 3: something that it needs is missing or broken. Says what, and how to mend it.
+    #[error("{0}")]
+    Cannot(String),
+    /// Exit code 3: the answer could not be written.
+    #[error("cannot write the answer: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl Cli {
+    /// Runs the verb. Data go to `out`, which may be piped; messages go to standard error.
+    ///
+    /// # Errors
+    /// The verb could not do its work: see [`Failure`].
+    pub fn run(self, out: &mut dyn Write) -> Result<Answer, Failure> {
+        match self.verb {
+            Verb::Explain(args) => explain::run(&args, out),
+            Verb::Cert(args) => cert::run(args, out),
+            Verb::Version(args) => version::run(args, out),
+        }
+    }
+}
+
+impl Failure {
+    fn cannot(what: impl ToString) -> Self {
+        Self::Cannot(what.to_string())
+    }
+
+    /// The exit code of the process.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 2,
+            Self::Cannot(_) | Self::Output(_) => 3,
+        }
+    }
+
+    /// The reader of a pipe has what it wanted and left: nothing to tell anyone.
+    pub fn is_reader_gone(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}

@@ -1,0 +1,151 @@
+//! `octroi explain`: the decision that the gateway would make, made offline and told check by check.
+//!
+//! It runs the same stages of `policies` on a world loaded from the same configuration, so its code
+//! is the one that stands in the response, the audit record and the metric.
+
+mod report;
+mod token;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use certs::Identity;
+use jiff::Timestamp;
+use openssl::x509::X509;
+use policies::{BodyRule, Presented, QuotaFact, Refusal, Trail, World};
+
+use self::report::Report;
+use self::token::Token;
+use super::{Answer, Failure, Output, files};
+use crate::config::Config;
+use crate::world;
+
+const EXAMPLE: &str = "Example:
+  octroi explain --config octroi.toml --certificate tpp.pem \\
+      --host www.17515.sandbox.api.localhost --path /stet/psd2/v1.6.2/funds-confirmations
+
+The quota is taken as granted. Without a token option no token was presented; without --body the
+request body is not judged. Exit code 0: allowed, 1: refused.";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub(super) struct Args {
+    /// The configuration to judge with
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The TPP's certificate in PEM, leaf first (`-`: standard input); without it, none was presented
+    #[arg(long, value_name = "PEM")]
+    certificate: Option<PathBuf>,
+    /// The Host header, as sent
+    #[arg(long)]
+    host: String,
+    /// The server name of the TLS handshake [default: the host without its port]
+    #[arg(long, value_name = "NAME")]
+    sni: Option<String>,
+    /// The request target, as sent
+    #[arg(long)]
+    path: String,
+    /// The request method
+    #[arg(long, default_value = "POST")]
+    method: String,
+    #[command(flatten)]
+    token: token::Args,
+    /// The request body (`-`: standard input); without it, the body is not judged
+    #[arg(long, value_name = "FILE")]
+    body: Option<PathBuf>,
+    /// The instant of the request, RFC 3339 [default: now]
+    #[arg(long, value_name = "INSTANT")]
+    at: Option<Timestamp>,
+    /// For people or for programs
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// What the decision came to, and what had to be assumed for it.
+struct Verdict {
+    refusal: Option<Refusal>,
+    assumed: Vec<&'static str>,
+}
+
+pub(super) fn run(args: &Args, out: &mut dyn Write) -> Result<Answer, Failure> {
+    let at = args.at.unwrap_or_else(Timestamp::now);
+    let config = Config::load(&args.config).map_err(Failure::cannot)?;
+    let world = world::load(&config).map_err(Failure::cannot)?;
+    let identity = identity(args, &world, at)?;
+    let token = args.token.read()?;
+    let body = args.body.as_deref().map(files::read).transpose()?;
+
+    let authorization = token.authorization();
+    let presented = Presented {
+        identity: identity.as_ref(),
+        sni: Some(args.sni.as_deref().unwrap_or_else(|| without_port(&args.host))),
+        host: &args.host,
+        method: &args.method,
+        target: &args.path,
+        authorization: authorization.as_ref().map(|value| value.as_slice()),
+    };
+    let mut trail = Trail::new();
+    let verdict =
+        judge(&presented, &token, body.as_deref(), &config, &world, at, &mut trail)?;
+    let report = Report::new(verdict.refusal.as_ref(), &verdict.assumed, &trail, at);
+    report.write(args.output, out)?;
+    Ok(if verdict.refusal.is_none() { Answer::Good } else { Answer::No })
+}
+
+/// The stages of the gateway, in its order. An error means that no verdict can be given.
+fn judge(
+    presented: &Presented<'_>,
+    token: &Token,
+    body: Option<&[u8]>,
+    config: &Config,
+    world: &Arc<World>,
+    at: Timestamp,
+    trail: &mut Trail,
+) -> Result<Verdict, Failure> {
+    let mut assumed = Vec::new();
+    let admitted = match policies::admit(presented, world, at, trail) {
+        Ok(admitted) => admitted,
+        Err(refusal) => return Ok(Verdict { refusal: Some(refusal), assumed }),
+    };
+    let fact = token.fact(&admitted.token(), config, at)?;
+    let entitled = match admitted.with_token(fact, at, trail) {
+        Ok(entitled) => entitled,
+        Err(refusal) => return Ok(Verdict { refusal: Some(refusal), assumed }),
+    };
+    assumed.push("the quota is granted");
+    let metered = match entitled.with_quota(QuotaFact::Granted { remaining: None }, trail) {
+        Ok(metered) => metered,
+        Err(refusal) => return Ok(Verdict { refusal: Some(refusal), assumed }),
+    };
+    let body = match (body, metered.body_rule()) {
+        (Some(body), _) => body,
+        (None, BodyRule::None) => &[],
+        (None, BodyRule::FundsConfirmation) => {
+            assumed.push("the request body is right: none was given");
+            return Ok(Verdict { refusal: None, assumed });
+        }
+    };
+    let refusal = metered.with_body(body, trail).err();
+    Ok(Verdict { refusal, assumed })
+}
+
+/// The certificate goes the way that it goes in a handshake: OpenSSL takes the chain apart, `certs`
+/// judges it.
+fn identity(args: &Args, world: &World, at: Timestamp) -> Result<Option<Identity>, Failure> {
+    let Some(file) = &args.certificate else { return Ok(None) };
+    let unreadable = |why: String| Failure::Cannot(format!("{}: {why}", file.display()));
+    let pem = files::read(file)?;
+    let chain = X509::stack_from_pem(&pem)
+        .and_then(|chain| chain.iter().map(|certificate| certificate.to_der()).collect())
+        .map_err(|error| unreadable(format!("not a certificate in PEM: {error}")))?;
+    let chain: Vec<Vec<u8>> = chain;
+    let Some((leaf, sent)) = chain.split_first() else {
+        return Err(unreadable("holds no certificate in PEM".to_owned()));
+    };
+    Ok(Some(Identity::establish(leaf, sent, &world.anchors, &world.profile, at)))
+}
+
+fn without_port(host: &str) -> &str {
+    host.rsplit_once(':').map_or(host, |(name, _)| name)
+}
