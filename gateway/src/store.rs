@@ -1,0 +1,176 @@
+//! What the gateway remembers between requests: live tokens (RFC 6749) and quotas, in one of two
+//! engines behind one trait.
+//!
+//! Answers are facts for the decision, not errors: a store that is away says so, and `policies`
+//! refuses. The token itself never comes here, only its SHA-256, and no digest is logged.
+
+mod breaker;
+mod cache;
+mod embedded;
+mod flight;
+pub mod limits;
+mod quota;
+mod redis;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use policies::{OrganisationId, QuotaFact, QuotaRule, TokenDigest, TokenFact, TokenRecord};
+use thiserror::Error;
+use tokio::sync::watch;
+
+pub use self::embedded::EmbeddedStore;
+
+pub use self::redis::{RedisPolicy, RedisStore};
+
+/// The two questions that a decision asks, and the writes of whoever issues tokens.
+///
+/// Each question has a form that answers at once, without I/O and without allocation, when it
+/// can. Ask that one first, and await the other when it says `None`:
+///
+/// ```ignore
+/// let fact = match store.token_now(&digest, now) {
+///     Some(fact) => fact,
+///     None => store.token(&digest, now).await,
+/// };
+/// ```
+#[async_trait]
+pub trait Store: fmt::Debug + Send + Sync {
+    /// The engine, for people and metrics: `embedded` or `redis`.
+    fn name(&self) -> &'static str;
+
+    /// The token, when it is known here and now.
+    fn token_now(&self, digest: &TokenDigest, now: Timestamp) -> Option<TokenFact>;
+
+    /// The token. An expired one is still told for [`limits::EXPIRED_TOKEN_KEPT`]: what it is worth is for
+    /// `policies` to say.
+    async fn token(&self, digest: &TokenDigest, now: Timestamp) -> TokenFact;
+
+    /// Keeps a record. When this returns `Ok` the record is as durable as the engine makes it, and
+    /// every later question to this store is answered with it.
+    async fn put_token(&self, digest: &TokenDigest, record: &TokenRecord)
+    -> Result<(), StoreError>;
+
+    /// Forgets a token: false when there was none. When this returns `Ok` no later question to this
+    /// store is answered with it.
+    async fn remove_token(&self, digest: &TokenDigest) -> Result<bool, StoreError>;
+
+    /// Takes one request out of the TPP's bucket for this rule, when that needs no I/O. `Some` has
+    /// taken it; `None` has taken nothing.
+    fn quota_now(
+        &self,
+        organisation_id: &OrganisationId,
+        rule_index: u16,
+        rule: &QuotaRule,
+        now: Timestamp,
+    ) -> Option<QuotaFact>;
+
+    /// Takes one request out of the TPP's bucket for this rule. `rule_index` tells apart routes
+    /// that name the same rule. A rule that differs from the last one counts from this request on;
+    /// what was used stays used.
+    async fn quota(
+        &self,
+        organisation_id: &OrganisationId,
+        rule_index: u16,
+        rule: &QuotaRule,
+        now: Timestamp,
+    ) -> QuotaFact;
+
+    /// Drops what is over: records that expired [`limits::EXPIRED_TOKEN_KEPT`] ago, buckets that are full
+    /// again. Tells how many records it dropped.
+    async fn sweep(&self, now: Timestamp) -> Result<usize, StoreError>;
+
+    /// Does the engine answer at this moment?
+    async fn health(&self) -> Result<(), StoreError>;
+
+    /// What metrics show of the engine. Asks nobody.
+    fn report(&self) -> StoreReport;
+}
+
+/// What an engine says about itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreReport {
+    /// See [`Store::name`].
+    pub engine: &'static str,
+    /// `None` where no network lies between.
+    pub circuit: Option<Circuit>,
+    /// Token records in memory.
+    pub tokens_in_memory: u64,
+    /// Answers since the start that were served from memory because the engine was away.
+    pub tokens_tolerated_total: u64,
+    /// Quota buckets in memory.
+    pub buckets_in_memory: usize,
+}
+
+/// Is Redis asked, or left alone for a while?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Circuit {
+    /// Every question goes to Redis.
+    Closed,
+    /// Redis failed several times in a row: one question a second tries it again.
+    Open,
+}
+
+/// Why the store cannot do what it was asked to do.
+#[derive(Debug, Clone, Error)]
+pub enum StoreError {
+    /// The file of the embedded engine is not usable.
+    #[error(
+        "store file {}: cannot be opened: {why}. To mend: make its directory writable for this \
+         user, or move a damaged file away (its tokens are lost)",
+        file.display()
+    )]
+    Open {
+        /// The file.
+        file: PathBuf,
+        /// What the system or the database says.
+        why: String,
+    },
+    /// Another process has the file of the embedded engine open.
+    #[error(
+        "store file {}: another process is using it. To mend: stop that process, or let several \
+         gateways share a Redis instead",
+        file.display()
+    )]
+    InUse {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The address of Redis cannot be used. The address is not shown: it may hold a password.
+    #[error("store: the Redis URL cannot be used: {0}. To mend: write redis://host:port/database")]
+    Address(String),
+    /// The engine did not do it, or did not say so in time.
+    #[error("{engine} store: {doing} failed: {why}")]
+    Unavailable {
+        /// See [`Store::name`].
+        engine: &'static str,
+        /// What was being done.
+        doing: &'static str,
+        /// What the engine says.
+        why: String,
+    },
+}
+
+/// Sweeps the store every [`limits::SWEEP_PERIOD`] until `stopped` turns true or its sender is gone.
+pub async fn sweep_until(
+    store: &dyn Store,
+    now: impl Fn() -> Timestamp + Send,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let mut turns = tokio::time::interval(limits::SWEEP_PERIOD);
+    turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = turns.tick() => match store.sweep(now()).await {
+                Ok(0) => (),
+                Ok(swept) => tracing::debug!(swept, "expired tokens removed"),
+                Err(error) => tracing::warn!(%error, "expired tokens stay until the next sweep"),
+            },
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The embedded engine: tokens in one crash-safe file, quotas in memory, one process, nothing to
+//! install.
+
+mod file;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use policies::{OrganisationId, QuotaFact, QuotaRule, Source, TokenDigest, TokenFact, TokenRecord};
+
+use self::file::TokenFile;
+use super::cache::{Kept, TokenCache};
+use super::quota::{Buckets, Limit, Unseen};
+use super::{Store, StoreError, StoreReport};
+
+/// The file, the records that were read from it, and the buckets.
+#[derive(Debug)]
+pub struct EmbeddedStore {
+    tokens: Arc<Tokens>,
+    buckets: Buckets,
+}
+
+/// Only this process writes the file, and each write forgets the copy in memory: a record that is
+/// in memory is what the file says now.
+#[derive(Debug)]
+struct Tokens {
+    file: TokenFile,
+    cache: TokenCache,
+}
+
+impl EmbeddedStore {
+    /// Opens the file, or makes it, readable by its owner only. Blocks while it is being repaired
+    /// after a crash.
+    pub fn open(file: &Path) -> Result<Self, StoreError> {
+        let tokens = Tokens { file: TokenFile::open(file)?, cache: TokenCache::new(None) };
+        Ok(EmbeddedStore { tokens: Arc::new(tokens), buckets: Buckets::new() })
+    }
+
+    /// Runs where waiting for the disk holds up no connection. A caller who goes away does not
+    /// stop a write that has begun.
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(&Tokens) -> Result<T, redb::Error> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let tokens = Arc::clone(&self.tokens);
+        let why = match tokio::task::spawn_blocking(move || work(&tokens)).await {
+            Ok(Ok(done)) => return Ok(done),
+            Ok(Err(error)) => error.to_string(),
+            Err(stopped) => stopped.to_string(),
+        };
+        Err(StoreError::Unavailable { engine: "embedded", doing, why })
+    }
+}
+
+#[async_trait]
+impl Store for EmbeddedStore {
+    fn name(&self) -> &'static str {
+        "embedded"
+    }
+
+    fn token_now(&self, digest: &TokenDigest, now: Timestamp) -> Option<TokenFact> {
+        let record = self.tokens.cache.find(digest)?.record;
+        Some(TokenFact::Live { record, as_of: now, source: Source::TokenCache })
+    }
+
+    async fn token(&self, digest: &TokenDigest, now: Timestamp) -> TokenFact {
+        if let Some(fact) = self.token_now(digest, now) {
+            return fact;
+        }
+        let digest = *digest;
+        let read = self.on_disk("reading a token", move |tokens| tokens.read(&digest, now));
+        match read.await {
+            Ok(fact) => fact,
+            Err(error) => {
+                tracing::error!(%error, "a token is refused because it could not be looked up");
+                TokenFact::Unavailable
+            }
+        }
+    }
+
+    async fn put_token(
+        &self,
+        digest: &TokenDigest,
+        record: &TokenRecord,
+    ) -> Result<(), StoreError> {
+        let (digest, expires_at, json) = (*digest, record.expires_at, record.to_json());
+        self.on_disk("writing a token", move |tokens| {
+            tokens.file.write(&digest, expires_at, &json)?;
+            tokens.cache.forget([&digest]);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn remove_token(&self, digest: &TokenDigest) -> Result<bool, StoreError> {
+        let digest = *digest;
+        self.on_disk("removing a token", move |tokens| {
+            let removed = tokens.file.remove(&digest)?;
+            tokens.cache.forget([&digest]);
+            Ok(removed)
+        })
+        .await
+    }
+
+    fn quota_now(
+        &self,
+        organisation_id: &OrganisationId,
+        rule_index: u16,
+        rule: &QuotaRule,
+        now: Timestamp,
+    ) -> Option<QuotaFact> {
+        let key = (organisation_id.clone(), rule_index);
+        let fact = match Limit::of(rule) {
+            Some(limit) => self.buckets.take(&key, limit, now, Unseen::Full),
+            None => QuotaFact::Unavailable,
+        };
+        Some(fact)
+    }
+
+    async fn quota(
+        &self,
+        organisation_id: &OrganisationId,
+        rule_index: u16,
+        rule: &QuotaRule,
+        now: Timestamp,
+    ) -> QuotaFact {
+        self.quota_now(organisation_id, rule_index, rule, now).unwrap_or(QuotaFact::Unavailable)
+    }
+
+    async fn sweep(&self, now: Timestamp) -> Result<usize, StoreError> {
+        self.buckets.sweep(now, Duration::ZERO);
+        self.on_disk("sweeping expired tokens", move |tokens| {
+            let mut swept = 0;
+            loop {
+                let digests = tokens.file.remove_expired(now)?;
+                if digests.is_empty() {
+                    return Ok(swept);
+                }
+                tokens.cache.forget(&digests);
+                swept += digests.len();
+            }
+        })
+        .await
+    }
+
+    async fn health(&self) -> Result<(), StoreError> {
+        self.on_disk("answering", |tokens| tokens.file.probe()).await
+    }
+
+    fn report(&self) -> StoreReport {
+        StoreReport {
+            engine: self.name(),
+            circuit: None,
+            tokens_in_memory: self.tokens.cache.len(),
+            tokens_tolerated_total: 0,
+            buckets_in_memory: self.buckets.len(),
+        }
+    }
+}
+
+impl Tokens {
+    fn read(&self, digest: &TokenDigest, now: Timestamp) -> Result<TokenFact, redb::Error> {
+        let ticket = self.cache.ticket();
+        let Some(json) = self.file.read(digest)? else {
+            return Ok(TokenFact::Unknown);
+        };
+        match TokenRecord::from_json(&json) {
+            Ok(record) => {
+                let kept = Kept { record: Arc::new(record), as_of: now };
+                self.cache.keep(ticket, digest, kept.clone());
+                let Kept { record, as_of } = kept;
+                Ok(TokenFact::Live { record, as_of, source: Source::TokenStore })
+            }
+            Err(error) => {
+                tracing::error!(%error, "a token record in the file is unreadable: its token is refused");
+                Ok(TokenFact::Unreadable)
+            }
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The bounds of the token and quota stores, each with its unit.
+
+use std::time::Duration;
+
+/// Live token records kept in memory; at about half a kilobyte each, some 50 MB when full.
+pub const TOKEN_CACHE_ENTRIES_MAX: u64 = 100_000;
+
+/// Buckets (organisation id × route) kept in memory. Organisations come from the register, so a
+/// whole European register times a dozen routes fits; what does not fit is refused.
+pub const QUOTA_KEYS_MAX: usize = 65_536;
+
+/// How far ahead of the clock a bucket may be filled: the time in which a whole burst comes back.
+/// Keeps nanoseconds within 64 bits and microseconds within the exact integers of a Lua number.
+pub const QUOTA_REFILL_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+/// Requests that are served side by side bring their instants out of order by this much at most;
+/// more than that is a clock that was set back.
+pub const CLOCK_CROSSING_MAX: Duration = Duration::from_secs(5);
+
+/// An expired record stays readable for so long, so that a TPP learns that its token has expired
+/// and not that it never existed.
+pub const EXPIRED_TOKEN_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Expired records that one transaction of the embedded engine removes; the next writer waits no
+/// longer than this many deletions.
+pub const SWEEP_RECORDS_MAX: usize = 1_000;
+
+/// Time between two sweeps.
+pub const SWEEP_PERIOD: Duration = Duration::from_secs(60);
+
+/// Page cache of the embedded engine.
+pub const EMBEDDED_CACHE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Serial failures after which Redis is left alone.
+pub const BREAKER_FAILURES_MAX: u32 = 5;
+
+/// While Redis is left alone, one request in this time tries it again.
+pub const BREAKER_PROBE_PERIOD: Duration = Duration::from_secs(1);
+
+const _: () = {
+    assert!(QUOTA_REFILL_MAX.as_micros() < 1 << 53);
+    assert!(QUOTA_REFILL_MAX.as_nanos() < (i64::MAX / 2) as u128);
+    assert!(SWEEP_PERIOD.as_secs() < EXPIRED_TOKEN_KEPT.as_secs());
+};

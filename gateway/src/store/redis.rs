@@ -1,0 +1,186 @@
+//! The Redis engine: tokens and quotas that any number of gateways share, in Redis or Valkey.
+//!
+//! What Redis says is authoritative. A record that it vouched for is used for `fresh_for` without
+//! asking again; while Redis is away it serves until it is `tolerated_for` old, and quotas fall to
+//! this replica's share of the rule. Beyond that the answer is "unavailable", never "allowed".
+
+mod link;
+mod quotas;
+pub(super) mod scripts;
+mod share;
+mod tokens;
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use policies::{OrganisationId, QuotaFact, QuotaRule, Source, TokenDigest, TokenFact, TokenRecord};
+use redis::Client;
+
+use self::link::{Fault, Link};
+use self::share::LocalShare;
+use self::tokens::Answer;
+use super::cache::{Kept, TokenCache};
+use super::flight::Flights;
+use super::{Circuit, Store, StoreError, StoreReport};
+
+/// Times and shares of the Redis engine; see `[store]` in the configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct RedisPolicy {
+    /// No request waits longer than this for Redis.
+    pub timeout: Duration,
+    /// A record younger than this is used without asking.
+    pub fresh_for: Duration,
+    /// While Redis is away, a record younger than this still serves.
+    pub tolerated_for: Duration,
+    /// The replicas that divide each quota among them while Redis is away.
+    pub local_share: NonZeroU32,
+}
+
+/// One replica's view of Redis.
+pub struct RedisStore {
+    link: Arc<Link>,
+    policy: RedisPolicy,
+    cache: TokenCache,
+    flights: Flights<Answer>,
+    share: LocalShare,
+    tolerated: AtomicU64,
+}
+
+impl RedisStore {
+    /// Does not connect: that is left to the first question. The URL is not kept in any text that
+    /// is shown.
+    pub fn open(url: &str, policy: RedisPolicy) -> Result<Self, StoreError> {
+        let client = Client::open(url).map_err(|error| StoreError::Address(error.to_string()))?;
+        Ok(RedisStore {
+            link: Arc::new(Link::new(client, policy.timeout)),
+            policy,
+            cache: TokenCache::new(Some(policy.tolerated_for)),
+            flights: Flights::new(),
+            share: LocalShare::new(policy.local_share),
+            tolerated: AtomicU64::new(0),
+        })
+    }
+
+    /// A kept record that is still good while Redis is away.
+    fn tolerated(&self, digest: &TokenDigest, now: Timestamp) -> Option<TokenFact> {
+        let kept = self.cache.find(digest)?;
+        if !is_younger(&kept, now, self.policy.tolerated_for) {
+            return None;
+        }
+        self.tolerated.fetch_add(1, Ordering::Relaxed);
+        Some(live(kept, Source::TokenCache))
+    }
+}
+
+#[async_trait]
+impl Store for RedisStore {
+    fn name(&self) -> &'static str {
+        "redis"
+    }
+
+    fn token_now(&self, digest: &TokenDigest, now: Timestamp) -> Option<TokenFact> {
+        let kept = self.cache.find(digest)?;
+        if is_younger(&kept, now, self.policy.fresh_for) {
+            return Some(live(kept, Source::TokenCache));
+        }
+        self.link.breaker().refuses(Instant::now()).then(|| self.tolerated(digest, now))?
+    }
+
+    async fn token(&self, digest: &TokenDigest, now: Timestamp) -> TokenFact {
+        if let Some(fact) = self.token_now(digest, now) {
+            return fact;
+        }
+        let ask = tokens::read(&self.link, &self.cache, digest, now);
+        // A caller who inherits the question of one who went away has less time left for it.
+        let joined = tokio::time::timeout(self.link.timeout(), self.flights.join(digest, ask));
+        match joined.await.unwrap_or(Answer::Away) {
+            Answer::Record(kept) => live(kept, Source::TokenStore),
+            Answer::Unknown => TokenFact::Unknown,
+            Answer::Unreadable => TokenFact::Unreadable,
+            Answer::Away => self.tolerated(digest, now).unwrap_or(TokenFact::Unavailable),
+        }
+    }
+
+    async fn put_token(
+        &self,
+        digest: &TokenDigest,
+        record: &TokenRecord,
+    ) -> Result<(), StoreError> {
+        let written = tokens::write(&self.link, digest, record).await;
+        self.cache.forget([digest]);
+        written.map_err(|fault| unavailable("writing a token", &fault))
+    }
+
+    async fn remove_token(&self, digest: &TokenDigest) -> Result<bool, StoreError> {
+        let removed = tokens::remove(&self.link, digest).await;
+        self.cache.forget([digest]);
+        removed.map_err(|fault| unavailable("removing a token", &fault))
+    }
+
+    fn quota_now(
+        &self,
+        _: &OrganisationId,
+        _: u16,
+        _: &QuotaRule,
+        _: Timestamp,
+    ) -> Option<QuotaFact> {
+        None
+    }
+
+    async fn quota(
+        &self,
+        organisation_id: &OrganisationId,
+        rule_index: u16,
+        rule: &QuotaRule,
+        now: Timestamp,
+    ) -> QuotaFact {
+        let key = (organisation_id.clone(), rule_index);
+        quotas::take(&self.link, &self.share, &key, rule, now).await
+    }
+
+    /// Expired records leave Redis by themselves; what is swept is this replica's memory.
+    async fn sweep(&self, now: Timestamp) -> Result<usize, StoreError> {
+        self.share.sweep(now, self.policy.tolerated_for);
+        Ok(0)
+    }
+
+    async fn health(&self) -> Result<(), StoreError> {
+        let pong = self.link.ask(&redis::cmd("PING"), self.link.deadline()).await;
+        pong.map(|_| ()).map_err(|fault| unavailable("answering", &fault))
+    }
+
+    fn report(&self) -> StoreReport {
+        let open = self.link.breaker().is_open();
+        StoreReport {
+            engine: self.name(),
+            circuit: Some(if open { Circuit::Open } else { Circuit::Closed }),
+            tokens_in_memory: self.cache.len(),
+            tokens_tolerated_total: self.tolerated.load(Ordering::Relaxed),
+            buckets_in_memory: self.share.len(),
+        }
+    }
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+fn live(kept: Kept, source: Source) -> TokenFact {
+    TokenFact::Live { record: kept.record, as_of: kept.as_of, source }
+}
+
+/// A record from the future, as after a step back of the clock, is not young: Redis is asked.
+fn is_younger(kept: &Kept, now: Timestamp, age: Duration) -> bool {
+    Duration::try_from(now.duration_since(kept.as_of)).is_ok_and(|since| since < age)
+}
+
+fn unavailable(doing: &'static str, fault: &Fault) -> StoreError {
+    StoreError::Unavailable { engine: "redis", doing, why: fault.to_string() }
+}

@@ -1,0 +1,74 @@
+//! Tokens in Redis: `octroi:token:<64 hexadecimal digits>` holds one record in JSON.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use policies::{TokenDigest, TokenRecord};
+use redis::Value;
+
+use super::link::{Fault, Link};
+use crate::store::cache::{Kept, TokenCache};
+use crate::store::limits::EXPIRED_TOKEN_KEPT;
+
+/// What Redis said about one token.
+#[derive(Debug, Clone)]
+pub(super) enum Answer {
+    Record(Kept),
+    Unknown,
+    Unreadable,
+    Away,
+}
+
+/// Asks Redis once and brings the cache in line with what it says.
+pub(super) async fn read(
+    link: &Arc<Link>,
+    cache: &TokenCache,
+    digest: &TokenDigest,
+    now: Timestamp,
+) -> Answer {
+    let ticket = cache.ticket();
+    let answer = match link.ask(redis::cmd("GET").arg(key(digest)), link.deadline()).await {
+        Ok(Value::Nil) => Answer::Unknown,
+        Ok(Value::BulkString(bytes)) => match TokenRecord::from_json(&bytes) {
+            Ok(record) => Answer::Record(Kept { record: Arc::new(record), as_of: now }),
+            Err(error) => {
+                tracing::error!(%error, "a token record in Redis is unreadable: its token is refused");
+                Answer::Unreadable
+            }
+        },
+        Ok(_) => Answer::Unreadable,
+        Err(fault @ Fault::Refused(_)) => {
+            tracing::error!(%fault, "a token cannot be read from Redis: it is refused");
+            Answer::Unreadable
+        }
+        Err(Fault::CircuitOpen | Fault::TimedOut | Fault::Away(_)) => Answer::Away,
+    };
+    match &answer {
+        Answer::Record(kept) => cache.keep(ticket, digest, kept.clone()),
+        Answer::Unknown | Answer::Unreadable => cache.forget([digest]),
+        Answer::Away => (),
+    }
+    answer
+}
+
+/// Redis drops the key by itself, a while after the token has expired.
+pub(super) async fn write(
+    link: &Arc<Link>,
+    digest: &TokenDigest,
+    record: &TokenRecord,
+) -> Result<(), Fault> {
+    let kept_until = record.expires_at.as_millisecond() + EXPIRED_TOKEN_KEPT.as_millis() as i64;
+    let mut command = redis::cmd("SET");
+    command.arg(key(digest)).arg(record.to_json()).arg("PXAT").arg(kept_until);
+    link.tell(&command).await.map(|_| ())
+}
+
+/// True when there was such a token.
+pub(super) async fn remove(link: &Arc<Link>, digest: &TokenDigest) -> Result<bool, Fault> {
+    let removed = link.tell(redis::cmd("DEL").arg(key(digest))).await?;
+    Ok(matches!(removed, Value::Int(1..)))
+}
+
+fn key(digest: &TokenDigest) -> String {
+    format!("octroi:token:{}", hex::encode(digest))
+}

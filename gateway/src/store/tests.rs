@@ -1,0 +1,72 @@
+//! One behaviour for both engines, and what each of them does when its world breaks.
+
+mod behaviour;
+mod counting;
+mod durability;
+mod outage;
+mod redis_server;
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use policies::{OrganisationId, QuotaFact, QuotaRule, TokenDigest, TokenFact, TokenRecord};
+
+use super::RedisPolicy;
+
+/// Generous, so that a busy machine is not taken for an outage.
+const PATIENT: RedisPolicy = RedisPolicy {
+    timeout: Duration::from_secs(5),
+    fresh_for: Duration::from_secs(1),
+    tolerated_for: Duration::from_secs(60),
+    local_share: NonZeroU32::MIN,
+};
+
+/// For outages, where waiting is what is measured.
+const BRISK: RedisPolicy = RedisPolicy { timeout: Duration::from_millis(200), ..PATIENT };
+
+pub(super) fn now() -> Timestamp {
+    "2026-11-20T12:00:00Z".parse().unwrap()
+}
+
+fn after(seconds: i64) -> Timestamp {
+    now() + SignedDuration::from_secs(seconds)
+}
+
+pub(super) fn digest(number: u32) -> TokenDigest {
+    openssl::sha::sha256(&number.to_be_bytes())
+}
+
+fn tpp(name: &str) -> OrganisationId {
+    OrganisationId::new(&format!("PSDFR-ACPR-{name}")).unwrap()
+}
+
+/// A record that expires years from the real present, too.
+pub(super) fn record(client: &str) -> TokenRecord {
+    record_until(client, after(20 * 365 * 24 * 60 * 60))
+}
+
+fn record_until(client: &str, expires_at: Timestamp) -> TokenRecord {
+    TokenRecord { organisation_id: tpp("13935"), client_id: client.to_owned(), expires_at }
+}
+
+/// No request comes back within a test: a thousand years of patience for one bucket would be more
+/// than a bucket may have, a day per request is enough.
+fn rule(burst: u32) -> QuotaRule {
+    QuotaRule {
+        name: "funds".to_owned(),
+        requests: NonZeroU32::MIN,
+        period: Duration::from_secs(24 * 60 * 60),
+        burst: NonZeroU32::new(burst).unwrap(),
+    }
+}
+
+#[track_caller]
+fn client_of(fact: &TokenFact) -> &str {
+    let TokenFact::Live { record, .. } = fact else { panic!("{fact:?} is not a live token") };
+    &record.client_id
+}
+
+fn is_granted(fact: &QuotaFact) -> bool {
+    matches!(fact, QuotaFact::Granted { .. })
+}

@@ -1,0 +1,265 @@
+//! What both engines promise.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use policies::{QuotaFact, Source, TokenDigest, TokenFact};
+use redb::{Database, TableDefinition};
+use tempfile::TempDir;
+
+use super::redis_server::RedisServer;
+use super::*;
+use crate::store::{EmbeddedStore, RedisStore, Store};
+
+/// One engine and the world it stands on.
+enum Rig {
+    Embedded { store: Option<Arc<EmbeddedStore>>, directory: TempDir },
+    Redis { store: Arc<RedisStore>, server: RedisServer },
+}
+
+impl Rig {
+    fn embedded() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(&directory.path().join("store.redb")).unwrap();
+        Rig::Embedded { store: Some(Arc::new(store)), directory }
+    }
+
+    fn redis() -> Self {
+        let server = RedisServer::start();
+        let store = Arc::new(RedisStore::open(&server.url(), PATIENT).unwrap());
+        Rig::Redis { store, server }
+    }
+
+    fn store(&self) -> Arc<dyn Store> {
+        match self {
+            Rig::Embedded { store, .. } => store.clone().unwrap(),
+            Rig::Redis { store, .. } => store.clone(),
+        }
+    }
+
+    /// The gateway is started anew, and so is Redis.
+    fn restart(&mut self) {
+        let file = self.file();
+        match self {
+            Rig::Embedded { store, .. } => {
+                *store = None;
+                *store = Some(Arc::new(EmbeddedStore::open(&file).unwrap()));
+            }
+            Rig::Redis { store, server } => {
+                server.kill();
+                server.restart();
+                *store = Arc::new(RedisStore::open(&server.url(), PATIENT).unwrap());
+            }
+        }
+    }
+
+    /// Somebody else writes what is not a record.
+    fn garble(&mut self, digest: &TokenDigest) {
+        let file = self.file();
+        match self {
+            Rig::Embedded { store, .. } => {
+                const TOKENS: TableDefinition<'_, [u8; 32], (i64, &[u8])> =
+                    TableDefinition::new("tokens.v1");
+                *store = None;
+                let database = Database::open(&file).unwrap();
+                let transaction = database.begin_write().unwrap();
+                let mut tokens = transaction.open_table(TOKENS).unwrap();
+                tokens.insert(digest, (0, b"{\"version\":".as_slice())).unwrap();
+                drop(tokens);
+                transaction.commit().unwrap();
+                drop(database);
+                *store = Some(Arc::new(EmbeddedStore::open(&file).unwrap()));
+            }
+            Rig::Redis { server, .. } => {
+                let key = format!("octroi:token:{}", hex::encode(digest));
+                let mut connection = server.connection();
+                ::redis::cmd("SET").arg(key).arg("{\"version\":").exec(&mut connection).unwrap();
+            }
+        }
+    }
+
+    fn file(&self) -> PathBuf {
+        match self {
+            Rig::Embedded { directory, .. } => directory.path().join("store.redb"),
+            Rig::Redis { .. } => PathBuf::new(),
+        }
+    }
+}
+
+macro_rules! on_both_engines {
+    ($($behaviour:ident)*) => {
+        mod embedded {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $behaviour() { super::$behaviour(super::Rig::embedded()).await })*
+        }
+        mod redis {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $behaviour() { super::$behaviour(super::Rig::redis()).await })*
+        }
+    };
+}
+
+on_both_engines! {
+    a_token_that_was_put_is_live_and_then_warm
+    a_token_that_was_never_put_is_unknown
+    a_removed_token_is_unknown_at_once
+    a_replaced_record_answers_at_once
+    tokens_survive_a_restart
+    an_unreadable_record_is_not_taken_for_an_unknown_token
+    five_hundred_first_requests_are_all_answered
+    a_burst_is_granted_to_the_last_request_and_no_further
+    each_tpp_and_each_route_has_its_own_bucket
+    concurrent_requests_never_take_more_than_the_burst
+    a_changed_rule_counts_at_once_and_forgets_nothing
+    a_rule_that_cannot_be_counted_grants_nothing
+    a_store_in_order_is_healthy
+}
+
+async fn a_token_that_was_put_is_live_and_then_warm(rig: Rig) {
+    let store = rig.store();
+    store.put_token(&digest(1), &record("client")).await.unwrap();
+
+    assert!(store.token_now(&digest(1), now()).is_none(), "nothing is warm before it was read");
+    let cold = store.token(&digest(1), now()).await;
+    assert_eq!(client_of(&cold), "client");
+    assert!(matches!(cold, TokenFact::Live { source: Source::TokenStore, .. }));
+
+    let warm = store.token_now(&digest(1), now()).expect("a token that was read is warm");
+    assert_eq!(client_of(&warm), "client");
+    assert!(matches!(warm, TokenFact::Live { source: Source::TokenCache, as_of, .. }
+        if as_of == now()));
+    assert_eq!(store.report().tokens_in_memory.min(1), store.report().tokens_in_memory);
+}
+
+async fn a_token_that_was_never_put_is_unknown(rig: Rig) {
+    assert!(matches!(rig.store().token(&digest(1), now()).await, TokenFact::Unknown));
+    assert!(rig.store().token_now(&digest(1), now()).is_none());
+}
+
+async fn a_removed_token_is_unknown_at_once(rig: Rig) {
+    let store = rig.store();
+    store.put_token(&digest(1), &record("client")).await.unwrap();
+    store.put_token(&digest(2), &record("other")).await.unwrap();
+    assert_eq!(client_of(&store.token(&digest(1), now()).await), "client");
+
+    assert!(store.remove_token(&digest(1)).await.unwrap());
+    assert!(store.token_now(&digest(1), now()).is_none());
+    assert!(matches!(store.token(&digest(1), now()).await, TokenFact::Unknown));
+    assert!(!store.remove_token(&digest(1)).await.unwrap(), "it was there only once");
+    assert_eq!(client_of(&store.token(&digest(2), now()).await), "other");
+}
+
+async fn a_replaced_record_answers_at_once(rig: Rig) {
+    let store = rig.store();
+    for client in ["first", "second", "third"] {
+        store.put_token(&digest(1), &record(client)).await.unwrap();
+        assert_eq!(client_of(&store.token(&digest(1), now()).await), client);
+        assert_eq!(client_of(&store.token(&digest(1), now()).await), client);
+    }
+}
+
+async fn tokens_survive_a_restart(mut rig: Rig) {
+    rig.store().put_token(&digest(1), &record("kept")).await.unwrap();
+    rig.store().put_token(&digest(2), &record("removed")).await.unwrap();
+    rig.store().remove_token(&digest(2)).await.unwrap();
+    rig.restart();
+    assert_eq!(client_of(&rig.store().token(&digest(1), now()).await), "kept");
+    assert!(matches!(rig.store().token(&digest(2), now()).await, TokenFact::Unknown));
+}
+
+async fn an_unreadable_record_is_not_taken_for_an_unknown_token(mut rig: Rig) {
+    rig.store().put_token(&digest(1), &record("client")).await.unwrap();
+    rig.garble(&digest(1));
+    assert!(matches!(rig.store().token(&digest(1), now()).await, TokenFact::Unreadable));
+    assert!(rig.store().token_now(&digest(1), now()).is_none());
+}
+
+async fn five_hundred_first_requests_are_all_answered(rig: Rig) {
+    rig.store().put_token(&digest(1), &record("client")).await.unwrap();
+    let asked: Vec<_> = (0..500)
+        .map(|_| {
+            let store = rig.store();
+            tokio::spawn(async move { store.token(&digest(1), now()).await })
+        })
+        .collect();
+    for asked in asked {
+        assert_eq!(client_of(&asked.await.unwrap()), "client");
+    }
+    if let Rig::Redis { server, .. } = &rig {
+        assert_eq!(server.calls("get"), 1, "the store was asked once for all of them");
+    }
+}
+
+async fn a_burst_is_granted_to_the_last_request_and_no_further(rig: Rig) {
+    let store = rig.store();
+    for left in (0..5).rev() {
+        let fact = store.quota(&tpp("A"), 0, &rule(5), now()).await;
+        assert!(
+            matches!(fact, QuotaFact::Granted { remaining: Some(remaining) } if remaining == left),
+            "{fact:?} where {left} are left"
+        );
+    }
+    let fact = store.quota(&tpp("A"), 0, &rule(5), now()).await;
+    let QuotaFact::Exhausted { retry_after } = fact else { panic!("{fact:?}") };
+    assert!(retry_after <= rule(5).period, "one request comes back in one period");
+    assert!(retry_after > rule(5).period - Duration::from_secs(60));
+}
+
+async fn each_tpp_and_each_route_has_its_own_bucket(rig: Rig) {
+    let store = rig.store();
+    for name in ["A", "B", "Ä}{:*"] {
+        for route in [0, 1, u16::MAX] {
+            assert!(is_granted(&store.quota(&tpp(name), route, &rule(1), now()).await));
+            assert!(!is_granted(&store.quota(&tpp(name), route, &rule(1), now()).await));
+        }
+    }
+}
+
+async fn concurrent_requests_never_take_more_than_the_burst(rig: Rig) {
+    const BURST: u32 = 60;
+    let takers: Vec<_> = (0..8)
+        .map(|_| {
+            let store = rig.store();
+            tokio::spawn(async move {
+                let mut granted = 0;
+                for _ in 0..40 {
+                    let fact = store.quota(&tpp("A"), 0, &rule(BURST), now()).await;
+                    granted += u32::from(is_granted(&fact));
+                }
+                granted
+            })
+        })
+        .collect();
+    let mut granted = 0;
+    for taker in takers {
+        granted += taker.await.unwrap();
+    }
+    assert_eq!(granted, BURST);
+}
+
+async fn a_changed_rule_counts_at_once_and_forgets_nothing(rig: Rig) {
+    let store = rig.store();
+    for _ in 0..4 {
+        assert!(is_granted(&store.quota(&tpp("A"), 0, &rule(4), now()).await));
+    }
+    assert!(!is_granted(&store.quota(&tpp("A"), 0, &rule(4), now()).await));
+    assert!(is_granted(&store.quota(&tpp("A"), 0, &rule(6), now()).await), "four of six are used");
+    assert!(is_granted(&store.quota(&tpp("A"), 0, &rule(6), now()).await), "five of six are used");
+    assert!(!is_granted(&store.quota(&tpp("A"), 0, &rule(6), now()).await));
+    assert!(!is_granted(&store.quota(&tpp("A"), 0, &rule(2), now()).await));
+    assert!(!is_granted(&store.quota(&tpp("A"), 0, &rule(6), now()).await), "nor does it refill");
+}
+
+async fn a_rule_that_cannot_be_counted_grants_nothing(rig: Rig) {
+    let endless = QuotaRule { period: Duration::MAX, ..rule(3) };
+    let nothing = QuotaRule { period: Duration::ZERO, ..rule(3) };
+    for rule in [endless, nothing] {
+        let fact = rig.store().quota(&tpp("A"), 0, &rule, now()).await;
+        assert!(matches!(fact, QuotaFact::Unavailable), "{fact:?}");
+    }
+}
+
+async fn a_store_in_order_is_healthy(rig: Rig) {
+    rig.store().health().await.unwrap();
+}

@@ -1,0 +1,269 @@
+//! Redis killed, stopped, replaced by something else, or changed behind our back.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use policies::{QuotaFact, Source, TokenFact};
+
+use super::redis_server::RedisServer;
+use super::*;
+use crate::store::limits::BREAKER_FAILURES_MAX;
+use crate::store::{Circuit, RedisStore, Store};
+
+/// What a busy machine may add to a time limit.
+const SLACK: Duration = Duration::from_secs(1);
+
+/// From the return of Redis to the first answer: a probe period, and what the machine adds.
+const RECOVERY_MAX: Duration = Duration::from_secs(10);
+
+#[tokio::test]
+async fn with_redis_killed_a_known_token_serves_for_its_tolerated_time_and_no_longer() {
+    let mut server = RedisServer::start();
+    let store = RedisStore::open(&server.url(), BRISK).unwrap();
+    store.put_token(&digest(1), &record("client")).await.unwrap();
+    assert_eq!(client_of(&store.token(&digest(1), now()).await), "client");
+    server.kill();
+
+    for seconds in [2, 30, 59] {
+        let fact = store.token(&digest(1), after(seconds)).await;
+        assert_eq!(client_of(&fact), "client");
+        assert!(matches!(fact, TokenFact::Live { as_of, source: Source::TokenCache, .. }
+            if as_of == now()));
+    }
+    assert!(matches!(store.token(&digest(1), after(60)).await, TokenFact::Unavailable));
+    assert!(matches!(store.token(&digest(1), after(-1)).await, TokenFact::Unavailable));
+    assert!(matches!(store.token(&digest(2), now()).await, TokenFact::Unavailable));
+    assert_eq!(store.report().tokens_tolerated_total, 3);
+    assert!(store.health().await.is_err());
+    assert!(store.put_token(&digest(3), &record("lost")).await.is_err());
+    assert!(store.remove_token(&digest(1)).await.is_err());
+    assert!(store.token_now(&digest(1), now()).is_none(), "a revocation that failed still counts");
+
+    server.restart();
+    eventually_live(&store, after(61)).await;
+    assert_eq!(store.report().circuit, Some(Circuit::Closed));
+}
+
+#[tokio::test]
+async fn with_redis_stopped_no_request_waits_longer_than_its_limit() {
+    let server = RedisServer::start();
+    let store = RedisStore::open(&server.url(), BRISK).unwrap();
+    store.put_token(&digest(1), &record("client")).await.unwrap();
+    assert_eq!(client_of(&store.token(&digest(1), now()).await), "client");
+    server.pause();
+
+    let mut slow = 0;
+    for number in 0..1_000 {
+        let asked = Instant::now();
+        let warm = number % 2 == 0;
+        let fact = store.token(&digest(if warm { 1 } else { 1_000 + number }), after(2)).await;
+        assert_eq!(matches!(fact, TokenFact::Live { .. }), warm);
+        assert!(asked.elapsed() < BRISK.timeout + SLACK, "{:?}", asked.elapsed());
+        slow += u32::from(asked.elapsed() >= BRISK.timeout);
+    }
+    assert_eq!(store.report().circuit, Some(Circuit::Open));
+    assert!(slow <= BREAKER_FAILURES_MAX, "{slow} requests waited for a stopped Redis");
+
+    server.resume();
+    eventually_live(&store, after(120)).await;
+    let clients: String = redis::cmd("CLIENT").arg("LIST").query(&mut server.connection()).unwrap();
+    assert!(clients.lines().count() <= 3, "connections were left behind:\n{clients}");
+}
+
+#[tokio::test]
+async fn a_peer_that_never_answers_is_probed_once_a_second() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("redis://{}/", listener.local_addr().unwrap());
+    let dialled = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&dialled);
+    std::thread::spawn(move || {
+        let mut silent = Vec::new();
+        for connection in listener.incoming() {
+            counter.fetch_add(1, Ordering::Relaxed);
+            silent.push(connection);
+        }
+    });
+    let store = RedisStore::open(&url, BRISK).unwrap();
+    while store.report().circuit == Some(Circuit::Closed) {
+        assert!(matches!(store.token(&digest(1), now()).await, TokenFact::Unavailable));
+    }
+    let (opened, before) = (Instant::now(), dialled.load(Ordering::Relaxed));
+    while opened.elapsed() < Duration::from_secs(3) {
+        assert!(matches!(store.token(&digest(1), now()).await, TokenFact::Unavailable));
+        tokio::task::yield_now().await;
+    }
+    let probes = dialled.load(Ordering::Relaxed) - before;
+    assert!((1..=3).contains(&probes), "{probes} probes in {:?}", opened.elapsed());
+}
+
+#[tokio::test]
+async fn an_idle_connection_that_died_costs_no_request() {
+    let mut server = RedisServer::start();
+    let store = RedisStore::open(&server.url(), PATIENT).unwrap();
+    store.put_token(&digest(1), &record("client")).await.unwrap();
+    server.kill();
+    server.restart();
+    assert_eq!(client_of(&store.token(&digest(1), now()).await), "client");
+    assert!(is_granted(&store.quota(&tpp("A"), 0, &rule(1), now()).await));
+}
+
+#[tokio::test]
+async fn a_token_that_another_replica_revoked_is_gone_when_it_is_no_longer_fresh() {
+    let mut server = RedisServer::start();
+    let [ours, theirs] = [(); 2].map(|()| RedisStore::open(&server.url(), PATIENT).unwrap());
+    ours.put_token(&digest(1), &record("client")).await.unwrap();
+    assert_eq!(client_of(&ours.token(&digest(1), now()).await), "client");
+    assert!(theirs.remove_token(&digest(1)).await.unwrap());
+
+    assert!(ours.token_now(&digest(1), now()).is_some());
+    assert!(ours.token_now(&digest(1), after(1)).is_none());
+    assert!(matches!(ours.token(&digest(1), after(1)).await, TokenFact::Unknown));
+    server.kill();
+    let fact = ours.token(&digest(1), after(1)).await;
+    assert!(matches!(fact, TokenFact::Unavailable), "what was revoked is not tolerated: {fact:?}");
+}
+
+#[tokio::test]
+async fn what_is_not_a_record_is_unreadable_and_ends_the_copy_in_memory() {
+    let mut server = RedisServer::start();
+    let store = RedisStore::open(&server.url(), PATIENT).unwrap();
+    let key = format!("octroi:token:{}", hex::encode(digest(1)));
+    let mut connection = server.connection();
+    for spoil in [
+        vec!["SET", &key, "not JSON"],
+        vec!["SET", &key, ""],
+        vec!["RPUSH", &key, "a", "list"],
+        vec!["HSET", &key, "a", "hash"],
+        vec!["XADD", &key, "*", "a", "stream"],
+    ] {
+        store.put_token(&digest(1), &record("client")).await.unwrap();
+        assert_eq!(client_of(&store.token(&digest(1), now()).await), "client");
+        redis::cmd("DEL").arg(&key).exec(&mut connection).unwrap();
+        let mut command = redis::cmd(spoil[0]);
+        command.arg(&spoil[1..]).exec(&mut connection).unwrap();
+        let fact = store.token(&digest(1), after(2)).await;
+        assert!(matches!(fact, TokenFact::Unreadable), "{spoil:?} is {fact:?}");
+        assert!(store.token_now(&digest(1), after(2)).is_none());
+        assert!(store.remove_token(&digest(1)).await.unwrap());
+    }
+    drop(connection);
+    server.kill();
+}
+
+#[tokio::test]
+async fn redis_drops_a_record_a_day_after_it_has_expired() {
+    let server = RedisServer::start();
+    let store = RedisStore::open(&server.url(), PATIENT).unwrap();
+    store.put_token(&digest(1), &record("client")).await.unwrap();
+    let key = format!("octroi:token:{}", hex::encode(digest(1)));
+    let expiry: i64 = redis::cmd("PEXPIRETIME").arg(&key).query(&mut server.connection()).unwrap();
+    assert_eq!(expiry, record("client").expires_at.as_millisecond() + 24 * 60 * 60 * 1_000);
+}
+
+#[tokio::test]
+async fn a_script_that_redis_forgot_is_sent_again() {
+    let server = RedisServer::start();
+    let store = RedisStore::open(&server.url(), PATIENT).unwrap();
+    assert!(is_granted(&store.quota(&tpp("A"), 0, &rule(2), now()).await));
+    redis::cmd("SCRIPT").arg("FLUSH").exec(&mut server.connection()).unwrap();
+    assert!(is_granted(&store.quota(&tpp("A"), 0, &rule(2), now()).await));
+    assert!(!is_granted(&store.quota(&tpp("A"), 0, &rule(2), now()).await));
+}
+
+#[tokio::test]
+async fn a_bucket_that_holds_something_else_grants_nothing() {
+    let server = RedisServer::start();
+    let store = RedisStore::open(&server.url(), PATIENT).unwrap();
+    assert!(is_granted(&store.quota(&tpp("A"), 0, &rule(9), now()).await));
+    let mut connection = server.connection();
+    let keys: Vec<String> =
+        redis::cmd("KEYS").arg("octroi:quota:*").query(&mut connection).unwrap();
+    let [key] = keys.as_slice() else { panic!("{keys:?}") };
+    for spoil in [vec!["SET", key, "much"], vec!["SET", key, "nan"], vec!["RPUSH", key, "1"]] {
+        redis::cmd("DEL").arg(key).exec(&mut connection).unwrap();
+        redis::cmd(spoil[0]).arg(&spoil[1..]).exec(&mut connection).unwrap();
+        let fact = store.quota(&tpp("A"), 0, &rule(9), now()).await;
+        assert!(matches!(fact, QuotaFact::Unavailable), "{spoil:?} is {fact:?}");
+    }
+}
+
+#[tokio::test]
+async fn alone_without_redis_a_gateway_grants_exactly_what_is_left() {
+    let mut server = RedisServer::start();
+    let store = RedisStore::open(&server.url(), BRISK).unwrap();
+    assert_eq!(granted(&store, "A", 4, 10).await, 4);
+    server.kill();
+    assert_eq!(granted(&store, "A", 20, 10).await, 6);
+    let fact = store.quota(&tpp("A"), 0, &rule(10), now()).await;
+    assert!(matches!(fact, QuotaFact::Exhausted { .. }), "{fact:?}");
+
+    server.restart();
+    eventually_healthy(&store).await;
+    assert_eq!(granted(&store, "A", 20, 10).await, 0, "Redis is told what was granted without it");
+}
+
+#[tokio::test]
+async fn replicas_without_redis_stay_within_the_rule_together() {
+    let policy = RedisPolicy { local_share: NonZeroU32::new(2).unwrap(), ..BRISK };
+    let mut server = RedisServer::start();
+    let replicas = [(); 2].map(|()| RedisStore::open(&server.url(), policy).unwrap());
+    let mut sum = 0;
+    for replica in replicas.iter().cycle().take(6) {
+        sum += granted(replica, "A", 1, 20).await;
+    }
+    assert_eq!(sum, 6);
+    server.kill();
+    for replica in &replicas {
+        let share = granted(replica, "A", 50, 20).await;
+        assert!((6..=7).contains(&share), "{share} of the 14 that are left");
+        sum += share;
+        let fact = replica.quota(&tpp("A"), 0, &rule(20), now()).await;
+        assert!(matches!(fact, QuotaFact::Unavailable), "the share is not the rule: {fact:?}");
+    }
+    assert!(sum <= 20);
+
+    server.restart();
+    for replica in &replicas {
+        eventually_healthy(replica).await;
+        sum += granted(replica, "A", 20, 20).await;
+    }
+    assert!(sum <= 20, "{sum} of 20 after Redis came back");
+}
+
+#[tokio::test]
+async fn a_bucket_that_others_may_have_used_up_is_taken_to_be_empty() {
+    let policy = RedisPolicy { local_share: NonZeroU32::new(2).unwrap(), ..BRISK };
+    let mut server = RedisServer::start();
+    let replicas = [(); 2].map(|()| RedisStore::open(&server.url(), policy).unwrap());
+    assert_eq!(granted(&replicas[0], "A", 20, 20).await, 20);
+    server.kill();
+    assert_eq!(granted(&replicas[1], "A", 20, 20).await, 0);
+    assert_eq!(granted(&replicas[1], "A", 1, 1).await, 0, "one request cannot be shared");
+}
+
+async fn granted(store: &RedisStore, name: &str, asked: u32, burst: u32) -> u32 {
+    let mut granted = 0;
+    for _ in 0..asked {
+        granted += u32::from(is_granted(&store.quota(&tpp(name), 0, &rule(burst), now()).await));
+    }
+    granted
+}
+
+async fn eventually_live(store: &RedisStore, now: Timestamp) {
+    let deadline = Instant::now() + RECOVERY_MAX;
+    while !matches!(store.token(&digest(1), now).await, TokenFact::Live { as_of, .. } if as_of == now)
+    {
+        assert!(Instant::now() < deadline, "no answer {RECOVERY_MAX:?} after Redis came back");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn eventually_healthy(store: &RedisStore) {
+    let deadline = Instant::now() + RECOVERY_MAX;
+    while let Err(error) = store.health().await {
+        assert!(Instant::now() < deadline, "{error} {RECOVERY_MAX:?} after Redis came back");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
