@@ -29,7 +29,11 @@ pub struct Leaf {
     der: Box<[u8]>,
     fingerprint: [u8; 32],
     version: u32,
+    serial: Box<[u8]>,
     serial_hex: Box<str>,
+    subject_der: Box<[u8]>,
+    issuer_der: Box<[u8]>,
+    key_der: Box<[u8]>,
     subject: subject::Subject,
     issuer: Box<str>,
     not_before: Timestamp,
@@ -99,6 +103,26 @@ impl Leaf {
     /// The serial number's octets in lower-case hexadecimal, as encoded.
     pub fn serial_hex(&self) -> &str {
         &self.serial_hex
+    }
+
+    /// The serial number's octets, as encoded.
+    pub(crate) fn serial(&self) -> &[u8] {
+        &self.serial
+    }
+
+    /// The subject's encoding: names are compared by it, octet for octet.
+    pub(crate) fn subject_der(&self) -> &[u8] {
+        &self.subject_der
+    }
+
+    /// The issuer's encoding.
+    pub(crate) fn issuer_der(&self) -> &[u8] {
+        &self.issuer_der
+    }
+
+    /// The subjectPublicKeyInfo.
+    pub(crate) fn key_der(&self) -> &[u8] {
+        &self.key_der
     }
 
     /// The subject for a person to read; never to be compared or taken apart.

@@ -7,18 +7,28 @@
 
 pub mod limits;
 
+mod anchors;
+mod chain;
 mod der;
 mod digest;
+mod identity;
 mod leaf;
 mod organisation;
+mod profile;
 mod qc_statements;
+mod revocation;
 mod role;
 
+pub use anchors::{Anchor, AnchorError, Anchors};
+pub use chain::{ChainFault, IssuerId, Link, Trusted};
 pub use digest::sha256;
+pub use identity::Identity;
 pub use leaf::{
     AlternativeName, ExtKeyUsage, KeyAlgorithm, KeyUsage, Leaf, LeafError, OrganisationIdValue,
     PublicKey, SignatureAlgorithm, StringType,
 };
 pub use organisation::{OrganisationId, OrganisationIdError, PsdForm};
+pub use profile::{ClientAuthEku, NotQwac, ProfileFault, ProfilePolicy, Purpose, Qwac};
 pub use qc_statements::{Psd2Fault, Psd2Statement, QcFault, QcStatements, QcType};
+pub use revocation::{CrlError, RevocationStatus, RevocationUnknown, Revocations};
 pub use role::{PspRole, RoleSet};

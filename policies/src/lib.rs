@@ -1,1 +1,36 @@
-//! policies
+//! Everything that is decided: reasons, routes, register, token, quota and body rules, and the
+//! decision itself.
+//!
+//! No I/O, no clock, no logging: facts and the instant come in as arguments, a [`Permit`] or a
+//! [`Refusal`] comes out. [`admit`] is the whole of it on one page.
+
+#![forbid(unsafe_code)]
+
+pub mod freshness;
+pub mod limits;
+pub mod quota;
+pub mod register;
+
+mod check;
+mod decide;
+mod funds_confirmation;
+mod presented;
+mod reason;
+mod routes;
+mod token;
+mod verdict;
+mod world;
+
+pub use check::{Check, CheckName, CheckOutcome, Evidence, Source, Trail};
+pub use decide::{Admitted, Entitled, Metered, Permit, admit};
+pub use funds_confirmation::{BodyFault, FundsRequest, Member, Wrong};
+pub use presented::Presented;
+pub use quota::{QuotaFact, QuotaRule};
+pub use reason::{Blame, Reason};
+pub use register::{Register, ServiceCode, ServiceSet, Standing};
+pub use routes::{
+    AmountForm, Api, ApiVersion, BodyRule, Codetab, Domain, Method, Routes, RoutesError,
+};
+pub use token::{Psu, TokenDigest, TokenFact, TokenKind, TokenRecord, TokenRecordError};
+pub use verdict::{Detail, Refusal};
+pub use world::{World, WorldError, WorldParts};

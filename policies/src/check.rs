@@ -1,0 +1,174 @@
+//! What was looked at on the way to a verdict, in order: kept in place, without allocating.
+
+use jiff::Timestamp;
+
+use crate::reason::Reason;
+
+macro_rules! names {
+    ($(#[$outer:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $code:literal,)+ }) => {
+        $(#[$outer])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        #[allow(clippy::exhaustive_enums)]
+        pub enum $name { $($(#[$doc])* $variant,)+ }
+
+        impl $name {
+            /// Every one, in order.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+            /// How many there are.
+            pub const COUNT: usize = Self::ALL.len();
+
+            /// As records, metrics and `octroi explain` write it.
+            #[must_use]
+            pub const fn code(self) -> &'static str {
+                match self { $(Self::$variant => $code,)+ }
+            }
+        }
+    };
+}
+
+names! {
+    /// The checks, in the order in which they are made.
+    CheckName {
+        /// The certificate chains to an anchor.
+        Trust = "trust",
+        /// The whole path is within its validity.
+        Validity = "validity",
+        /// Nothing on the path is revoked.
+        Revocation = "revocation",
+        /// It is a QWAC with a PSD2 statement, fit for a TLS client.
+        Profile = "profile",
+        /// It names exactly one organisation.
+        OrganisationId = "organisation_id",
+        /// SNI and Host agree and name a codetab.
+        Host = "host",
+        /// The path names an API version.
+        Path = "path",
+        /// That version is alive.
+        Version = "version",
+        /// The method fits.
+        Method = "method",
+        /// The QWAC carries a role that the API needs.
+        Role = "role",
+        /// The registers list the organisation with a service that the API needs.
+        Register = "register",
+        /// The Authorization header is one bearer token.
+        TokenForm = "token_form",
+        /// The token is live and belongs to this TPP and bank.
+        Token = "token",
+        /// It carries a scope that the API needs.
+        Scope = "scope",
+        /// The customer's strong authentication is recent enough.
+        Consent = "consent",
+        /// There is quota left.
+        Quota = "quota",
+        /// The body is a request of this version.
+        Body = "body",
+    }
+}
+
+names! {
+    /// Where a check looked.
+    Source {
+        /// The client certificate itself.
+        Certificate = "certificate",
+        /// The trust anchors.
+        Anchors = "anchors",
+        /// The revocation lists.
+        Crl = "crl",
+        /// The configured hosts, APIs and versions.
+        Routes = "routes",
+        /// The EBA register.
+        EbaRegister = "eba_register",
+        /// REGAFI.
+        RegafiRegister = "regafi_register",
+        /// The token store, just now.
+        TokenStore = "token_store",
+        /// The token store, some moments ago.
+        TokenCache = "token_cache",
+        /// The quota counters.
+        Quota = "quota",
+        /// The request.
+        Request = "request",
+    }
+}
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums)]
+pub enum CheckOutcome {
+    /// It holds.
+    Passed,
+    /// It does not; nothing after it was looked at.
+    Failed(Reason),
+}
+
+/// What a check looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// Where.
+    pub source: Source,
+    /// A short content hash of it, 0 where there is none.
+    pub version: u64,
+    /// When it was true; its age is the time of the judgement less this.
+    pub as_of: Option<Timestamp>,
+}
+
+impl Evidence {
+    /// Something without version or age of its own.
+    #[must_use]
+    pub const fn of(source: Source) -> Self {
+        Self { source, version: 0, as_of: None }
+    }
+}
+
+/// One check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// Which.
+    pub name: CheckName,
+    /// Its end.
+    pub outcome: CheckOutcome,
+    /// What it looked at.
+    pub looked_at: Evidence,
+}
+
+/// The checks made, in order.
+#[derive(Clone, Debug)]
+pub struct Trail {
+    checks: [Option<Check>; CheckName::COUNT],
+    length: usize,
+}
+
+impl Default for Trail {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Trail {
+    /// No check yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { checks: [None; CheckName::COUNT], length: 0 }
+    }
+
+    /// Adds the next check. Each is made once, so there is always room.
+    pub fn push(&mut self, check: Check) {
+        if let Some(place) = self.checks.get_mut(self.length) {
+            *place = Some(check);
+            self.length += 1;
+        }
+    }
+
+    /// The checks, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Check> {
+        self.checks.iter().flatten()
+    }
+
+    /// The one that failed, if one did: always the last.
+    #[must_use]
+    pub fn failed(&self) -> Option<&Check> {
+        self.iter().find(|check| check.outcome != CheckOutcome::Passed)
+    }
+}

@@ -1,0 +1,91 @@
+//! The decision, in the order in which it is made. Each stage is a type that only the stage before
+//! it can make, so that no check can be left out, and a [`Permit`] that nothing else can make.
+//!
+//! On the path that allows nothing is allocated, except what the body rule reads into.
+
+mod identity;
+mod request;
+mod stages;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::check::{Check, CheckName, CheckOutcome, Evidence, Source, Trail};
+use crate::presented::Presented;
+use crate::reason::Reason;
+use crate::token;
+use crate::verdict::Refusal;
+use crate::world::World;
+
+pub use stages::{Admitted, Entitled, Metered, Permit};
+
+/// Judges everything that can be judged without asking the store: who calls, and what for.
+///
+/// # Errors
+/// The first check that does not hold; `trail` ends with it.
+pub fn admit(
+    presented: &Presented<'_>,
+    world: &Arc<World>,
+    now: Timestamp,
+    trail: &mut Trail,
+) -> Result<Admitted, Refusal> {
+    let mut step = Steps { trail };
+    let certificate = Evidence::of(Source::Certificate);
+    let routes = Evidence::of(Source::Routes);
+
+    let anchors =
+        Evidence { source: Source::Anchors, version: world.anchors_version(), as_of: None };
+    let (identity, trusted) = step.take(CheckName::Trust, anchors, identity::trusted(presented))?;
+    step.take(CheckName::Validity, certificate, identity::valid(trusted, now))?;
+    let (evidence, revocation) = identity::unrevoked(trusted, world, now);
+    step.take(CheckName::Revocation, evidence, revocation)?;
+    let qwac = identity.profile();
+    step.take(CheckName::Profile, certificate, identity::profiled(qwac))?;
+    let qwac = step.take(CheckName::OrganisationId, certificate, identity::named(qwac))?;
+
+    let codetab = request::codetab(presented, &world.routes, now);
+    let codetab = step.take(CheckName::Host, routes, codetab)?;
+    let route = step.take(CheckName::Path, routes, request::route(presented, &world.routes))?;
+    step.take(CheckName::Version, routes, request::alive(route, now))?;
+    step.take(CheckName::Method, routes, request::method(presented, &route.api))?;
+
+    step.take(CheckName::Role, certificate, identity::role(qwac, &route.api))?;
+    let (evidence, registered) = identity::registered(qwac, &route.api, world, now);
+    step.take(CheckName::Register, evidence, registered)?;
+
+    let bearer = presented.authorization.ok_or_else(|| Refusal::new(Reason::TokenMissing));
+    let bearer = bearer.and_then(token::bearer);
+    let bearer = step.take(CheckName::TokenForm, Evidence::of(Source::Request), bearer)?;
+    Ok(Admitted {
+        world: world.clone(),
+        organisation_id: qwac.organisation_id.clone(),
+        roles: qwac.roles,
+        codetab: codetab.clone(),
+        route: route.clone(),
+        digest: certs::sha256(bearer),
+    })
+}
+
+/// Writes each check into the trail as it ends.
+struct Steps<'t> {
+    trail: &'t mut Trail,
+}
+
+impl Steps<'_> {
+    fn take<T>(
+        &mut self,
+        name: CheckName,
+        looked_at: Evidence,
+        result: Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let outcome = match &result {
+            Ok(_) => CheckOutcome::Passed,
+            Err(refusal) => CheckOutcome::Failed(refusal.reason),
+        };
+        self.trail.push(Check { name, outcome, looked_at });
+        result
+    }
+}

@@ -1,0 +1,135 @@
+//! Who calls: the checks on the certificate and on what registers say about its holder.
+
+use certs::{Identity, ProfileFault, Qwac, RevocationStatus, Trusted};
+use jiff::Timestamp;
+
+use crate::check::{Evidence, Source};
+use crate::freshness::Step;
+use crate::presented::Presented;
+use crate::reason::Reason;
+use crate::register::Standing;
+use crate::routes::Api;
+use crate::verdict::Refusal;
+use crate::world::World;
+
+pub(super) fn trusted<'a>(
+    presented: &Presented<'a>,
+) -> Result<(&'a Identity, &'a Trusted), Refusal> {
+    let identity = presented.identity.ok_or_else(|| Refusal::new(Reason::CertificateMissing))?;
+    match identity.trust() {
+        Ok(trusted) => Ok((identity, trusted)),
+        Err(fault) => Err(Refusal::because(Reason::CertificateUntrusted, fault.to_string())),
+    }
+}
+
+pub(super) fn valid(trusted: &Trusted, now: Timestamp) -> Result<(), Refusal> {
+    if now < trusted.not_before() {
+        let detail = format!("it is valid from {}", trusted.not_before());
+        return Err(Refusal::because(Reason::CertificateNotYetValid, detail));
+    }
+    if now > trusted.not_after() {
+        let detail = format!("it was valid until {}", trusted.not_after());
+        return Err(Refusal::because(Reason::CertificateExpired, detail));
+    }
+    Ok(())
+}
+
+pub(super) fn unrevoked(
+    trusted: &Trusted,
+    world: &World,
+    now: Timestamp,
+) -> (Evidence, Result<(), Refusal>) {
+    let mut evidence = Evidence::of(Source::Crl);
+    let result = match world.revocations.status(trusted, now) {
+        RevocationStatus::Good { as_of } => {
+            evidence.as_of = Some(as_of);
+            Ok(())
+        }
+        RevocationStatus::Revoked { since } => {
+            let detail = format!("its issuer revoked it, or a certificate above it, on {since}");
+            Err(Refusal::because(Reason::CertificateRevoked, detail))
+        }
+        RevocationStatus::Unknown(_) if world.revocation_unchecked => Ok(()),
+        RevocationStatus::Unknown(unknown) => {
+            Err(Refusal::because(Reason::RevocationUnknown, unknown.to_string()))
+        }
+    };
+    (evidence, result)
+}
+
+/// Everything about the profile but the name: that is the next check.
+pub(super) fn profiled(qwac: Result<&Qwac, &ProfileFault>) -> Result<(), Refusal> {
+    match qwac {
+        Err(fault @ ProfileFault::NotQwac(_)) => {
+            Err(Refusal::because(Reason::CertificateNotQwac, fault.to_string()))
+        }
+        Err(fault @ ProfileFault::Purpose(_)) => {
+            Err(Refusal::because(Reason::CertificatePurpose, fault.to_string()))
+        }
+        Ok(_)
+        | Err(
+            ProfileFault::OrganisationIdMissing
+            | ProfileFault::OrganisationIdAmbiguous
+            | ProfileFault::OrganisationIdMalformed(_),
+        ) => Ok(()),
+    }
+}
+
+pub(super) fn named<'q>(qwac: Result<&'q Qwac, &ProfileFault>) -> Result<&'q Qwac, Refusal> {
+    qwac.map_err(|fault| {
+        let reason = match fault {
+            ProfileFault::OrganisationIdAmbiguous => Reason::OrganisationIdAmbiguous,
+            _ => Reason::OrganisationIdMissing,
+        };
+        Refusal::because(reason, fault.to_string())
+    })
+}
+
+pub(super) fn role(qwac: &Qwac, api: &Api) -> Result<(), Refusal> {
+    if api.required_roles.iter().any(|role| qwac.roles.contains(role)) {
+        return Ok(());
+    }
+    let detail = format!(
+        "this API needs one of the roles: {}; the certificate carries: {}",
+        api.required_roles, qwac.roles
+    );
+    Err(Refusal::because(Reason::RoleMissing, detail))
+}
+
+pub(super) fn registered(
+    qwac: &Qwac,
+    api: &Api,
+    world: &World,
+    now: Timestamp,
+) -> (Evidence, Result<(), Refusal>) {
+    let (standing, evidence) = world.register.standing(&qwac.organisation_id, now);
+    let result = if world.register.freshness(now) == Step::Expired {
+        Err(Refusal::new(Reason::RegisterStale))
+    } else {
+        match standing {
+            Standing::Authorised { services, .. }
+                if api.services().iter().any(|service| services.contains(service)) =>
+            {
+                Ok(())
+            }
+            Standing::Authorised { .. } => Err(Refusal::because(
+                Reason::RegisterRoleMissing,
+                format!(
+                    "the register lists {} without the service this API needs",
+                    qwac.organisation_id
+                ),
+            )),
+            Standing::Withdrawn { since: Some(since) } => Err(Refusal::because(
+                Reason::RegisterWithdrawn,
+                format!("the authorisation of {} ended on {since}", qwac.organisation_id),
+            )),
+            Standing::Withdrawn { since: None } => Err(Refusal::new(Reason::RegisterWithdrawn)),
+            Standing::Undetermined(why) => Err(Refusal::because(Reason::RegisterUndetermined, why)),
+            Standing::Unknown => Err(Refusal::because(
+                Reason::RegisterUnknown,
+                format!("no register lists {}", qwac.organisation_id),
+            )),
+        }
+    };
+    (evidence, result)
+}

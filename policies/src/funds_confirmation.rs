@@ -1,0 +1,125 @@
+//! The body of a funds confirmation: STET's PaymentCoverageRequestResource (STET PSD2 API part 3,
+//! 1.4.0.47 and later).
+//!
+//! Decimals are read from their text and never pass through a float; the IBAN is checked (ISO
+//! 13616, mod 97). Errors name the member and its place, never what stands in it.
+
+mod fault;
+mod object;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use rust_decimal::Decimal;
+
+use crate::limits::FUNDS_REQUEST_BYTES_MAX;
+use crate::routes::AmountForm;
+
+pub use fault::{BodyFault, Member, Wrong};
+use object::{Body, Value};
+
+/// The only currency of this interface.
+const EURO: &str = "EUR";
+const REQUEST_ID_CHARACTERS_MAX: usize = 35;
+const PAYEE_CHARACTERS_MAX: usize = 70;
+/// STET: `^-{0,1}[0-9]{1,13}(\.[0-9]{0,5}){0,1}$`; a negative amount asks nothing.
+const INTEGER_DIGITS_MAX: usize = 13;
+const FRACTION_DIGITS_MAX: usize = 5;
+
+/// A question that can be put to a bank: whether `amount` euros are on the account `iban`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct FundsRequest {
+    iban: Box<str>,
+    amount: Decimal,
+}
+
+impl FundsRequest {
+    /// Reads a request body.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it, with its place.
+    pub fn parse(bytes: &[u8], form: AmountForm) -> Result<Self, BodyFault> {
+        if bytes.len() > FUNDS_REQUEST_BYTES_MAX {
+            return Err(BodyFault::TooLarge);
+        }
+        let body = Body::new(bytes)?;
+        let [id, payee, instructed_amount, account_id] = body.whole()?.members(&[
+            Member::RequestId,
+            Member::Payee,
+            Member::InstructedAmount,
+            Member::AccountId,
+        ])?;
+        let id = body.required(id, Member::RequestId)?;
+        id.text_of(1, REQUEST_ID_CHARACTERS_MAX)?;
+        if let Some(payee) = payee {
+            payee.text_of(0, PAYEE_CHARACTERS_MAX)?;
+        }
+
+        let [currency, amount] = body
+            .required(instructed_amount, Member::InstructedAmount)?
+            .members(&[Member::Currency, Member::Amount])?;
+        euro(&body.required(currency, Member::Currency)?)?;
+        let amount = decimal(&body.required(amount, Member::Amount)?, form)?;
+
+        let [iban, account_currency] = body
+            .required(account_id, Member::AccountId)?
+            .members(&[Member::Iban, Member::AccountCurrency])?;
+        if let Some(currency) = account_currency {
+            euro(&currency)?;
+        }
+        let iban = valid_iban(&body.required(iban, Member::Iban)?)?;
+        Ok(Self { iban, amount })
+    }
+
+    /// The account, in the electronic form of ISO 13616. Never logged.
+    #[must_use]
+    pub fn iban(&self) -> &str {
+        &self.iban
+    }
+
+    /// Euros, not negative.
+    #[must_use]
+    pub fn amount(&self) -> Decimal {
+        self.amount
+    }
+}
+
+impl fmt::Debug for FundsRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FundsRequest([redacted])")
+    }
+}
+
+fn euro(value: &Value<'_>) -> Result<(), BodyFault> {
+    let text = value.text()?;
+    if text.len() != 3 || !text.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        return Err(value.wrong(Wrong::Currency));
+    }
+    if text == EURO { Ok(()) } else { Err(BodyFault::NotEuro(value.member())) }
+}
+
+fn decimal(value: &Value<'_>, form: AmountForm) -> Result<Decimal, BodyFault> {
+    let text = match form {
+        AmountForm::StringOrNumber if value.is_number() => value.raw().into(),
+        AmountForm::StringOrNumber | AmountForm::String => value.text()?,
+    };
+    let (integer, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let fits = (1..=INTEGER_DIGITS_MAX).contains(&integer.len())
+        && fraction.len() <= FRACTION_DIGITS_MAX
+        && digits(integer)
+        && digits(fraction);
+    let number = fits.then(|| text.trim_end_matches('.').parse().ok()).flatten();
+    number.ok_or_else(|| value.wrong(Wrong::Amount))
+}
+
+fn valid_iban(value: &Value<'_>) -> Result<Box<str>, BodyFault> {
+    let text = value.text()?;
+    // The crate also reads the paper form with its spaces; on the wire there is only one form.
+    let electronic = text.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
+    match text.parse::<iban::Iban>() {
+        Ok(_) if electronic => Ok(text.into()),
+        _ => Err(BodyFault::Iban),
+    }
+}

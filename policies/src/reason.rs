@@ -1,0 +1,404 @@
+//! The one table of reasons: what the response, the audit line, the metric, `octroi explain` and
+//! the docs page of a refusal all say.
+
+use std::fmt;
+
+/// Who can mend it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// The caller.
+    Tpp,
+    /// The bank, or this gateway.
+    Bank,
+    /// It cannot be told from here.
+    Either,
+}
+
+impl Blame {
+    /// As the docs write it.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Tpp => "TPP",
+            Self::Bank => "bank",
+            Self::Either => "either",
+        }
+    }
+}
+
+struct Row {
+    code: &'static str,
+    status: u16,
+    title: &'static str,
+    sentence: &'static str,
+    mend: &'static str,
+    blame: Blame,
+    clause: &'static str,
+}
+
+macro_rules! reasons {
+    ($($variant:ident $code:literal $status:literal $blame:ident
+        $title:literal $sentence:literal $mend:literal $clause:literal;)+) => {
+        /// Why a request is refused. The codes are a public contract: they may grow, never change.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        #[allow(clippy::exhaustive_enums)]
+        pub enum Reason {
+            $(#[doc = $title] $variant,)+
+        }
+
+        impl Reason {
+            /// Every reason, in the order of [`Reason::index`].
+            pub const ALL: &[Reason] = &[$(Reason::$variant,)+];
+            /// How many there are.
+            pub const COUNT: usize = Self::ALL.len();
+
+            const fn row(self) -> Row {
+                match self {
+                    $(Self::$variant => Row {
+                        code: $code, status: $status, title: $title, sentence: $sentence,
+                        mend: $mend, blame: Blame::$blame, clause: $clause,
+                    },)+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    CertificateMissing "certificate_missing" 403 Tpp
+        "No client certificate"
+        "No client certificate was presented in the TLS handshake."
+        "Present your QWAC and its key in the TLS handshake."
+        "RTS (EU) 2018/389 art. 34; RFC 8705 §2";
+    CertificateUntrusted "certificate_untrusted" 403 Tpp
+        "Certificate not issued by a trusted QTSP"
+        "The client certificate does not chain to a QTSP that this bank trusts."
+        "Use a QWAC of a QTSP on an EU trusted list, and send its issuing CA with it if that is not listed itself."
+        "RTS (EU) 2018/389 art. 34(1); eIDAS art. 45";
+    CertificateExpired "certificate_expired" 403 Tpp
+        "Certificate expired"
+        "The validity of the client certificate, or of a CA above it, has ended."
+        "Renew the QWAC; a new one works at once, your tokens stay valid."
+        "RFC 5280 §4.1.2.5";
+    CertificateNotYetValid "certificate_not_yet_valid" 403 Tpp
+        "Certificate not yet valid"
+        "The validity of the client certificate, or of a CA above it, has not begun."
+        "Wait for its notBefore, or use the certificate that is valid now; check your clock."
+        "RFC 5280 §4.1.2.5";
+    CertificateRevoked "certificate_revoked" 403 Tpp
+        "Certificate revoked"
+        "The client certificate has been revoked by its QTSP."
+        "Use another QWAC; ask your QTSP why this one was revoked."
+        "RFC 5280 §5; ETSI EN 319 411-2";
+    CertificateNotQwac "certificate_not_qwac" 403 Tpp
+        "Certificate is not a PSD2 QWAC"
+        "The client certificate is not a QWAC with a PSD2 statement."
+        "Use a QWAC for PSD2: QcType web, QcCompliance and the PSD2 QcStatement. A QSEALC signs, it does not connect."
+        "ETSI TS 119 495 §5; EN 319 412-5 §4.2";
+    CertificatePurpose "certificate_purpose" 403 Tpp
+        "Certificate not usable for TLS clients"
+        "The client certificate's key usage, key or signature does not fit a TLS client."
+        "Ask your QTSP for a QWAC with clientAuth, digitalSignature and a key that is strong enough."
+        "RFC 5280 §4.2.1.3, §4.2.1.12";
+    OrganisationIdMissing "organisation_id_missing" 403 Tpp
+        "No organisation id in the certificate"
+        "The client certificate's subject holds no usable organizationIdentifier."
+        "Ask your QTSP for a QWAC with organizationIdentifier (2.5.4.97) as ETSI TS 119 495 writes it."
+        "ETSI TS 119 495 §5.2.1";
+    OrganisationIdAmbiguous "organisation_id_ambiguous" 403 Tpp
+        "More than one organisation id in the certificate"
+        "The client certificate's subject holds more than one organizationIdentifier."
+        "Ask your QTSP for a QWAC with exactly one organizationIdentifier."
+        "ETSI TS 119 495 §5.2.1";
+    RoleMissing "role_missing" 403 Tpp
+        "Role missing in the certificate"
+        "The QWAC does not carry a PSD2 role that this API needs."
+        "Use a QWAC that carries the role; if you hold the authorisation, ask your QTSP to issue one."
+        "ETSI TS 119 495 §5.1; PSD2 art. 65";
+    RegisterUnknown "register_unknown" 403 Tpp
+        "Not in the registers"
+        "No authority's register lists your organisation id."
+        "Check that the id in your QWAC is the one your authority publishes (EBA, REGAFI)."
+        "PSD2 art. 14, 15";
+    RegisterWithdrawn "register_withdrawn" 403 Tpp
+        "Authorisation withdrawn"
+        "The register says that your authorisation has ended."
+        "Settle it with your authority; access returns with the register."
+        "PSD2 art. 13, 15";
+    RegisterUndetermined "register_undetermined" 403 Either
+        "Authorisation not determinable"
+        "The registers do not allow to tell whether you are authorised."
+        "Ask your authority to mend its entry, and tell this bank's support, who may record a dated override."
+        "PSD2 art. 15; EBA Q&A 2019_4650";
+    RegisterRoleMissing "register_role_missing" 403 Tpp
+        "Service missing in the registers"
+        "The register does not list a payment service that this API needs."
+        "Check which services your authority has passported and published for you."
+        "PSD2 art. 5, 28; Annex I";
+    RegisterStale "register_stale" 503 Bank
+        "Register snapshot too old"
+        "This gateway's register snapshot is older than it may be."
+        "Try again later; it is on the bank's side."
+        "PSD2 art. 15";
+    RevocationUnknown "revocation_unknown" 503 Either
+        "Revocation status unknown"
+        "No current revocation status of the client certificate is at hand."
+        "Try again later; if it lasts, ask your QTSP whether its revocation lists are up to date."
+        "RFC 5280 §5; ETSI EN 319 411-2";
+    HostUnknown "host_unknown" 404 Tpp
+        "Unknown host"
+        "This host name belongs to no bank served here."
+        "Use www.<codetab>.<domain> with the codetab of the customer's bank."
+        "RFC 9110 §7.2";
+    HostRetired "host_retired" 410 Tpp
+        "Host retired"
+        "This host name is no longer served."
+        "Move to the bank's current host name."
+        "RFC 9110 §15.5.11";
+    HostMismatch "host_mismatch" 421 Tpp
+        "Host differs from the TLS server name"
+        "The Host of the request is not the server name (SNI) of its TLS connection."
+        "Open a connection for each host, with its name as SNI."
+        "RFC 9110 §7.4, §15.5.20";
+    PathUnknown "path_unknown" 404 Tpp
+        "Unknown path"
+        "No API is served at this path."
+        "Send the path exactly as documented: no query, no trailing slash, no encoding."
+        "RFC 9110 §15.5.5";
+    MethodNotAllowed "method_not_allowed" 405 Tpp
+        "Method not allowed"
+        "This path does not accept this method."
+        "Use the method in the Allow header."
+        "RFC 9110 §15.5.6";
+    VersionRetired "version_retired" 410 Tpp
+        "API version retired"
+        "This version of the API is no longer served."
+        "Move to the successor named in the Link header."
+        "RTS (EU) 2018/389 art. 30(4); RFC 8594";
+    TokenMissing "token_missing" 401 Tpp
+        "No access token"
+        "The request carries no Authorization header."
+        "Send Authorization: Bearer with the access token."
+        "RFC 6750 §2.1, §3";
+    TokenMalformed "token_malformed" 401 Tpp
+        "Access token malformed"
+        "The Authorization header is not one bearer token."
+        "Send Authorization: Bearer, one space, and the token as it was issued."
+        "RFC 6750 §2.1";
+    TokenUnknown "token_unknown" 401 Tpp
+        "Access token unknown"
+        "The access token is not known here: never issued, or revoked."
+        "Get a new token with your refresh token, or a new consent."
+        "RFC 6750 §3.1";
+    TokenExpired "token_expired" 401 Tpp
+        "Access token expired"
+        "The access token has expired."
+        "Get a new one with your refresh token."
+        "RFC 6750 §3.1";
+    TokenOtherTpp "token_other_tpp" 401 Tpp
+        "Access token of another TPP"
+        "The access token was not issued to the TPP of this certificate."
+        "Use a token that was issued to you."
+        "RFC 8705 §3; PSD2 art. 65(3)";
+    TokenScope "token_scope" 403 Tpp
+        "Scope missing"
+        "The access token does not carry a scope that this API needs."
+        "Ask the customer for a consent with the scope in the WWW-Authenticate header."
+        "RFC 6750 §3.1";
+    TokenOtherBank "token_other_bank" 403 Tpp
+        "Access token of another bank"
+        "The access token was issued for another codetab."
+        "Send the request to the host of the bank that issued the token."
+        "RFC 6750 §3.1";
+    ConsentExpired "consent_expired" 401 Tpp
+        "Consent expired"
+        "The customer's strong authentication is older than the consent may be."
+        "Send the customer to the bank again for a new strong authentication."
+        "RTS (EU) 2018/389 art. 10, as amended by (EU) 2022/2360";
+    BodyInvalid "body_invalid" 400 Tpp
+        "Request body invalid"
+        "The body is not what this version of the API asks for."
+        "Mend the member named in the detail."
+        "STET PSD2 1.4–1.6, PaymentCoverageRequestResource";
+    BodyTooLarge "body_too_large" 413 Tpp
+        "Request body too large"
+        "The body is larger than this API accepts."
+        "Send only the members of the request."
+        "RFC 9110 §15.5.14";
+    CurrencyUnsupported "currency_unsupported" 400 Tpp
+        "Currency not supported"
+        "Only amounts in EUR can be asked about."
+        "Send the amount in EUR."
+        "STET PSD2 1.4–1.6, AmountType";
+    IbanInvalid "iban_invalid" 400 Tpp
+        "IBAN invalid"
+        "accountId.iban is not a valid IBAN."
+        "Check its country, length and check digits; send it without spaces."
+        "ISO 13616";
+    AccountUnknown "account_unknown" 404 Tpp
+        "Account unknown"
+        "The bank knows no such account for this consent."
+        "Ask about an account that the customer has consented to."
+        "STET PSD2 1.4–1.6, funds-confirmations";
+    QuotaExceeded "quota_exceeded" 429 Tpp
+        "Quota exceeded"
+        "You have sent more requests than your quota allows."
+        "Wait as long as Retry-After says."
+        "RFC 6585 §4";
+    StateUnavailable "state_unavailable" 503 Bank
+        "Gateway state unavailable"
+        "The gateway cannot look up what it needs to decide."
+        "Try again as Retry-After says; it is on the bank's side."
+        "RFC 9110 §15.6.4";
+    UpstreamUnavailable "upstream_unavailable" 503 Bank
+        "Bank system unavailable"
+        "The bank's system behind this host does not answer."
+        "Try again as Retry-After says; it is on the bank's side."
+        "RFC 9110 §15.6.4; RTS (EU) 2018/389 art. 32";
+    UpstreamTimeout "upstream_timeout" 504 Bank
+        "Bank system too slow"
+        "The bank's system behind this host did not answer in time."
+        "Try again later; it is on the bank's side."
+        "RFC 9110 §15.6.5; RTS (EU) 2018/389 art. 32";
+    RequestMalformed "request_malformed" 400 Tpp
+        "Request malformed"
+        "The request is not well-formed, or two readers could understand it differently."
+        "Send plain HTTP/1.1 or HTTP/2 as the detail says."
+        "RFC 9112 §11.2; RFC 9113 §8.1.1";
+}
+
+impl Reason {
+    /// The code: in the response, the audit line, the metric label, the docs page.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        self.row().code
+    }
+
+    /// The reason with this code.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|reason| reason.code() == code)
+    }
+
+    /// Its place in [`Reason::ALL`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The HTTP status, always 4xx or 5xx.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        self.row().status
+    }
+
+    /// A heading.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        self.row().title
+    }
+
+    /// One sentence for the TPP, at most 140 characters (STET ErrorModel `message`).
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        self.row().sentence
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub const fn mend(self) -> &'static str {
+        self.row().mend
+    }
+
+    /// Who can do it.
+    #[must_use]
+    pub const fn blame(self) -> Blame {
+        self.row().blame
+    }
+
+    /// The standards and clauses behind it.
+    #[must_use]
+    pub const fn clause(self) -> &'static str {
+        self.row().clause
+    }
+
+    /// The RFC 6750 §3 challenge that goes with it: `None` for no challenge, `Some("")` for one
+    /// without an error code, as a request without any token deserves.
+    #[must_use]
+    pub const fn bearer_error(self) -> Option<&'static str> {
+        match self {
+            Self::TokenMissing => Some(""),
+            Self::TokenMalformed => Some("invalid_request"),
+            Self::TokenUnknown
+            | Self::TokenExpired
+            | Self::TokenOtherTpp
+            | Self::ConsentExpired => Some("invalid_token"),
+            Self::TokenScope => Some("insufficient_scope"),
+            _ => None,
+        }
+    }
+
+    /// Seconds after which trying again makes sense, where the reason alone tells: every 503.
+    #[must_use]
+    pub const fn retry_after_seconds(self) -> Option<u32> {
+        match self {
+            Self::StateUnavailable | Self::UpstreamUnavailable => Some(5),
+            Self::RevocationUnknown | Self::RegisterStale => Some(300),
+            Self::QuotaExceeded => Some(1),
+            _ => None,
+        }
+    }
+
+    /// Whether an adapter may name it in its answer.
+    #[must_use]
+    pub const fn is_upstream_reportable(self) -> bool {
+        matches!(
+            self,
+            Self::AccountUnknown
+                | Self::CurrencyUnsupported
+                | Self::IbanInvalid
+                | Self::BodyInvalid
+                | Self::UpstreamUnavailable
+        )
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_reason_refuses_and_is_told_apart() {
+        let codes: HashSet<&str> = Reason::ALL.iter().map(|reason| reason.code()).collect();
+        assert_eq!(codes.len(), Reason::COUNT);
+        for (index, reason) in Reason::ALL.iter().enumerate() {
+            assert_eq!(reason.index(), index);
+            assert_eq!(Reason::from_code(reason.code()), Some(*reason));
+            assert!((400..600).contains(&reason.status()), "{reason} must refuse");
+            assert!(reason.sentence().chars().count() <= 140, "{reason}: STET allows 140");
+            assert!(!reason.mend().is_empty() && !reason.clause().is_empty());
+        }
+    }
+
+    #[test]
+    fn every_401_challenges_and_every_429_and_503_says_when_to_come_back() {
+        for reason in Reason::ALL {
+            assert_eq!(
+                reason.status() == 401,
+                reason.status() == 401 && reason.bearer_error().is_some()
+            );
+            if matches!(reason.status(), 429 | 503) {
+                assert!(reason.retry_after_seconds().is_some(), "{reason}");
+            }
+        }
+    }
+}

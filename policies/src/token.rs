@@ -1,0 +1,301 @@
+//! What an access token says, and what it allows.
+//!
+//! Tokens are opaque; what is stored under their SHA-256 is a [`TokenRecord`], a documented JSON
+//! object that a bank's own authorization server may write too.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use certs::OrganisationId;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::check::Source;
+use crate::limits::{CLOCK_SKEW_SECONDS_MAX, TOKEN_RECORD_BYTES_MAX, TOKEN_TEXT_BYTES_MAX};
+use crate::reason::Reason;
+use crate::routes::Api;
+use crate::verdict::Refusal;
+
+/// The SHA-256 of a bearer token: the only form in which it is ever kept or compared.
+pub type TokenDigest = [u8; 32];
+
+/// The only version of the record format so far.
+const FORMAT: u8 = 1;
+
+/// What a token may be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(clippy::exhaustive_enums)]
+pub enum TokenKind {
+    /// To call an API.
+    Access,
+    /// To get another access token.
+    Refresh,
+}
+
+/// The customer whom a token speaks for. Never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Psu(String);
+
+impl Psu {
+    /// The bank's reference of a customer.
+    #[must_use]
+    pub fn new(reference: String) -> Self {
+        Self(reference)
+    }
+
+    /// For the adapter's header and the audit's HMAC, nowhere else.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Psu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Psu([redacted])")
+    }
+}
+
+/// What is stored of a token. Instants are whole seconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenRecord {
+    /// Access or refresh.
+    pub kind: TokenKind,
+    /// The TPP that it was issued to.
+    pub organisation_id: OrganisationId,
+    /// The client id that it was issued under.
+    pub client_id: String,
+    /// Its scopes.
+    pub scopes: BTreeSet<String>,
+    /// The bank that issued it.
+    pub codetab: String,
+    /// The customer who consented.
+    pub psu: Option<Psu>,
+    /// The consent behind it.
+    pub consent_id: Option<String>,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// When it dies.
+    pub expires_at: Timestamp,
+    /// When the customer was last strongly authenticated (RTS art. 10); the age is computed.
+    pub strong_authentication_at: Timestamp,
+}
+
+/// Why stored bytes are no token record. Says where, never what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenRecordError {
+    /// More than [`TOKEN_RECORD_BYTES_MAX`].
+    #[error("larger than {TOKEN_RECORD_BYTES_MAX} bytes")]
+    TooLarge,
+    /// Not JSON of this shape.
+    #[error("not a token record: wrong at line {line}, column {column}")]
+    Shape {
+        /// 1-based.
+        line: usize,
+        /// 1-based.
+        column: usize,
+    },
+    /// Another format version.
+    #[error("format version {0} is not known here; this gateway reads version {FORMAT}")]
+    Version(u8),
+    /// A member holds what it must not; the name is one of ours.
+    #[error("the member \"{0}\" is not usable")]
+    Member(&'static str),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wire {
+    v: u8,
+    kind: TokenKind,
+    organisation_id: String,
+    client_id: String,
+    scopes: BTreeSet<String>,
+    codetab: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    psu: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    consent_id: Option<String>,
+    issued_at: i64,
+    expires_at: i64,
+    strong_authentication_at: i64,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    v: u8,
+}
+
+impl TokenRecord {
+    /// Reads the stored form.
+    ///
+    /// # Errors
+    /// Anything that is not exactly a record: what cannot be read allows nothing.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, TokenRecordError> {
+        if bytes.len() > TOKEN_RECORD_BYTES_MAX {
+            return Err(TokenRecordError::TooLarge);
+        }
+        let shape = |error: serde_json::Error| TokenRecordError::Shape {
+            line: error.line(),
+            column: error.column(),
+        };
+        let version: Version = serde_json::from_slice(bytes).map_err(shape)?;
+        if version.v != FORMAT {
+            return Err(TokenRecordError::Version(version.v));
+        }
+        let wire: Wire = serde_json::from_slice(bytes).map_err(shape)?;
+        let instant = |name, seconds| {
+            Timestamp::from_second(seconds).map_err(|_| TokenRecordError::Member(name))
+        };
+        let text = |name, text: &str| {
+            let usable = !text.is_empty()
+                && text.len() <= TOKEN_TEXT_BYTES_MAX
+                && !text.chars().any(char::is_control);
+            if usable { Ok(()) } else { Err(TokenRecordError::Member(name)) }
+        };
+        text("client_id", &wire.client_id)?;
+        text("codetab", &wire.codetab)?;
+        wire.psu.as_deref().map_or(Ok(()), |psu| text("psu", psu))?;
+        wire.consent_id.as_deref().map_or(Ok(()), |id| text("consent_id", id))?;
+        wire.scopes.iter().try_for_each(|scope| text("scopes", scope))?;
+        Ok(Self {
+            kind: wire.kind,
+            organisation_id: OrganisationId::new(&wire.organisation_id)
+                .map_err(|_| TokenRecordError::Member("organisation_id"))?,
+            client_id: wire.client_id,
+            scopes: wire.scopes,
+            codetab: wire.codetab,
+            psu: wire.psu.map(Psu),
+            consent_id: wire.consent_id,
+            issued_at: instant("issued_at", wire.issued_at)?,
+            expires_at: instant("expires_at", wire.expires_at)?,
+            strong_authentication_at: instant(
+                "strong_authentication_at",
+                wire.strong_authentication_at,
+            )?,
+        })
+    }
+
+    /// The stored form.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        let wire = Wire {
+            v: FORMAT,
+            kind: self.kind,
+            organisation_id: self.organisation_id.as_str().to_owned(),
+            client_id: self.client_id.clone(),
+            scopes: self.scopes.clone(),
+            codetab: self.codetab.clone(),
+            psu: self.psu.as_ref().map(|psu| psu.0.clone()),
+            consent_id: self.consent_id.clone(),
+            issued_at: self.issued_at.as_second(),
+            expires_at: self.expires_at.as_second(),
+            strong_authentication_at: self.strong_authentication_at.as_second(),
+        };
+        // A struct of strings and integers always serialises.
+        serde_json::to_vec(&wire).unwrap_or_default()
+    }
+}
+
+/// What the store answered about a token: facts, never errors that someone may swallow.
+#[derive(Clone, Debug)]
+#[allow(clippy::exhaustive_enums)]
+pub enum TokenFact {
+    /// There is such a token.
+    Live {
+        /// What it says.
+        record: Arc<TokenRecord>,
+        /// When the store said so.
+        as_of: Timestamp,
+        /// Whether it was asked just now.
+        source: Source,
+    },
+    /// There is none.
+    Unknown,
+    /// There is something, and it is no record.
+    Unreadable,
+    /// The store did not answer, and nothing recent enough is at hand.
+    Unavailable,
+}
+
+/// RFC 6750 §2.1: `Bearer`, one space, one b64token.
+///
+/// # Errors
+/// `token_malformed`.
+pub(crate) fn bearer(authorization: &[u8]) -> Result<&[u8], Refusal> {
+    const TOKEN_BYTES_MIN: usize = 16;
+    const TOKEN_BYTES_MAX: usize = 512;
+    let malformed = || Refusal::new(Reason::TokenMalformed);
+    let (scheme, token) = authorization.split_at_checked(7).ok_or_else(malformed)?;
+    let body = token.trim_ascii_end().len() == token.len();
+    let unpadded = token.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
+    let alphabet = token.get(..unpadded).unwrap_or_default().iter().all(|byte| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
+    });
+    let fits = (TOKEN_BYTES_MIN..=TOKEN_BYTES_MAX).contains(&token.len());
+    if scheme.eq_ignore_ascii_case(b"bearer ") && body && alphabet && fits {
+        Ok(token)
+    } else {
+        Err(malformed())
+    }
+}
+
+/// Whether a live record is an access token of this TPP for this bank, and not expired.
+///
+/// # Errors
+/// The first rule that does not hold.
+pub(crate) fn belongs(
+    record: &TokenRecord,
+    organisation_id: &OrganisationId,
+    codetab: &str,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    if record.kind != TokenKind::Access {
+        return Err(Refusal::because(Reason::TokenUnknown, "a refresh token opens no API"));
+    }
+    if record.organisation_id != *organisation_id {
+        return Err(Refusal::new(Reason::TokenOtherTpp));
+    }
+    if record.expires_at <= now {
+        return Err(Refusal::new(Reason::TokenExpired));
+    }
+    if record.codetab != codetab {
+        return Err(Refusal::new(Reason::TokenOtherBank));
+    }
+    Ok(())
+}
+
+/// The scope of the token that the API accepts, by its place in the API's list.
+///
+/// # Errors
+/// `token_scope`, naming what would do.
+pub(crate) fn scope(record: &TokenRecord, api: &Api) -> Result<usize, Refusal> {
+    api.scopes.iter().position(|scope| record.scopes.contains(scope)).ok_or_else(|| {
+        Refusal::because(
+            Reason::TokenScope,
+            format!("this API needs one of the scopes: {}", api.scopes.join(", ")),
+        )
+    })
+}
+
+/// Whether the customer's strong authentication is recent enough, to the second.
+///
+/// # Errors
+/// `consent_expired`, also for an authentication that lies in the future beyond clock skew.
+pub(crate) fn consent(record: &TokenRecord, api: &Api, now: Timestamp) -> Result<(), Refusal> {
+    let age = now.duration_since(record.strong_authentication_at);
+    let age_max = SignedDuration::from_hours(24 * i64::from(api.consent_days_max));
+    if age < SignedDuration::from_secs(-CLOCK_SKEW_SECONDS_MAX) || age > age_max {
+        return Err(Refusal::because(
+            Reason::ConsentExpired,
+            format!(
+                "the customer's strong authentication must be at most {} days old",
+                api.consent_days_max
+            ),
+        ));
+    }
+    Ok(())
+}

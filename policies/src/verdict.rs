@@ -1,0 +1,97 @@
+//! What a judgement yields: a [`Permit`](crate::Permit), or a [`Refusal`] with one reason.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::reason::Reason;
+
+/// A request that may not pass, and why. Made only on the refusing path, where strings are allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The one reason.
+    pub reason: Reason,
+    /// What is particular to this request; empty where the reason says it all.
+    pub detail: Detail,
+    retry_after_seconds: Option<u32>,
+    allow: Option<&'static str>,
+    successor: Option<String>,
+}
+
+/// One sentence about this very request. Never a token, key, IBAN or name of a person.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Detail(Cow<'static, str>);
+
+impl fmt::Display for Detail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Refusal {
+    /// Refused for `reason`.
+    #[must_use]
+    pub fn new(reason: Reason) -> Self {
+        Self::because(reason, "")
+    }
+
+    /// Refused for `reason`, with a sentence about this request.
+    #[must_use]
+    pub fn because(reason: Reason, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            reason,
+            detail: Detail(detail.into()),
+            retry_after_seconds: reason.retry_after_seconds(),
+            allow: None,
+            successor: None,
+        }
+    }
+
+    /// With the seconds after which the quota has room again.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after_seconds = Some(seconds.max(1));
+        self
+    }
+
+    /// With the method that the path accepts.
+    #[must_use]
+    pub fn allowing(mut self, method: &'static str) -> Self {
+        self.allow = Some(method);
+        self
+    }
+
+    /// With the path or URL that replaces what was asked for.
+    #[must_use]
+    pub fn succeeded_by(mut self, successor: String) -> Self {
+        self.successor = Some(successor);
+        self
+    }
+
+    /// `Retry-After`.
+    #[must_use]
+    pub fn retry_after_seconds(&self) -> Option<u32> {
+        self.retry_after_seconds
+    }
+
+    /// `Allow`.
+    #[must_use]
+    pub fn allow_method(&self) -> Option<&'static str> {
+        self.allow
+    }
+
+    /// `Link: rel="successor-version"`.
+    #[must_use]
+    pub fn successor(&self) -> Option<&str> {
+        self.successor.as_deref()
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.detail.0.is_empty() {
+            write!(f, "{}: {}", self.reason, self.reason.sentence())
+        } else {
+            write!(f, "{}: {}", self.reason, self.detail)
+        }
+    }
+}

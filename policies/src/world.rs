@@ -1,0 +1,86 @@
+//! Everything that a decision is made from, as one immutable value: it is replaced whole, never
+//! changed in place.
+
+use certs::{Anchors, ProfilePolicy, Revocations};
+
+use crate::register::Register;
+use crate::routes::Routes;
+
+/// What a world is built from.
+pub struct WorldParts {
+    /// Hosts, codetabs, APIs.
+    pub routes: Routes,
+    /// The register snapshot.
+    pub register: Register,
+    /// Whom we believe.
+    pub anchors: Anchors,
+    /// What they have revoked.
+    pub revocations: Revocations,
+    /// What a QWAC must look like.
+    pub profile: ProfilePolicy,
+    /// A certificate on which no revocation list speaks is let through. Unsafe.
+    pub revocation_unchecked: bool,
+    /// Counts the worlds of a process.
+    pub generation: u64,
+}
+
+/// A consistent whole, with nothing missing that a check needs.
+pub struct World {
+    /// Hosts, codetabs, APIs.
+    pub routes: Routes,
+    /// The register snapshot.
+    pub register: Register,
+    /// Whom we believe.
+    pub anchors: Anchors,
+    /// What they have revoked.
+    pub revocations: Revocations,
+    /// What a QWAC must look like.
+    pub profile: ProfilePolicy,
+    /// A certificate on which no revocation list speaks is let through.
+    pub revocation_unchecked: bool,
+    /// Counts the worlds of a process.
+    pub generation: u64,
+    anchors_version: u64,
+}
+
+/// Why no world can be made of the parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorldError {
+    /// Nobody would be believed.
+    #[error("the set of trust anchors is empty")]
+    NoAnchors,
+}
+
+impl World {
+    /// Checks the parts against each other. [`Routes::build`] and [`Register::read`] have refused
+    /// what is unsafe in theirs.
+    ///
+    /// # Errors
+    /// What would make every or no request pass.
+    pub fn build(parts: WorldParts) -> Result<Self, WorldError> {
+        if parts.anchors.is_empty() {
+            return Err(WorldError::NoAnchors);
+        }
+        let mut fingerprints: Vec<[u8; 32]> =
+            parts.anchors.iter().map(|anchor| *anchor.fingerprint()).collect();
+        fingerprints.sort_unstable();
+        let [a, b, c, d, e, f, g, h, ..] = certs::sha256(fingerprints.as_flattened());
+        Ok(Self {
+            routes: parts.routes,
+            register: parts.register,
+            anchors: parts.anchors,
+            revocations: parts.revocations,
+            profile: parts.profile,
+            revocation_unchecked: parts.revocation_unchecked,
+            generation: parts.generation,
+            anchors_version: u64::from_be_bytes([a, b, c, d, e, f, g, h]),
+        })
+    }
+
+    /// A short content hash of the anchors.
+    #[must_use]
+    pub fn anchors_version(&self) -> u64 {
+        self.anchors_version
+    }
+}
