@@ -18,6 +18,7 @@ mod profile;
 mod qc_statements;
 mod revocation;
 mod role;
+pub mod test_qtsp;
 
 pub use anchors::{Anchor, AnchorError, Anchors};
 pub use chain::{ChainFault, IssuerId, Link, Trusted};
