@@ -1,14 +1,17 @@
 //! The admin listener: health, readiness, metrics, and what an operator may ask of a running
 //! gateway. Loopback unless configured otherwise; nothing here is reachable from the TPP listener.
 
+pub mod client;
+
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use policies::TokenDigest;
 use policies::freshness::Step;
 use serde::Serialize;
 use subtle::ConstantTimeEq;
@@ -30,12 +33,14 @@ pub struct Admin {
 }
 
 /// The routes.
-#[must_use]
 pub fn routes(admin: Admin) -> Router {
     let mut routes = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics));
+    if admin.key.is_some() {
+        routes = routes.route(client::TOKEN_FACT_PATH, post(token_fact));
+    }
     if admin.sandbox {
         routes = routes.route("/sandbox/tokens", post(mint));
     }
@@ -89,19 +94,42 @@ async fn metrics(State(admin): State<Admin>) -> Response {
     }
 }
 
+/// What the store says about a token, for `octroi explain`: the embedded store's file is held by
+/// this process.
+async fn token_fact(
+    State(admin): State<Admin>,
+    headers: HeaderMap,
+    Json(question): Json<client::Question>,
+) -> Response {
+    if !authorised(admin.key.as_deref(), &headers) {
+        return unauthorised();
+    }
+    let mut digest = TokenDigest::default();
+    if hex::decode_to_slice(&question.sha256, &mut digest).is_err() {
+        return (StatusCode::BAD_REQUEST, "sha256: 64 hexadecimal digits are expected\n")
+            .into_response();
+    }
+    let fact = admin.gateway.store.token(&digest, clock::now()).await;
+    Json(client::Answer::of(&fact)).into_response()
+}
+
 async fn mint(
     State(admin): State<Admin>,
     headers: HeaderMap,
     Json(request): Json<sandbox::TokenRequest>,
 ) -> Response {
     if !authorised(admin.key.as_deref(), &headers) {
-        return (StatusCode::UNAUTHORIZED, "the admin key is needed: Authorization: Bearer …\n")
-            .into_response();
+        return unauthorised();
     }
-    match sandbox::mint(&admin.gateway.store, &request, clock::now()).await {
+    match request.mint(admin.gateway.store.as_ref(), clock::now()).await {
         Ok(token) => Json(token).into_response(),
         Err(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
     }
+}
+
+fn unauthorised() -> Response {
+    let message = "the admin key is needed: Authorization: Bearer …\n";
+    (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")], message).into_response()
 }
 
 fn authorised(key: Option<&Secret>, headers: &HeaderMap) -> bool {

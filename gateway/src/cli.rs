@@ -1,10 +1,11 @@
 //! The command line: the verbs in the order in which a newcomer meets them, and what their ends mean.
 
 mod cert;
+mod check;
 mod explain;
 mod files;
-#[cfg(test)]
-mod tests;
+mod run;
+mod sandbox;
 mod version;
 
 use std::io::{self, Write};
@@ -20,10 +21,16 @@ pub struct Cli {
     verb: Verb,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 good, 1 the answer is \"no\", 2 wrong usage, 3 cannot do it.";
+const EXIT_CODES: &str =
+    "Exit codes: 0 good, 1 the answer is \"no\", 2 wrong usage, 3 cannot do it.";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Sandbox(sandbox::SandboxArgs),
+    /// Run the gateway with a configuration
+    Run(run::Args),
+    /// Tell whether a configuration is sound, and what it amounts to
+    Check(check::CheckArgs),
     /// Tell the verdict for a certificate, host, path and token, check by check, offline
     Explain(explain::Args),
     /// Read any QWAC or QSEALC; issue test ones
@@ -73,6 +80,9 @@ impl Cli {
     /// The verb could not do its work: see [`Failure`].
     pub fn run(self, out: &mut dyn Write) -> Result<Answer, Failure> {
         match self.verb {
+            Verb::Sandbox(args) => sandbox::run(&args, out),
+            Verb::Run(args) => run::run(&args),
+            Verb::Check(args) => check::run(&args, out),
             Verb::Explain(args) => explain::run(&args, out),
             Verb::Cert(args) => cert::run(args, out),
             Verb::Version(args) => version::run(args, out),

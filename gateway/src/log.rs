@@ -7,8 +7,13 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// Pingora's debug lines hold raw request heads, tokens included; no filter may turn them on.
-const PINGORA_AT_MOST_WARN: [&str; 5] =
-    ["pingora_core=warn", "pingora_proxy=warn", "pingora_pool=warn", "pingora_load_balancing=warn", "h2=warn"];
+const PINGORA_AT_MOST_WARN: [&str; 5] = [
+    "pingora_core=warn",
+    "pingora_proxy=warn",
+    "pingora_pool=warn",
+    "pingora_load_balancing=warn",
+    "h2=warn",
+];
 
 /// Starts logging. `OCTROI_LOG` is a filter such as `info` (the default) or `octroi=debug`; a
 /// terminal gets text, anything else JSON.

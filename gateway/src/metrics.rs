@@ -86,7 +86,7 @@ impl Requests {
 
     fn new(family: IntCounterVec, routes: &Routes) -> Self {
         let mut codetabs: Vec<String> =
-            routes.codetabs().iter().map(|codetab| codetab.code.to_string()).collect();
+            routes.codetabs().map(|codetab| codetab.code.to_string()).collect();
         codetabs.push(NONE.to_owned());
         let mut versions: Vec<(String, String)> = routes
             .versions()

@@ -26,7 +26,6 @@ padding:0 1rem;color:#1b1b1b;background:#fff}h1{font-size:1.4rem}code{background
 padding:.1em .3em}dt{font-weight:600;margin-top:1rem}dd{margin:0}a{color:#0b57a4}";
 
 /// The routes.
-#[must_use]
 pub fn routes() -> Router {
     Router::new()
         .route("/", get(|| async { page(StatusCode::OK, "Octroi", &front()) }))

@@ -25,7 +25,7 @@ use crate::audit::Audit;
 use crate::config::Limits;
 use crate::drain::Drain;
 use crate::metrics::Metrics;
-use crate::store::Stores;
+use crate::store::Store;
 use crate::upstream::Upstream;
 
 pub use context::Context;
@@ -36,7 +36,7 @@ pub struct Gateway {
     /// The world that requests are judged by; swapped whole.
     pub world: ArcSwap<World>,
     /// Tokens and quotas.
-    pub store: Stores,
+    pub store: Box<dyn Store>,
     /// The access log.
     pub audit: Audit,
     /// Every series.

@@ -14,14 +14,14 @@ use tokio::sync::Semaphore;
 
 use crate::admin::{self, Admin};
 use crate::audit::{Audit, AuditError};
-use crate::config::{Config, StoreSettings, UpstreamAddress};
+use crate::config::{Config, UpstreamAddress};
 use crate::drain::{self, Drain, Signal, Stage};
 use crate::listen::{self, Bounds, Door};
 use crate::metrics::Metrics;
 use crate::pages;
 use crate::proxy::{AtTheGate, Gateway, Line};
-use crate::sandbox;
-use crate::store::{StoreError, Stores};
+use crate::sandbox::{self, Addresses};
+use crate::store::{self, StoreError};
 use crate::upstream::{Upstream, UpstreamError};
 use crate::world::{self, WorldLoadError};
 
@@ -73,15 +73,33 @@ pub enum StartError {
     System(#[from] io::Error),
 }
 
-/// Where the listeners really are.
-#[derive(Clone, Copy, Debug)]
-pub struct Addresses {
-    /// TPP traffic.
-    pub tpp: SocketAddr,
-    /// Browsers.
-    pub psu: SocketAddr,
-    /// Health and metrics.
-    pub admin: SocketAddr,
+/// The three sockets, bound but not yet served: nothing that takes time happens after a client can
+/// connect.
+#[derive(Debug)]
+pub struct Listeners {
+    tpp: TcpListener,
+    psu: TcpListener,
+    admin: TcpListener,
+    /// Where they really are.
+    pub addresses: Addresses,
+}
+
+impl Listeners {
+    /// Binds what is wanted; port 0 takes any that is free.
+    ///
+    /// # Errors
+    /// The first address that cannot be had.
+    pub fn bind(wanted: Addresses) -> Result<Self, StartError> {
+        let tpp = bind("listen.tpp.address", wanted.tpp)?;
+        let psu = bind("listen.psu.address", wanted.psu)?;
+        let admin = bind("listen.admin.address", wanted.admin)?;
+        let addresses = Addresses {
+            tpp: tpp.local_addr()?,
+            psu: psu.local_addr()?,
+            admin: admin.local_addr()?,
+        };
+        Ok(Self { tpp, psu, admin, addresses })
+    }
 }
 
 /// Runs the gateway until a signal asks it to leave; `ready` is called once every listener answers.
@@ -90,13 +108,10 @@ pub struct Addresses {
 /// Why it does not start.
 pub async fn run(
     config: Config,
+    listeners: Listeners,
     ready: impl FnOnce(Addresses) -> io::Result<()>,
 ) -> Result<(), StartError> {
-    let tpp = bind("listen.tpp.address", config.listen.tpp.address)?;
-    let psu = bind("listen.psu.address", config.listen.psu.address)?;
-    let admin = bind("listen.admin.address", config.listen.admin.address)?;
-    let addresses =
-        Addresses { tpp: tpp.local_addr()?, psu: psu.local_addr()?, admin: admin.local_addr()? };
+    let Listeners { tpp, psu, admin, addresses } = listeners;
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
@@ -163,12 +178,7 @@ pub async fn run(
 async fn open(config: &Config, drain: &Drain) -> Result<Arc<Gateway>, StartError> {
     let world = world::load(config)?;
     let metrics = Arc::new(Metrics::new(&world.routes)?);
-    let store = match &config.store {
-        StoreSettings::Embedded { file } => Stores::embedded(file)?,
-        StoreSettings::Redis { url, timeout, fresh_for, tolerated_for, local_share } => {
-            Stores::redis(url, *timeout, *fresh_for, *tolerated_for, *local_share)?
-        }
-    };
+    let store = store::open(&config.store)?;
     let audit = Audit::open(
         &config.audit.directory,
         config.audit.key.expose(),

@@ -18,10 +18,13 @@ use std::fmt;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
+use certs::OrganisationId;
 use jiff::Timestamp;
-use policies::{OrganisationId, QuotaFact, QuotaRule, TokenDigest, TokenFact, TokenRecord};
+use policies::{QuotaFact, QuotaRule, TokenDigest, TokenFact, TokenRecord};
 use thiserror::Error;
 use tokio::sync::watch;
+
+use crate::config::StoreSettings;
 
 pub use self::embedded::EmbeddedStore;
 
@@ -153,6 +156,26 @@ pub enum StoreError {
         /// What the engine says.
         why: String,
     },
+}
+
+/// Opens the engine that the configuration names.
+///
+/// # Errors
+/// The file or the address cannot be used. Redis itself may be away: that is found out by asking.
+pub fn open(settings: &StoreSettings) -> Result<Box<dyn Store>, StoreError> {
+    Ok(match settings {
+        StoreSettings::Embedded { file } => Box::new(EmbeddedStore::open(file)?),
+        StoreSettings::Redis { url, timeout, fresh_for, tolerated_for, local_share } => {
+            let policy = RedisPolicy {
+                timeout: *timeout,
+                fresh_for: *fresh_for,
+                tolerated_for: *tolerated_for,
+                local_share: *local_share,
+            };
+            let url = String::from_utf8_lossy(url.expose());
+            Box::new(RedisStore::open(&url, policy)?)
+        }
+    })
 }
 
 /// Sweeps the store every [`limits::SWEEP_PERIOD`] until `stopped` turns true or its sender is gone.

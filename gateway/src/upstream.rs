@@ -129,7 +129,7 @@ impl Upstream {
             self.addresses.backends().run_health_check(true).await;
             healthy.set(i64::try_from(self.healthy()).unwrap_or_default());
             round = round.wrapping_add(1);
-            if round % ROUNDS_PER_LOOKUP == 0
+            if round.is_multiple_of(ROUNDS_PER_LOOKUP)
                 && let Err(error) = self.addresses.update().await
             {
                 tracing::warn!(codetab = %self.codetab, %error, "adapter names do not resolve; the known addresses stay");

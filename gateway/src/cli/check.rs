@@ -24,7 +24,7 @@ Exit code 0: the gateway would start with it, 1: it is refused, 3: the file cann
 /// What `octroi check` is asked.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
-pub struct CheckArgs {
+pub(super) struct CheckArgs {
     /// The configuration to check
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
@@ -43,8 +43,7 @@ struct Refused<'a> {
 /// Data go to `out`; the problems of a refused configuration go to standard error, except as JSON.
 pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<Answer, Failure> {
     let file = args.config.as_path();
-    File::open(file)
-        .map_err(|error| Failure::Cannot(format!("{}: {error}", file.display())))?;
+    File::open(file).map_err(|error| Failure::Cannot(format!("{}: {error}", file.display())))?;
     match summary(file, Timestamp::now()) {
         Ok(summary) => {
             match args.output {

@@ -86,8 +86,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> Result<Answer, Failure> {
         authorization: authorization.as_ref().map(|value| value.as_slice()),
     };
     let mut trail = Trail::new();
-    let verdict =
-        judge(&presented, &token, body.as_deref(), &config, &world, at, &mut trail)?;
+    let verdict = judge(&presented, &token, body.as_deref(), &config, &world, at, &mut trail)?;
     let report = Report::new(verdict.refusal.as_ref(), &verdict.assumed, &trail, at);
     report.write(args.output, out)?;
     Ok(if verdict.refusal.is_none() { Answer::Good } else { Answer::No })

@@ -1,10 +1,17 @@
 //! `octroi sandbox`: the arguments of the sandbox and of its `token`.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use jiff::Timestamp;
 
-use crate::sandbox::{DIRECTORY_DEFAULT, Persona, Ports, SandboxError, client};
+use super::run::runtime;
+use super::{Answer, Failure};
+use crate::config::Config;
+use crate::log;
+use crate::sandbox::{self, DIRECTORY_DEFAULT, Persona, Ports, SandboxError, client};
+use crate::server::{self, Listeners};
 
 /// Run everything on this machine, with nothing installed: test QTSP, registers, sandbox bank,
 /// gateway.
@@ -13,37 +20,37 @@ use crate::sandbox::{DIRECTORY_DEFAULT, Persona, Ports, SandboxError, client};
     args_conflicts_with_subcommands = true,
     after_help = "Example:\n  octroi sandbox --dir /tmp/sandbox --tpp-port 0"
 )]
-pub struct SandboxArgs {
+pub(super) struct SandboxArgs {
     /// What to do other than run the sandbox.
     #[command(subcommand)]
-    pub command: Option<SandboxCommand>,
+    pub(super) command: Option<SandboxCommand>,
     /// Where the sandbox keeps everything; what is there is used again.
     #[arg(long, value_name = "DIR", default_value = DIRECTORY_DEFAULT)]
-    pub dir: PathBuf,
+    pub(super) dir: PathBuf,
     /// Port for TPPs; 0 takes any that is free.
     #[arg(long, value_name = "PORT", default_value_t = Ports::DOCUMENTED.tpp)]
-    pub tpp_port: u16,
+    pub(super) tpp_port: u16,
     /// Port for the browsers of PSUs; 0 takes any that is free.
     #[arg(long, value_name = "PORT", default_value_t = Ports::DOCUMENTED.psu)]
-    pub psu_port: u16,
+    pub(super) psu_port: u16,
     /// Port for metrics, health and administration; 0 takes any that is free.
     #[arg(long, value_name = "PORT", default_value_t = Ports::DOCUMENTED.admin)]
-    pub admin_port: u16,
+    pub(super) admin_port: u16,
     /// Begin anew: removes what a sandbox wrote into DIR before. New keys, no tokens, no audit.
     #[arg(long)]
-    pub reset: bool,
+    pub(super) reset: bool,
 }
 
 impl SandboxArgs {
     /// The three ports.
-    pub fn ports(&self) -> Ports {
+    pub(super) fn ports(&self) -> Ports {
         Ports { tpp: self.tpp_port, psu: self.psu_port, admin: self.admin_port }
     }
 }
 
 /// What `octroi sandbox` can do beside running.
 #[derive(Debug, Subcommand)]
-pub enum SandboxCommand {
+pub(super) enum SandboxCommand {
     /// Print an access token that a persona "just" consented to.
     Token(TokenArgs),
 }
@@ -51,39 +58,69 @@ pub enum SandboxCommand {
 /// Arguments of `octroi sandbox token`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  TOKEN=$(octroi sandbox token --tpp funds-co --persona gilles)")]
-pub struct TokenArgs {
+pub(super) struct TokenArgs {
     /// The directory of a running sandbox.
     #[arg(long, value_name = "DIR", default_value = DIRECTORY_DEFAULT)]
-    pub dir: PathBuf,
+    pub(super) dir: PathBuf,
     /// The TPP that will call with the token: a directory under DIR/tpp.
     #[arg(long, value_name = "NAME")]
-    pub tpp: String,
+    pub(super) tpp: String,
     /// Who consents: lea, claire, georges or gilles.
     #[arg(long, value_name = "PERSONA")]
-    pub persona: Persona,
+    pub(super) persona: Persona,
     /// Scopes of the token, separated by blanks.
     #[arg(long, default_value = "cbpii")]
-    pub scope: String,
+    pub(super) scope: String,
     /// The token alone, or the whole token response.
     #[arg(long, value_enum, default_value_t = TokenOutput::Text)]
-    pub output: TokenOutput,
+    pub(super) output: TokenOutput,
 }
 
 /// How a token is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum TokenOutput {
+pub(super) enum TokenOutput {
     /// The access token alone.
     Text,
     /// The token response of RFC 6749 §5.1.
     Json,
 }
 
+/// Runs the sandbox, or does what the subcommand says.
+pub(super) fn run(args: &SandboxArgs, out: &mut dyn Write) -> Result<Answer, Failure> {
+    match &args.command {
+        Some(SandboxCommand::Token(token)) => {
+            let line = runtime(1)?.block_on(token.run()).map_err(Failure::cannot)?;
+            writeln!(out, "{line}")?;
+        }
+        None => serve(args, out)?,
+    }
+    Ok(Answer::Good)
+}
+
+fn serve(args: &SandboxArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    log::start();
+    let prepared = sandbox::prepare(&args.dir, args.ports(), args.reset, Timestamp::now());
+    let prepared = prepared.map_err(Failure::cannot)?;
+    let program = std::env::current_exe()?;
+    // Ports are known before the configuration is read: URLs in answers follow from them.
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    runtime(threads)?.block_on(async {
+        let listeners = Listeners::bind(prepared.wanted()).map_err(Failure::cannot)?;
+        prepared.set_addresses(listeners.addresses).map_err(Failure::cannot)?;
+        let config = Config::load(&prepared.config_file()).map_err(Failure::cannot)?;
+        let mut announced = None;
+        let ready = |addresses| {
+            announced = Some(prepared.announce(addresses).map_err(io::Error::other)?);
+            write!(out, "{}", prepared.banner(addresses, &program))?;
+            out.flush()
+        };
+        server::run(config, listeners, ready).await.map_err(Failure::cannot)
+    })
+}
+
 impl TokenArgs {
     /// Asks the running sandbox; answers with what belongs on standard output, one line.
-    ///
-    /// # Errors
-    /// See [`client::request_token`].
-    pub async fn run(&self) -> Result<String, client::TokenError> {
+    async fn run(&self) -> Result<String, client::TokenError> {
         let Self { dir, tpp, persona, scope, output } = self;
         let response = client::request_token(dir, tpp, *persona, scope).await?;
         match output {

@@ -152,7 +152,7 @@ impl Context {
             codetab: self
                 .route
                 .0
-                .and_then(|index| routes?.codetabs().get(index))
+                .and_then(|index| routes?.codetabs().nth(index))
                 .map(|codetab| codetab.code.as_str().into()),
             api: self
                 .route

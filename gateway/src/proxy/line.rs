@@ -58,7 +58,7 @@ pub(super) async fn judge(
     };
 
     let digest = admitted.token();
-    let fact = match gateway.store.cached_token(&digest, now) {
+    let fact = match gateway.store.token_now(&digest, now) {
         Some(fact) => fact,
         None => {
             let asked = Instant::now();
@@ -70,7 +70,7 @@ pub(super) async fn judge(
     let entitled = admitted.with_token(fact, now, &mut ctx.trail)?;
 
     let (index, rule) = (entitled.quota_index(), entitled.quota_rule());
-    let fact = match gateway.store.local_quota(entitled.organisation_id(), index, rule, now) {
+    let fact = match gateway.store.quota_now(entitled.organisation_id(), index, rule, now) {
         Some(fact) => fact,
         None => {
             let asked = Instant::now();

@@ -79,7 +79,7 @@ fn organisation_id(dir: &Path, tpp: &str) -> Result<String, TokenError> {
     let leaf = Leaf::from_pem(&pem).ok().map(|(leaf, _)| leaf);
     let ids = leaf.as_ref().map(Leaf::organisation_ids).unwrap_or_default();
     let id = ids.iter().find_map(|id| id.text.clone());
-    id.ok_or(TokenError::Anonymous { file })
+    id.map(String::from).ok_or(TokenError::Anonymous { file })
 }
 
 fn known(all: &Path) -> io::Result<Vec<String>> {

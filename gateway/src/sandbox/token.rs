@@ -1,11 +1,13 @@
 //! Access tokens of the sandbox, minted without a browser: the record that the authorization server
 //! would write after the PSU's strong authentication (RFC 6749 §5.1, RFC 6750).
 
+use std::collections::BTreeSet;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use certs::OrganisationId;
 use jiff::{SignedDuration, Timestamp};
-use policies::{TokenKind, TokenRecord};
+use policies::{Psu, TokenKind, TokenRecord};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
@@ -62,7 +64,7 @@ impl TokenRequest {
             access_token: token,
             token_type: "Bearer".to_owned(),
             expires_in: TOKEN_LIFE.unsigned_abs().as_secs(),
-            scope: record.scopes.join(" "),
+            scope: record.scopes.iter().map(String::as_str).collect::<Vec<_>>().join(" "),
         })
     }
 }
@@ -76,7 +78,7 @@ pub async fn mint(
     store: &dyn Store,
     persona: Persona,
     organisation_id: &OrganisationId,
-    scopes: Vec<String>,
+    scopes: BTreeSet<String>,
     codetab: &str,
     now: Timestamp,
 ) -> Result<(String, TokenRecord), MintError> {
@@ -89,8 +91,8 @@ pub async fn mint(
         client_id: organisation_id.as_str().to_owned(),
         scopes,
         codetab: codetab.to_owned(),
-        psu: persona.key().to_owned().into(),
-        consent_id: Uuid::new_v4().to_string(),
+        psu: Some(Psu::new(persona.key().to_owned())),
+        consent_id: Some(Uuid::new_v4().to_string()),
         issued_at: now,
         // At the end of time a token is born expired.
         expires_at: now.checked_add(TOKEN_LIFE).unwrap_or(now),
@@ -101,7 +103,7 @@ pub async fn mint(
 }
 
 /// `scope = scope-token *( SP scope-token )` of RFC 6749 §3.3.
-fn scopes(text: &str) -> Result<Vec<String>, MintError> {
+fn scopes(text: &str) -> Result<BTreeSet<String>, MintError> {
     let token = |token: &str| {
         let character = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
         (!token.is_empty() && token.bytes().all(character)).then(|| token.to_owned())

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use certs::OrganisationId;
 use jiff::Timestamp;
-use policies::{OrganisationId, QuotaFact, QuotaRule, Source, TokenDigest, TokenFact, TokenRecord};
+use policies::{QuotaFact, QuotaRule, Source, TokenDigest, TokenFact, TokenRecord};
 
 use self::file::TokenFile;
 use super::cache::{Kept, TokenCache};

@@ -9,6 +9,7 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use certs::OrganisationId;
 use governor::clock::Clock;
 use governor::middleware::StateInformationMiddleware;
 use governor::nanos::Nanos;
@@ -16,7 +17,7 @@ use governor::state::StateStore;
 use governor::state::keyed::{DashMapStateStore, ShrinkableKeyedStateStore};
 use governor::{Quota, RateLimiter};
 use jiff::Timestamp;
-use policies::{OrganisationId, QuotaFact, QuotaRule};
+use policies::{QuotaFact, QuotaRule};
 
 use super::limits::{CLOCK_CROSSING_MAX, QUOTA_KEYS_MAX, QUOTA_REFILL_MAX};
 
@@ -129,7 +130,7 @@ impl Buckets {
         if !self.states.contains_key(key) {
             return Duration::ZERO;
         }
-        match self.states.measure_and_replace(key, |tat| Err::<(Infallible, Nanos), _>(tat)) {
+        match self.states.measure_and_replace(key, Err::<(Infallible, Nanos), _>) {
             Err(Some(tat)) => tat.saturating_sub(self.instant(now)).into(),
             Err(None) => Duration::ZERO,
         }

@@ -17,8 +17,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use certs::OrganisationId;
 use jiff::Timestamp;
-use policies::{OrganisationId, QuotaFact, QuotaRule, Source, TokenDigest, TokenFact, TokenRecord};
+use policies::{QuotaFact, QuotaRule, Source, TokenDigest, TokenFact, TokenRecord};
 use redis::Client;
 
 use self::link::{Fault, Link};

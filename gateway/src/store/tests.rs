@@ -9,8 +9,9 @@ mod redis_server;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use certs::OrganisationId;
 use jiff::{SignedDuration, Timestamp};
-use policies::{OrganisationId, QuotaFact, QuotaRule, TokenDigest, TokenFact, TokenRecord};
+use policies::{QuotaFact, QuotaRule, TokenDigest, TokenFact, TokenRecord};
 
 use super::RedisPolicy;
 

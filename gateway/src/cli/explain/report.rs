@@ -4,7 +4,7 @@ use std::io::Write;
 
 use comfy_table::{Table, presets};
 use jiff::Timestamp;
-use policies::{Check, CheckName, Outcome, Refusal, Trail};
+use policies::{Check, CheckName, CheckOutcome, Refusal, Trail};
 use serde::Serialize;
 
 use crate::cli::{Failure, Output};
@@ -96,7 +96,7 @@ impl Report {
 
     fn table(&self) -> Table {
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING);
+        table.load_style(presets::NOTHING);
         table.set_header(["check", "outcome", "looked at", "version", "age"]);
         for name in CheckName::ALL {
             match self.checks.iter().find(|looked| looked.check == name.code()) {
@@ -117,8 +117,8 @@ impl Report {
 impl Looked {
     fn new(check: &Check, at: Timestamp) -> Self {
         let (outcome, code) = match check.outcome {
-            Outcome::Passed => ("passed", None),
-            Outcome::Failed(reason) => ("failed", Some(reason.code())),
+            CheckOutcome::Passed => ("passed", None),
+            CheckOutcome::Failed(reason) => ("failed", Some(reason.code())),
         };
         let evidence = check.looked_at;
         Self {

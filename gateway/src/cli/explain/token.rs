@@ -10,9 +10,10 @@ use jiff::Timestamp;
 use policies::{Source, TokenDigest, TokenFact, TokenRecord};
 use zeroize::Zeroizing;
 
+use crate::admin;
 use crate::cli::{Failure, files};
 use crate::config::{Config, StoreSettings};
-use crate::store::{EmbeddedStore, RedisPolicy, RedisStore, Store, StoreError};
+use crate::store::{self, Store, StoreError};
 
 /// With a record at hand the value does not matter: any well-formed one passes the form check.
 const STAND_IN: &[u8] = b"Bearer of-the-given-record";
@@ -83,23 +84,21 @@ impl Token {
                 as_of: at,
                 source: Source::TokenStore,
             }),
-            Self::None | Self::Value(_) => look_up(digest, &config.store, at),
+            Self::None | Self::Value(_) => look_up(digest, config, at),
         }
     }
 }
 
-fn look_up(
-    digest: &TokenDigest,
-    settings: &StoreSettings,
-    at: Timestamp,
-) -> Result<TokenFact, Failure> {
+fn look_up(digest: &TokenDigest, config: &Config, at: Timestamp) -> Result<TokenFact, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Failure::cannot)?;
     let fact = runtime.block_on(async {
-        let store = open(settings)?;
-        Ok::<_, Failure>(store.token(digest, at).await)
+        match open(&config.store)? {
+            Some(store) => Ok(store.token(digest, at).await),
+            None => admin::client::token_fact(config, digest, at).await.map_err(Failure::cannot),
+        }
     })?;
     match fact {
         // A gateway that cannot ask its store refuses, and so it would be explained; but it says
@@ -113,7 +112,8 @@ fn look_up(
     }
 }
 
-fn open(settings: &StoreSettings) -> Result<Box<dyn Store>, Failure> {
+/// `None`: a running gateway holds the file, so it is the one to ask.
+fn open(settings: &StoreSettings) -> Result<Option<Box<dyn Store>>, Failure> {
     match settings {
         // Asking a question must not make a file.
         StoreSettings::Embedded { file } if !file.exists() => Err(Failure::Cannot(format!(
@@ -121,25 +121,11 @@ fn open(settings: &StoreSettings) -> Result<Box<dyn Store>, Failure> {
              record with --token-record",
             file.display()
         ))),
-        StoreSettings::Embedded { file } => match EmbeddedStore::open(file) {
-            Ok(store) => Ok(Box::new(store)),
-            Err(StoreError::InUse { file }) => Err(Failure::Cannot(format!(
-                "store file {}: a running gateway holds it, so the token cannot be looked up. To \
-                 mend: give the token's record with --token-record, or stop the gateway",
-                file.display()
-            ))),
+        settings => match store::open(settings) {
+            Ok(store) => Ok(Some(store)),
+            Err(StoreError::InUse { .. }) => Ok(None),
             Err(error) => Err(Failure::cannot(error)),
         },
-        StoreSettings::Redis { url, timeout, fresh_for, tolerated_for, local_share } => {
-            let policy = RedisPolicy {
-                timeout: *timeout,
-                fresh_for: *fresh_for,
-                tolerated_for: *tolerated_for,
-                local_share: *local_share,
-            };
-            let store = RedisStore::open(url.expose(), policy).map_err(Failure::cannot)?;
-            Ok(Box::new(store))
-        }
     }
 }
 

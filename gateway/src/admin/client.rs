@@ -1,0 +1,119 @@
+//! What other processes of this program ask a running gateway through its admin listener.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use policies::{Source, TokenDigest, TokenFact, TokenRecord};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use thiserror::Error;
+
+use crate::config::Config;
+
+/// Where a token is looked up.
+pub(super) const TOKEN_FACT_PATH: &str = "/tokens/fact";
+/// It is on this machine or near: it answers at once or not at all.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Which token.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Question {
+    /// In hexadecimal: the token itself stays where it is.
+    pub(super) sha256: String,
+}
+
+/// What the store says about it.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Answer {
+    fact: Fact,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    record: Option<Box<RawValue>>,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Fact {
+    Live,
+    Unknown,
+    Unreadable,
+    Unavailable,
+}
+
+impl Answer {
+    pub(super) fn of(fact: &TokenFact) -> Self {
+        let (fact, record) = match fact {
+            TokenFact::Live { record, .. } => {
+                let json = String::from_utf8(record.to_json()).ok();
+                (Fact::Live, json.and_then(|json| RawValue::from_string(json).ok()))
+            }
+            TokenFact::Unknown => (Fact::Unknown, None),
+            TokenFact::Unreadable => (Fact::Unreadable, None),
+            TokenFact::Unavailable => (Fact::Unavailable, None),
+        };
+        Self { fact, record }
+    }
+
+    fn into_fact(self, at: Timestamp) -> TokenFact {
+        let record = self.record.map(|record| TokenRecord::from_json(record.get().as_bytes()));
+        match (self.fact, record) {
+            (Fact::Live, Some(Ok(record))) => {
+                TokenFact::Live { record: Arc::new(record), as_of: at, source: Source::TokenStore }
+            }
+            (Fact::Unknown, _) => TokenFact::Unknown,
+            (Fact::Live | Fact::Unreadable, _) => TokenFact::Unreadable,
+            (Fact::Unavailable, _) => TokenFact::Unavailable,
+        }
+    }
+}
+
+/// Why the running gateway did not tell.
+#[derive(Debug, Error)]
+pub enum AskError {
+    /// It has no key, so it answers nobody.
+    #[error(
+        "a running gateway holds the store, and without listen.admin.key_file it cannot be asked. \
+         To mend: give the token's record with --token-record"
+    )]
+    NoKey,
+    /// It does not answer, or refuses.
+    #[error(
+        "a running gateway holds the store, but its admin listener at {address} does not tell: \
+         {source}. To mend: give the token's record with --token-record"
+    )]
+    NoAnswer {
+        /// Where it was asked.
+        address: SocketAddr,
+        /// What the connection says.
+        source: reqwest::Error,
+    },
+}
+
+/// Asks the gateway that runs with `config` what its store says about a token.
+///
+/// # Errors
+/// It cannot be asked.
+pub async fn token_fact(
+    config: &Config,
+    digest: &TokenDigest,
+    at: Timestamp,
+) -> Result<TokenFact, AskError> {
+    let address = config.listen.admin.address;
+    let key = config.listen.admin.key.as_ref().ok_or(AskError::NoKey)?;
+    let unanswered = |source| AskError::NoAnswer { address, source };
+    // A proxy of the environment does not know this machine's loopback.
+    let client = reqwest::Client::builder().no_proxy().timeout(ANSWER_TIMEOUT).build();
+    let response = client
+        .map_err(unanswered)?
+        .post(format!("http://{address}{TOKEN_FACT_PATH}"))
+        .bearer_auth(String::from_utf8_lossy(key.expose()))
+        .json(&Question { sha256: hex::encode(digest) })
+        .send()
+        .await
+        .and_then(reqwest::Response::error_for_status)
+        .map_err(unanswered)?;
+    let answer: Answer = response.json().await.map_err(unanswered)?;
+    Ok(answer.into_fact(at))
+}

@@ -1,0 +1,134 @@
+//! What a sound configuration amounts to.
+
+use jiff::Timestamp;
+use policies::World;
+use serde::Serialize;
+
+use crate::config::{Config, StoreSettings, UpstreamAddress};
+
+/// Also the JSON form: `octroi check --output json` prints it.
+#[derive(Serialize)]
+pub(super) struct Summary {
+    pub(super) sound: bool,
+    pub(super) file: String,
+    /// Loosenings and risks, in words.
+    pub(super) warnings: Vec<String>,
+    pub(super) listeners: Vec<(&'static str, String)>,
+    pub(super) anchors: Vec<Anchor>,
+    /// `fresh`, `tolerated` or `expired`.
+    pub(super) register: &'static str,
+    pub(super) rows: Vec<Rows>,
+    pub(super) store: &'static str,
+    pub(super) apis: Vec<Api>,
+    pub(super) codetabs: Vec<Codetab>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Anchor {
+    pub(super) subject: String,
+    pub(super) not_after: Timestamp,
+}
+
+/// What became of the rows of a register.
+#[derive(Serialize)]
+pub(super) struct Rows {
+    pub(super) source: &'static str,
+    pub(super) read: usize,
+    pub(super) accepted: usize,
+    pub(super) set_aside: usize,
+    pub(super) rejected: usize,
+    /// The first rejected rows, with their places.
+    pub(super) first_rejections: Vec<String>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Api {
+    pub(super) name: String,
+    pub(super) roles: String,
+    /// `name path…` of each version; a retired one says so.
+    pub(super) versions: Vec<String>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Codetab {
+    pub(super) code: String,
+    pub(super) name: String,
+    pub(super) hosts: Vec<String>,
+    pub(super) upstream: String,
+}
+
+/// Enough to see what is wrong with a register; its own verb lists them all.
+const REJECTIONS_SHOWN_MAX: usize = 5;
+
+impl Summary {
+    pub(super) fn of(config: &Config, world: &World, now: Timestamp) -> Self {
+        let listen = &config.listen;
+        let anchors = world.anchors.iter();
+        let rows = world.register.accounts().map(|(source, account)| Rows {
+            source,
+            read: account.read,
+            accepted: account.accepted,
+            set_aside: account.set_aside,
+            rejected: account.rejected,
+            first_rejections: account
+                .rejections
+                .iter()
+                .take(REJECTIONS_SHOWN_MAX)
+                .map(ToString::to_string)
+                .collect(),
+        });
+        Self {
+            sound: true,
+            file: config.file.display().to_string(),
+            warnings: config.warnings(),
+            listeners: vec![
+                ("tpp", listen.tpp.address.to_string()),
+                ("psu", listen.psu.address.to_string()),
+                ("admin", listen.admin.address.to_string()),
+            ],
+            anchors: anchors
+                .map(|anchor| Anchor {
+                    subject: anchor.subject().to_owned(),
+                    not_after: anchor.not_after(),
+                })
+                .collect(),
+            register: world.register.freshness(now).code(),
+            rows: rows.collect(),
+            store: match config.store {
+                StoreSettings::Embedded { .. } => "embedded",
+                StoreSettings::Redis { .. } => "redis",
+            },
+            apis: config.apis.iter().map(api).collect(),
+            codetabs: config.codetabs.iter().map(|settings| codetab(config, settings)).collect(),
+        }
+    }
+}
+
+fn api(api: &policies::Api) -> Api {
+    let version = |version: &policies::ApiVersion| {
+        let life = match version.decommissioned {
+            Some(date) if version.alive => format!(" (decommissioned {date}, kept alive)"),
+            Some(date) => format!(" (decommissioned {date})"),
+            None => String::new(),
+        };
+        format!("{}{life}: {}", version.name, version.paths.join(" "))
+    };
+    Api {
+        name: api.name.clone(),
+        roles: api.required_roles.to_string(),
+        versions: api.versions.iter().map(version).collect(),
+    }
+}
+
+fn codetab(config: &Config, settings: &crate::config::CodetabSettings) -> Codetab {
+    let code = &settings.codetab.code;
+    Codetab {
+        code: code.clone(),
+        name: settings.codetab.name.clone(),
+        hosts: config.domains.iter().map(|domain| domain.host(code)).collect(),
+        upstream: match &settings.upstream.address {
+            UpstreamAddress::Sockets(addresses) => addresses.join(" "),
+            UpstreamAddress::SandboxBank => "the sandbox bank".to_owned(),
+        },
+    }
+}

@@ -1,0 +1,50 @@
+//! The summary for a person.
+
+use std::io::{self, Write};
+
+use comfy_table::{Table, presets};
+
+use super::summary::Summary;
+
+pub(super) fn write(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}: sound", summary.file)?;
+    for warning in &summary.warnings {
+        writeln!(out, "  warning: {warning}")?;
+    }
+    for (name, address) in &summary.listeners {
+        writeln!(out, "  {name} listener: {address}")?;
+    }
+    for anchor in &summary.anchors {
+        writeln!(out, "  trusts: {} (until {})", anchor.subject, anchor.not_after)?;
+    }
+    writeln!(out, "  register: {}", summary.register)?;
+    for rows in &summary.rows {
+        writeln!(
+            out,
+            "    {}: {} rows read, {} accepted, {} set aside, {} rejected",
+            rows.source, rows.read, rows.accepted, rows.set_aside, rows.rejected
+        )?;
+        for rejection in &rows.first_rejections {
+            writeln!(out, "      {rejection}")?;
+        }
+    }
+    writeln!(out, "  store: {}", summary.store)?;
+    for api in &summary.apis {
+        writeln!(out, "  {} for {}", api.name, api.roles)?;
+        for version in &api.versions {
+            writeln!(out, "    {version}")?;
+        }
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["codetab", "bank", "hosts", "upstream"]);
+    for codetab in &summary.codetabs {
+        table.add_row([
+            codetab.code.as_str(),
+            codetab.name.as_str(),
+            &codetab.hosts.join("\n"),
+            codetab.upstream.as_str(),
+        ]);
+    }
+    writeln!(out, "\n{table}")
+}

@@ -1,0 +1,98 @@
+//! From the bytes that the configuration names to the world that requests are judged by.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use certs::{AnchorError, Anchors, CrlError, Revocations};
+use policies::freshness::Freshness;
+use policies::register::{Published, RegisterError, Sources};
+use policies::{Register, Routes, RoutesError, World, WorldError, WorldParts};
+use thiserror::Error;
+
+use crate::config::{Config, Problem, RegisterFiles, borrowed};
+
+/// Why no world can be made: nothing is served without one.
+#[derive(Debug, Error)]
+pub enum WorldLoadError {
+    /// Whom to believe.
+    #[error("trust.anchors: {0}")]
+    Anchors(#[from] AnchorError),
+    /// What they revoked.
+    #[error("trust.crls: {0}")]
+    Crls(#[from] CrlError),
+    /// Hosts, codetabs, APIs.
+    #[error("{0}")]
+    Routes(#[from] RoutesError),
+    /// Who is authorised.
+    #[error("register: {0}")]
+    Register(#[from] RegisterError),
+    /// The parts do not fit together.
+    #[error("{0}")]
+    World(#[from] WorldError),
+}
+
+impl WorldLoadError {
+    /// As `octroi check` tells it, among the other problems of `file`.
+    pub fn problem(&self, file: &Path) -> Problem {
+        let (key, mend) = match self {
+            Self::Anchors(_) | Self::World(WorldError::NoAnchors) => {
+                ("trust.anchors", "give a PEM file with the certificates of issuing QTSPs")
+            }
+            Self::Crls(_) => ("trust.crls", "give the current CRL of an anchor, unchanged"),
+            Self::Routes(RoutesError::NoRole(_)) => {
+                ("api.required_roles", "name at least one role, for example \"PSP_IC\"")
+            }
+            Self::Routes(RoutesError::NoService(_)) => {
+                ("api.required_services", "name at least one service, for example \"PS_05A\"")
+            }
+            Self::Routes(RoutesError::NoScope(_)) => {
+                ("api.scopes", "name at least one scope, for example \"cbpii\"")
+            }
+            Self::Routes(_) => ("api", "make each host, path and name unique"),
+            Self::Register(_) => ("register", "give the files as their authority published them"),
+            Self::World(_) => ("trust", "see the message"),
+        };
+        Problem {
+            file: file.to_owned(),
+            line: None,
+            column: None,
+            key: key.to_owned(),
+            what: self.to_string(),
+            mend: mend.to_owned(),
+        }
+    }
+}
+
+/// Reads everything that `config` names into one world.
+///
+/// # Errors
+/// The first part that cannot be read or would leave the gate open.
+pub fn load(config: &Config) -> Result<Arc<World>, WorldLoadError> {
+    let anchors = Anchors::from_pem(&borrowed(&config.trust.anchors))?;
+    let revocations = Revocations::from_crls(&borrowed(&config.trust.crls), &anchors)?;
+    let codetabs = config.codetabs.iter().map(|codetab| codetab.codetab.clone()).collect();
+    Ok(Arc::new(World::build(WorldParts {
+        routes: Routes::build(&config.domains, codetabs, config.apis.clone())?,
+        register: register(&config.register)?,
+        anchors,
+        revocations,
+        profile: config.trust.profile,
+        revocation_unchecked: config.insecure.revocation_unchecked,
+        generation: 1,
+    })?))
+}
+
+fn register(files: &RegisterFiles) -> Result<Register, RegisterError> {
+    let eba =
+        files.eba.as_ref().map(|eba| (Published { file: &eba.file, bytes: &eba.bytes }, eba.as_of));
+    let regafi = files.regafi.as_ref().map(|regafi| {
+        let (entities, authorisations) = (&regafi.entities, &regafi.authorisations);
+        (
+            Published { file: &entities.0, bytes: &entities.1 },
+            Published { file: &authorisations.0, bytes: &authorisations.1 },
+            regafi.as_of,
+        )
+    });
+    let freshness = Freshness { fresh_for: files.fresh_for, tolerated_for: files.tolerated_for };
+    Register::read(&Sources { eba, regafi, freshness })
+}
