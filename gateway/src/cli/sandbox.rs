@@ -71,6 +71,9 @@ pub(super) struct TokenArgs {
     /// Scopes of the token, separated by blanks.
     #[arg(long, default_value = "cbpii")]
     pub(super) scope: String,
+    /// The bank that the token opens [default: the bank of the persona's accounts]
+    #[arg(long)]
+    pub(super) codetab: Option<String>,
     /// The token alone, or the whole token response.
     #[arg(long, value_enum, default_value_t = TokenOutput::Text)]
     pub(super) output: TokenOutput,
@@ -121,8 +124,9 @@ fn serve(args: &SandboxArgs, out: &mut dyn Write) -> Result<(), Failure> {
 impl TokenArgs {
     /// Asks the running sandbox; answers with what belongs on standard output, one line.
     async fn run(&self) -> Result<String, client::TokenError> {
-        let Self { dir, tpp, persona, scope, output } = self;
-        let response = client::request_token(dir, tpp, *persona, scope).await?;
+        let Self { dir, tpp, persona, scope, codetab, output } = self;
+        let codetab = codetab.as_deref();
+        let response = client::request_token(dir, tpp, *persona, scope, codetab).await?;
         match output {
             TokenOutput::Text => Ok(response.access_token),
             TokenOutput::Json => serde_json::to_string(&response).map_err(|fault| {

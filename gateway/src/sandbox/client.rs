@@ -31,6 +31,7 @@ pub async fn request_token(
     tpp: &str,
     persona: Persona,
     scope: &str,
+    codetab: Option<&str>,
 ) -> Result<TokenResponse, TokenError> {
     let not_running = || TokenError::NotRunning { dir: dir.to_owned() };
     let ready = Ready::read(dir)?.ok_or_else(not_running)?;
@@ -39,6 +40,7 @@ pub async fn request_token(
         organisation_id: organisation_id(dir, tpp)?,
         persona: persona.key().to_owned(),
         scope: scope.to_owned(),
+        codetab: codetab.map(str::to_owned),
     };
     let address = ready.admin;
     let unreachable = |source| TokenError::Unreachable { dir: dir.to_owned(), address, source };

@@ -30,6 +30,9 @@ pub struct TokenRequest {
     pub persona: String,
     /// Scopes, separated by blanks (RFC 6749 §3.3).
     pub scope: String,
+    /// The bank that the token opens; without it the bank of the persona's accounts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codetab: Option<String>,
 }
 
 /// The answer, in the shape of RFC 6749 §5.1. It holds a secret, so it has no `Debug`.
@@ -58,8 +61,8 @@ impl TokenRequest {
         let persona: Persona = self.persona.parse()?;
         let organisation_id = OrganisationId::new(&self.organisation_id)?;
         let scopes = scopes(&self.scope)?;
-        let (token, record) =
-            mint(store, persona, &organisation_id, scopes, persona.codetab(), now).await?;
+        let codetab = self.codetab.as_deref().unwrap_or_else(|| persona.codetab());
+        let (token, record) = mint(store, persona, &organisation_id, scopes, codetab, now).await?;
         Ok(TokenResponse {
             access_token: token,
             token_type: "Bearer".to_owned(),

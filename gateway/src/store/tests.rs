@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use certs::OrganisationId;
 use jiff::{SignedDuration, Timestamp};
-use policies::{QuotaFact, QuotaRule, TokenDigest, TokenFact, TokenRecord};
+use policies::{QuotaFact, QuotaRule, TokenDigest, TokenFact, TokenKind, TokenRecord};
 
 use super::RedisPolicy;
 
@@ -48,7 +48,18 @@ pub(super) fn record(client: &str) -> TokenRecord {
 }
 
 fn record_until(client: &str, expires_at: Timestamp) -> TokenRecord {
-    TokenRecord { organisation_id: tpp("13935"), client_id: client.to_owned(), expires_at }
+    TokenRecord {
+        kind: TokenKind::Access,
+        organisation_id: tpp("13935"),
+        client_id: client.to_owned(),
+        scopes: ["cbpii".to_owned()].into(),
+        codetab: "17515".to_owned(),
+        psu: None,
+        consent_id: None,
+        issued_at: now(),
+        expires_at,
+        strong_authentication_at: now(),
+    }
 }
 
 /// No request comes back within a test: a thousand years of patience for one bucket would be more

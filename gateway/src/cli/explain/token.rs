@@ -19,7 +19,7 @@ use crate::store::{self, Store, StoreError};
 const STAND_IN: &[u8] = b"Bearer of-the-given-record";
 
 #[derive(Debug, clap::Args)]
-#[group(multiple = false)]
+#[group(id = "token_source", multiple = false)]
 pub(super) struct Args {
     /// The record of the token, in JSON (`-`: standard input); the store is not asked
     #[arg(long, value_name = "FILE")]
