@@ -96,7 +96,17 @@ impl Store for RedisStore {
         if let Some(fact) = self.token_now(digest, now) {
             return fact;
         }
-        let ask = tokens::read(&self.link, &self.cache, digest, now);
+        let ask = async {
+            // Whoever came just too late for the last flight finds its answer here.
+            match self
+                .cache
+                .find(digest)
+                .filter(|kept| is_younger(kept, now, self.policy.fresh_for))
+            {
+                Some(kept) => Answer::Record(kept),
+                None => tokens::read(&self.link, &self.cache, digest, now).await,
+            }
+        };
         // A caller who inherits the question of one who went away has less time left for it.
         let joined = tokio::time::timeout(self.link.timeout(), self.flights.join(digest, ask));
         match joined.await.unwrap_or(Answer::Away) {

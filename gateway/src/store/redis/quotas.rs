@@ -31,7 +31,7 @@ pub(super) async fn take(
     }
     match taken {
         Ok(Some(Taken { fact, ahead })) => {
-            share.note(key, now, ahead);
+            share.note(key, limit, now, ahead);
             fact
         }
         Ok(None) => {

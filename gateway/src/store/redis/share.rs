@@ -63,9 +63,15 @@ impl LocalShare {
     }
 
     /// Redis has answered: the bucket is so far from full.
-    pub(super) fn note(&self, key: &BucketKey, now: Timestamp, ahead: Duration) {
+    ///
+    /// Rounded up to whole requests of the share: otherwise a share that is used up would still
+    /// look as if the whole had room, and Redis would be told so when it comes back.
+    pub(super) fn note(&self, key: &BucketKey, limit: Limit, now: Timestamp, ahead: Duration) {
         self.away().since = None;
-        self.buckets.note(key, now, ahead);
+        let cell = limit.cell.saturating_mul(self.shares.get());
+        let requests = ahead.as_nanos().div_ceil(cell.as_nanos().max(1));
+        let requests = u32::try_from(requests).unwrap_or(u32::MAX);
+        self.buckets.note(key, now, cell.saturating_mul(requests));
     }
 
     /// Forgets the buckets that have been full for so long.
