@@ -1,1 +1,43 @@
-//! tests
+//! What the black-box tests share: the real binary with its sandbox, a client that says exactly
+//! what it is told to, an upstream that remembers what it heard, and a Redis.
+//!
+//! A broken harness fails the test that uses it, so panics are the errors here.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+pub mod client;
+pub mod gateway;
+pub mod redis_server;
+pub mod upstream;
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+/// Longest wait for anything that must happen at all.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The binary under test: beside the tests, where `make test` has built it.
+pub fn octroi() -> PathBuf {
+    let exe = std::env::current_exe().unwrap();
+    let built = exe.parent().unwrap().parent().unwrap().join("octroi");
+    assert!(built.exists(), "{} is missing: run `cargo build --bin octroi` first", built.display());
+    built
+}
+
+/// Runs `octroi` to its end.
+pub fn run(arguments: &[&str]) -> Output {
+    Command::new(octroi()).args(arguments).env("RUST_BACKTRACE", "0").output().unwrap()
+}
+
+/// Asks again and again until there is an answer.
+#[track_caller]
+pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "{what} within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -115,16 +115,13 @@ pub(super) async fn greet(
         .map_err(|_| HandshakeFault::Failed)
 }
 
+/// Pingora keeps of OpenSSL's error only its text.
 fn fault(error: &pingora::Error) -> HandshakeFault {
-    let stack = error
-        .root_cause()
-        .downcast_ref::<ssl::Error>()
-        .and_then(ssl::Error::ssl_error)
-        .map(ErrorStack::errors)
-        .unwrap_or_default();
-    let missing =
-        stack.iter().any(|error| error.reason() == Some("peer did not return a certificate"));
-    if missing { HandshakeFault::CertificateMissing } else { HandshakeFault::Failed }
+    if error.to_string().contains("peer did not return a certificate") {
+        HandshakeFault::CertificateMissing
+    } else {
+        HandshakeFault::Failed
+    }
 }
 
 /// Reads who the client is, once, at the end of the handshake.

@@ -1,0 +1,262 @@
+//! The binary under test, running in a directory of its own on ports of its own.
+
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use serde::Deserialize;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::client::{Answer, Client, Request, get};
+use crate::{eventually, octroi};
+
+pub const HOST: &str = "www.17515.sandbox.api.localhost";
+pub const PATH: &str = "/stet/psd2/v1.6.2/funds-confirmations";
+pub const GILLES_IBAN: &str = "FR7617515000920440878790811";
+pub const LEA_IBAN: &str = "FR7617515000920400430518020";
+
+pub const CODETABS: [&str; 18] = [
+    "11315", "11425", "12135", "14445", "13135", "13335", "13485", "13825", "14265", "14505",
+    "17515", "18315", "18715", "15135", "16275", "30258", "12579", "42559",
+];
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Addresses {
+    pub tpp: SocketAddr,
+    pub psu: SocketAddr,
+    pub admin: SocketAddr,
+}
+
+/// A running gateway. Dropping it ends it.
+pub struct Gateway {
+    child: Child,
+    pub addresses: Addresses,
+    place: Place,
+}
+
+/// The directory of a sandbox, running or not.
+pub struct Place {
+    dir: TempDir,
+}
+
+impl Place {
+    pub fn dir(&self) -> PathBuf {
+        self.dir.path().join("sandbox")
+    }
+
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.dir().join(name)
+    }
+
+    pub fn config(&self) -> toml::Table {
+        fs::read_to_string(self.file("octroi.toml")).unwrap().parse().unwrap()
+    }
+
+    /// Everything that was written to the log so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).unwrap()
+    }
+
+    /// The audit records so far.
+    pub fn audit(&self) -> Vec<Value> {
+        let text = self.audit_text();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    pub fn audit_text(&self) -> String {
+        let mut text = String::new();
+        for entry in fs::read_dir(self.file("audit")).unwrap() {
+            text.push_str(&fs::read_to_string(entry.unwrap().path()).unwrap());
+        }
+        text
+    }
+
+    fn spawn(&self, arguments: &[&str]) -> Child {
+        let file = self.dir.path().join("log");
+        let log = || File::options().create(true).append(true).open(&file).unwrap();
+        Command::new(octroi())
+            .args(arguments)
+            .env("OCTROI_LOG", "debug")
+            .env("RUST_BACKTRACE", "0")
+            .stdin(Stdio::null())
+            .stdout(log())
+            .stderr(log())
+            .spawn()
+            .unwrap()
+    }
+}
+
+impl Gateway {
+    /// A fresh sandbox.
+    pub fn sandbox() -> Self {
+        let place = Place { dir: tempfile::tempdir().unwrap() };
+        Self::in_place(place)
+    }
+
+    /// A sandbox in a place that may have been used before.
+    pub fn in_place(place: Place) -> Self {
+        let dir = place.dir();
+        let mut child = place.spawn(&[
+            "sandbox",
+            "--dir",
+            dir.to_str().unwrap(),
+            "--tpp-port",
+            "0",
+            "--psu-port",
+            "0",
+            "--admin-port",
+            "0",
+        ]);
+        let addresses = eventually("the sandbox is ready", || {
+            alive(&mut child, &place);
+            serde_json::from_slice(&fs::read(dir.join("ready.json")).ok()?).ok()
+        });
+        Self { child, addresses, place }
+    }
+
+    /// `octroi run` with the configuration of a sandbox, changed by `change`.
+    pub fn configured(change: impl FnOnce(&mut toml::Table)) -> Self {
+        Self::run_in(Self::sandbox().leave(), change)
+    }
+
+    /// As [`Gateway::configured`] in a place that is there.
+    pub fn run_in(place: Place, change: impl FnOnce(&mut toml::Table)) -> Self {
+        let addresses = Addresses { tpp: free(), psu: free(), admin: free() };
+        let mut config = place.config();
+        let listen = config["listen"].as_table_mut().unwrap();
+        for (name, address) in
+            [("tpp", addresses.tpp), ("psu", addresses.psu), ("admin", addresses.admin)]
+        {
+            listen[name].as_table_mut().unwrap()["address"] = address.to_string().into();
+        }
+        change(&mut config);
+        let file = place.file("changed.toml");
+        fs::write(&file, toml::to_string(&config).unwrap()).unwrap();
+        let mut child = place.spawn(&["run", "--config", file.to_str().unwrap()]);
+        eventually("the gateway is ready", || {
+            alive(&mut child, &place);
+            TcpStream::connect(addresses.admin).ok()?;
+            (get(addresses.admin, "/readyz").status == 200).then_some(())
+        });
+        Self { child, addresses, place }
+    }
+
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A TPP of the sandbox.
+    pub fn tpp(&self, name: &str) -> Client {
+        let identity = self.place.file(&format!("tpp/{name}"));
+        Client::new(self.addresses.tpp, &self.server_ca(), Some(&identity))
+    }
+
+    pub fn server_ca(&self) -> PathBuf {
+        self.place.file("server-ca.pem")
+    }
+
+    /// `octroi sandbox token`, with further arguments.
+    pub fn token(&self, tpp: &str, persona: &str, further: &[&str]) -> String {
+        let dir = self.place.dir();
+        let arguments = ["sandbox", "token", "--tpp", tpp, "--persona", persona, "--dir"];
+        let output =
+            Command::new(octroi()).args(arguments).arg(dir).args(further).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// A funds confirmation that deserves an answer.
+    pub fn request(&self, token: &str) -> Request {
+        Request {
+            method: "POST".to_owned(),
+            host: HOST.to_owned(),
+            path: PATH.to_owned(),
+            token: Some(token.to_owned()),
+            headers: Vec::new(),
+            body: body(GILLES_IBAN, "100"),
+        }
+    }
+
+    pub fn metrics(&self) -> String {
+        String::from_utf8(get(self.addresses.admin, "/metrics").body).unwrap()
+    }
+
+    pub fn admin(&self, path: &str) -> Answer {
+        get(self.addresses.admin, path)
+    }
+
+    /// The audit record of a request, which may be written a moment after its answer.
+    #[track_caller]
+    pub fn record_of(&self, answer: &Answer) -> Value {
+        let id = answer.header("octroi-request-id").expect("every answer names its request");
+        eventually("the audit record", || {
+            self.place.audit().into_iter().find(|record| record["request_id"] == id)
+        })
+    }
+
+    /// Sends a signal by its name.
+    pub fn signal(&self, name: &str) {
+        signal(self.child.id(), name);
+    }
+
+    /// Waits for the process to end by itself.
+    pub fn wait(&mut self) -> ExitStatus {
+        eventually("the gateway ends", || self.child.try_wait().unwrap())
+    }
+
+    /// Ends it, and hands its directory on.
+    pub fn leave(mut self) -> Place {
+        self.signal("INT");
+        let ended = self.wait();
+        assert!(ended.success(), "{ended}: {}", self.place.log());
+        std::mem::replace(&mut self.place, Place { dir: tempfile::tempdir().unwrap() })
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The body of a funds confirmation.
+pub fn body(iban: &str, amount: &str) -> String {
+    format!(
+        r#"{{"paymentCoverageRequestId":"MyCoverage123456","instructedAmount":{{"currency":"EUR","amount":"{amount}"}},"accountId":{{"iban":"{iban}"}}}}"#
+    )
+}
+
+/// Puts an upstream behind one codetab of a configuration.
+pub fn upstream(config: &mut toml::Table, codetab: &str, settings: toml::Table) {
+    let codetabs = config["codetab"].as_array_mut().unwrap();
+    let found = codetabs.iter_mut().find(|known| known["code"].as_str() == Some(codetab)).unwrap();
+    found.as_table_mut().unwrap().insert("upstream".to_owned(), settings.into());
+}
+
+/// An address that nobody has at this moment.
+pub fn free() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+pub fn signal(pid: u32, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+fn alive(child: &mut Child, place: &Place) {
+    if let Some(status) = child.try_wait().unwrap() {
+        panic!("octroi ended with {status}: {}", place.log());
+    }
+}
+
+/// For tests that only read.
+pub fn path_text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}

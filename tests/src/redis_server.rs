@@ -1,0 +1,70 @@
+//! A redis-server of this test alone.
+
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::eventually;
+use crate::gateway::free;
+
+/// A running Redis whose data survive being killed.
+pub struct RedisServer {
+    child: Child,
+    address: SocketAddr,
+    dir: TempDir,
+}
+
+impl RedisServer {
+    pub fn start() -> Self {
+        let (address, dir) = (free(), tempfile::tempdir().unwrap());
+        let child = spawn(address, &dir);
+        let server = Self { child, address, dir };
+        server.wait();
+        server
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://{}/0", self.address)
+    }
+
+    pub fn connection(&self) -> redis::Connection {
+        redis::Client::open(self.url()).unwrap().get_connection().unwrap()
+    }
+
+    /// As a crash would.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub fn restart(&mut self) {
+        self.child = spawn(self.address, &self.dir);
+        self.wait();
+    }
+
+    fn wait(&self) {
+        eventually("redis-server answers", || {
+            let mut connection = redis::Client::open(self.url()).ok()?.get_connection().ok()?;
+            redis::cmd("PING").exec(&mut connection).ok()
+        });
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(address: SocketAddr, dir: &TempDir) -> Child {
+    Command::new("redis-server")
+        .args(["--bind", "127.0.0.1", "--port", &address.port().to_string()])
+        .args(["--appendonly", "yes", "--appendfsync", "always", "--save", "", "--dir"])
+        .arg(dir.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("redis-server is installed by `make test`")
+}
