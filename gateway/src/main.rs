@@ -4,7 +4,13 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
+use mimalloc::MiMalloc;
 use octroi::cli::{Answer, Cli};
+
+/// Records are made on one thread and freed on another, which the C library's allocator answers
+/// with locks between them.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

@@ -1,12 +1,13 @@
 //! One record: what was asked, by whom, what was looked at, what was answered.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use certs::OrganisationId;
 use jiff::Timestamp;
-use policies::{Reason, Trail};
-use serde::Serialize;
+use policies::{Reason, Trail, World};
+use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 /// How a request ended.
@@ -47,9 +48,23 @@ pub struct Timing {
     pub upstream_us: u64,
 }
 
+/// What does not change while a connection is open, kept once for all its records.
+#[derive(Debug)]
+pub struct Client {
+    /// Its address.
+    pub address: SocketAddr,
+    /// "TLSv1.3" or "TLSv1.2".
+    pub tls_version: &'static str,
+    /// SHA-256 of its certificate, in hexadecimal.
+    pub certificate_sha256: String,
+    /// The certificate's serial number, in hexadecimal.
+    pub certificate_serial: String,
+    /// From the certificate, if it holds one that can be used.
+    pub organisation_id: Option<OrganisationId>,
+}
+
 /// One request, as the log keeps it. What a client may have forged (path, host, its own request id)
 /// is bounded in length by the framing gate and escaped by JSON.
-#[derive(Debug)]
 pub struct Record {
     /// When the request head had been read.
     pub time: Timestamp,
@@ -59,16 +74,8 @@ pub struct Record {
     pub tpp_request_id: Option<String>,
     /// W3C trace id, 32 hex digits, of the `traceparent` that the upstream got.
     pub trace_id: Uuid,
-    /// The client's address.
-    pub client: SocketAddr,
-    /// "TLSv1.3" or "TLSv1.2".
-    pub tls_version: &'static str,
-    /// SHA-256 of the client certificate.
-    pub certificate_sha256: [u8; 32],
-    /// Its serial number, hex.
-    pub certificate_serial: String,
-    /// From the certificate, if it holds one.
-    pub organisation_id: Option<OrganisationId>,
+    /// Who asks.
+    pub client: Arc<Client>,
     /// "HTTP/1.1" or "HTTP/2".
     pub protocol: &'static str,
     /// As sent.
@@ -77,10 +84,10 @@ pub struct Record {
     pub path: String,
     /// As sent.
     pub host: String,
-    /// The codetab that the host names.
-    pub codetab: Option<Arc<str>>,
-    /// The API and its version that the path names.
-    pub api: Option<(Arc<str>, Arc<str>)>,
+    /// The world that it was judged by: `route` counts in its routes.
+    pub world: Option<Arc<World>>,
+    /// The codetab that the host names, and the version of an API that the path names.
+    pub route: (Option<usize>, Option<usize>),
     /// How it ended.
     pub outcome: Outcome,
     /// Why it was refused.
@@ -118,17 +125,18 @@ impl std::fmt::Debug for People {
     }
 }
 
-/// The JSON line. Names are documented in `docs/src/operating/audit.md`.
+/// The JSON line, written without a text of its own for any member. Names are documented in
+/// `docs/src/operating/audit.md`.
 #[derive(Serialize)]
 pub(super) struct Line<'a> {
     time: Timestamp,
     request_id: Uuid,
     #[serde(skip_serializing_if = "Option::is_none")]
     tpp_request_id: Option<&'a str>,
-    trace_id: String,
-    client: String,
+    trace_id: Shown<uuid::fmt::Simple>,
+    client: Shown<SocketAddr>,
     tls_version: &'a str,
-    certificate_sha256: String,
+    certificate_sha256: &'a str,
     certificate_serial: &'a str,
     organisation_id: Option<&'a str>,
     protocol: &'a str,
@@ -143,15 +151,43 @@ pub(super) struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'a str>,
     status: u16,
-    checks: Vec<CheckLine>,
+    checks: Checks<'a>,
     bytes_in: u64,
     bytes_out: u64,
-    upstream: Option<String>,
+    upstream: Option<Shown<SocketAddr>>,
     timing: Timing,
     #[serde(skip_serializing_if = "Option::is_none")]
-    psu_hmac: Option<String>,
+    psu_hmac: Option<Shown<Hex>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    iban_hmac: Option<String>,
+    iban_hmac: Option<Shown<Hex>>,
+}
+
+/// A value that is written as people read it.
+struct Shown<T>(T);
+
+impl<T: fmt::Display> Serialize for Shown<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// A digest in hexadecimal.
+struct Hex([u8; 32]);
+
+impl fmt::Display for Hex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = [0; 64];
+        hex::encode_to_slice(self.0, &mut text).map_err(|_| fmt::Error)?;
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+    }
+}
+
+struct Checks<'a>(&'a Trail);
+
+impl Serialize for Checks<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(CheckLine::of))
+    }
 }
 
 /// One check of the trail.
@@ -161,52 +197,69 @@ struct CheckLine {
     passed: bool,
     source: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<String>,
+    version: Option<Shown<Version>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     as_of: Option<Timestamp>,
 }
 
-impl Record {
-    pub(super) fn line<'a>(&'a self, hmac: impl Fn(&str) -> Option<String>) -> Line<'a> {
-        Line {
-            time: self.time,
-            request_id: self.request_id,
-            tpp_request_id: self.tpp_request_id.as_deref(),
-            trace_id: self.trace_id.simple().to_string(),
-            client: self.client.to_string(),
-            tls_version: self.tls_version,
-            certificate_sha256: hex::encode(self.certificate_sha256),
-            certificate_serial: &self.certificate_serial,
-            organisation_id: self.organisation_id.as_ref().map(OrganisationId::as_str),
-            protocol: self.protocol,
-            method: &self.method,
-            host: &self.host,
-            path: &self.path,
-            codetab: self.codetab.as_deref(),
-            api: self.api.as_ref().map(|(api, _)| &**api),
-            version: self.api.as_ref().map(|(_, version)| &**version),
-            outcome: self.outcome,
-            code: self.reason.map(Reason::code),
-            detail: self.detail.as_deref(),
-            status: self.status,
-            checks: self.trail.iter().map(check_line).collect(),
-            bytes_in: self.bytes_in,
-            bytes_out: self.bytes_out,
-            upstream: self.upstream.map(|address| address.to_string()),
-            timing: self.timing,
-            psu_hmac: self.people.psu.as_deref().and_then(&hmac),
-            iban_hmac: self.people.iban.as_deref().and_then(&hmac),
+/// The short content hash of what a check looked at.
+struct Version(u64);
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl CheckLine {
+    fn of(check: &policies::Check) -> Self {
+        Self {
+            check: check.name.code(),
+            passed: check.outcome == policies::CheckOutcome::Passed,
+            source: check.looked_at.source.code(),
+            version: (check.looked_at.version != 0)
+                .then_some(Shown(Version(check.looked_at.version))),
+            as_of: check.looked_at.as_of,
         }
     }
 }
 
-fn check_line(check: &policies::Check) -> CheckLine {
-    CheckLine {
-        check: check.name.code(),
-        passed: check.outcome == policies::CheckOutcome::Passed,
-        source: check.looked_at.source.code(),
-        version: (check.looked_at.version != 0)
-            .then(|| format!("{:016x}", check.looked_at.version)),
-        as_of: check.looked_at.as_of,
+impl Record {
+    pub(super) fn line<'a>(&'a self, hmac: impl Fn(&str) -> [u8; 32]) -> Line<'a> {
+        let client = &*self.client;
+        let routes = self.world.as_ref().map(|world| &world.routes);
+        let (codetab, version) = self.route;
+        let codetab = codetab.and_then(|index| routes?.codetabs().nth(index));
+        let version = version.and_then(|index| routes?.versions().nth(index));
+        let pseudonym = |name: &String| Shown(Hex(hmac(name)));
+        Line {
+            time: self.time,
+            request_id: self.request_id,
+            tpp_request_id: self.tpp_request_id.as_deref(),
+            trace_id: Shown(self.trace_id.simple()),
+            client: Shown(client.address),
+            tls_version: client.tls_version,
+            certificate_sha256: &client.certificate_sha256,
+            certificate_serial: &client.certificate_serial,
+            organisation_id: client.organisation_id.as_ref().map(OrganisationId::as_str),
+            protocol: self.protocol,
+            method: &self.method,
+            host: &self.host,
+            path: &self.path,
+            codetab: codetab.map(|codetab| codetab.code.as_str()),
+            api: version.map(|(api, _)| api.name.as_str()),
+            version: version.map(|(_, version)| version.name.as_str()),
+            outcome: self.outcome,
+            code: self.reason.map(Reason::code),
+            detail: self.detail.as_deref(),
+            status: self.status,
+            checks: Checks(&self.trail),
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+            upstream: self.upstream.map(Shown),
+            timing: self.timing,
+            psu_hmac: self.people.psu.as_ref().map(pseudonym),
+            iban_hmac: self.people.iban.as_ref().map(pseudonym),
+        }
     }
 }

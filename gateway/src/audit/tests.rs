@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use policies::{Reason, Trail};
@@ -14,17 +15,19 @@ fn record() -> Record {
         request_id: Uuid::now_v7(),
         tpp_request_id: Some("tpp\"\n1".to_owned()),
         trace_id: Uuid::new_v4(),
-        client: ([127, 0, 0, 1], 4711).into(),
-        tls_version: "TLSv1.3",
-        certificate_sha256: [7; 32],
-        certificate_serial: "0a0b".to_owned(),
-        organisation_id: None,
+        client: Arc::new(Client {
+            address: ([127, 0, 0, 1], 4711).into(),
+            tls_version: "TLSv1.3",
+            certificate_sha256: "07".repeat(32),
+            certificate_serial: "0a0b".to_owned(),
+            organisation_id: None,
+        }),
         protocol: "HTTP/1.1",
         method: "POST".to_owned(),
         path: "/v1/funds-confirmations".to_owned(),
         host: "www.17515.sandbox.api.localhost".to_owned(),
-        codetab: Some("17515".into()),
-        api: Some(("funds-confirmations".into(), "v1".into())),
+        world: None,
+        route: (None, None),
         outcome: Outcome::Refused,
         reason: Some(Reason::TokenMissing),
         detail: None,
@@ -82,7 +85,7 @@ fn people_stand_in_a_line_only_as_keyed_hmacs() {
     assert!(hmacs.iter().all(|hmac| hmac.len() == 64));
     let text = serde_json::to_string(&written).unwrap();
     assert!(!text.contains(IBAN) && !text.contains("gilles"));
-    assert!(!format!("{:?}", record()).contains(IBAN));
+    assert!(!format!("{:?}", record().people).contains(IBAN));
 }
 
 #[test]

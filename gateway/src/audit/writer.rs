@@ -4,20 +4,24 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use hmac::{Hmac, KeyInit, Mac};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use openssl::hash::MessageDigest;
-use openssl::pkey::{PKey, Private};
-use openssl::sign::Signer;
+use sha2::Sha256;
 
 use super::record::Record;
 
+/// Keyed once; each use clones the state after the key.
+type Key = Hmac<Sha256>;
+
+/// How long records gather for one write: the most that a crash of the machine or a kill without
+/// warning can lose of the log.
+const GATHERED_FOR: Duration = Duration::from_millis(10);
 /// Records that one write to the file may carry.
 const BATCH_RECORDS_MAX: usize = 512;
 /// Pause before a failed write is tried again.
@@ -37,24 +41,33 @@ pub enum AuditError {
         source: io::Error,
     },
     /// The HMAC key.
-    #[error("audit.key_file: not usable as an HMAC key: {0}")]
-    Key(openssl::error::ErrorStack),
+    #[error("audit.key_file: not usable as an HMAC key")]
+    Key,
     /// No thread for the writer.
     #[error("the audit writer's thread does not start: {0}")]
     Thread(io::Error),
 }
 
-enum Message {
-    Record(Box<Record>, Slot),
-    Stop,
-}
-
 /// The log as the rest of the program sees it.
 pub struct Audit {
-    sender: Sender<Message>,
-    state: Arc<State>,
+    shared: Arc<Shared>,
     records_max: usize,
-    writer: std::sync::Mutex<Option<JoinHandle<()>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What waits to be written. The lock is held for as long as it takes to move one record.
+struct Shared {
+    queue: Mutex<Vec<(Record, Slot)>>,
+    /// The writer sleeps until somebody wakes it.
+    asleep: AtomicBool,
+    stopping: AtomicBool,
+    state: Arc<State>,
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Vec<(Record, Slot)>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 struct State {
@@ -86,53 +99,70 @@ impl Audit {
     /// # Errors
     /// When today's file cannot be opened for appending: nothing may run unrecorded.
     pub fn open(directory: &Path, key: &[u8], records_max: usize) -> Result<Self, AuditError> {
-        let key = PKey::hmac(key).map_err(AuditError::Key)?;
+        let key = Key::new_from_slice(key).map_err(|_| AuditError::Key)?;
         let file = DayFile::open(directory, today())?;
-        let (sender, receiver) = channel();
-        let state =
-            Arc::new(State { outstanding: AtomicUsize::new(0), failing: AtomicBool::new(false) });
-        let writer = Writer { receiver, key, file, state: Arc::clone(&state) };
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            asleep: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            state: Arc::new(State {
+                outstanding: AtomicUsize::new(0),
+                failing: AtomicBool::new(false),
+            }),
+        });
+        let writer = Writer { shared: Arc::clone(&shared), key, file };
         let writer = std::thread::Builder::new()
             .name("audit".to_owned())
             .spawn(move || writer.run())
             .map_err(AuditError::Thread)?;
-        Ok(Self { sender, state, records_max, writer: std::sync::Mutex::new(Some(writer)) })
+        Ok(Self { shared, records_max, writer: Mutex::new(Some(writer)) })
     }
 
     /// Room for one record, or `None` when the log is full or cannot be written: then the request
     /// must be refused.
     #[must_use]
     pub fn reserve(&self) -> Option<Slot> {
-        if self.state.failing.load(Ordering::Acquire) {
+        if self.shared.state.failing.load(Ordering::Acquire) {
             return None;
         }
-        let before = self.state.outstanding.fetch_add(1, Ordering::AcqRel);
-        let slot = Slot(Arc::clone(&self.state));
+        let before = self.shared.state.outstanding.fetch_add(1, Ordering::AcqRel);
+        let slot = Slot(Arc::clone(&self.shared.state));
         (before < self.records_max).then_some(slot)
     }
 
-    /// Hands a record over. It cannot be refused: its room was reserved.
+    /// Hands a record over. It cannot be refused: its room was reserved. It reaches the file within
+    /// [`GATHERED_FOR`]; while records keep coming, nobody has to be woken for one.
     pub fn write(&self, record: Record, slot: Slot) {
-        // The writer lives until `close`; after that nothing is served any more.
-        let _ = self.sender.send(Message::Record(Box::new(record), slot));
+        self.shared.queue().push((record, slot));
+        if self.shared.asleep.swap(false, Ordering::AcqRel) {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(writer) = &*writer {
+            writer.thread().unpark();
+        }
     }
 
     /// Whether the last write failed.
     #[must_use]
     pub fn is_failing(&self) -> bool {
-        self.state.failing.load(Ordering::Acquire)
+        self.shared.state.failing.load(Ordering::Acquire)
     }
 
     /// Records that wait to be written.
     #[must_use]
     pub fn outstanding(&self) -> usize {
-        self.state.outstanding.load(Ordering::Relaxed)
+        self.shared.state.outstanding.load(Ordering::Relaxed)
     }
 
     /// Writes what is left and ends the writer; for the end of the process.
     pub fn close(&self) {
-        let _ = self.sender.send(Message::Stop);
-        let writer = self.writer.lock().ok().and_then(|mut writer| writer.take());
+        self.shared.stopping.store(true, Ordering::Release);
+        self.wake();
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(writer) = writer {
             let _ = writer.join();
         }
@@ -140,35 +170,47 @@ impl Audit {
 }
 
 struct Writer {
-    receiver: Receiver<Message>,
-    key: PKey<Private>,
+    shared: Arc<Shared>,
+    key: Key,
     file: DayFile,
-    state: Arc<State>,
 }
 
 impl Writer {
     fn run(mut self) {
-        let mut stopping = false;
-        while !stopping {
-            let Ok(first) = self.receiver.recv() else { return };
-            let mut batch = Vec::new();
-            let mut slots = Vec::new();
-            let mut next = Some(first);
-            while let Some(message) = next {
-                match message {
-                    Message::Record(record, slot) => {
-                        self.append(&record, &mut batch);
-                        slots.push(slot);
-                    }
-                    Message::Stop => stopping = true,
+        let (mut records, mut lines) = (Vec::new(), Vec::new());
+        loop {
+            // Read before the queue: what came before the end is written before the end.
+            let stopping = self.shared.stopping.load(Ordering::Acquire);
+            std::mem::swap(&mut *self.shared.queue(), &mut records);
+            if records.is_empty() {
+                if stopping {
+                    return;
                 }
-                next = (slots.len() < BATCH_RECORDS_MAX)
-                    .then(|| self.receiver.try_recv().ok())
-                    .flatten();
+                self.sleep();
+                continue;
             }
-            self.persist(&batch, stopping);
-            drop(slots);
+            for batch in records.chunks(BATCH_RECORDS_MAX) {
+                lines.clear();
+                for (record, _) in batch {
+                    self.append(record, &mut lines);
+                }
+                self.persist(&lines, stopping);
+            }
+            // Only now is there room for others.
+            records.clear();
+            if !stopping {
+                std::thread::park_timeout(GATHERED_FOR);
+            }
         }
+    }
+
+    fn sleep(&self) {
+        self.shared.asleep.store(true, Ordering::Release);
+        // Whoever pushed before seeing the flag does not wake anybody.
+        if self.shared.queue().is_empty() && !self.shared.stopping.load(Ordering::Acquire) {
+            std::thread::park();
+        }
+        self.shared.asleep.store(false, Ordering::Release);
     }
 
     fn append(&self, record: &Record, batch: &mut Vec<u8>) {
@@ -185,10 +227,11 @@ impl Writer {
         batch.push(b'\n');
     }
 
-    fn hmac(&self, value: &str) -> Option<String> {
-        let mut signer = Signer::new(MessageDigest::sha256(), &self.key).ok()?;
-        signer.update(value.as_bytes()).ok()?;
-        signer.sign_to_vec().ok().map(hex::encode)
+    /// HMAC-SHA-256 (RFC 2104) under the configured key.
+    fn hmac(&self, value: &str) -> [u8; 32] {
+        let mut hmac = self.key.clone();
+        hmac.update(value.as_bytes());
+        hmac.finalize().into_bytes().into()
     }
 
     /// Writes `batch` whole, trying again for as long as it takes: the slots stay taken meanwhile
@@ -200,7 +243,7 @@ impl Writer {
             match self.file.append(rest, today()) {
                 Ok(written) => rest = rest.get(written..).unwrap_or_default(),
                 Err(error) => {
-                    if !self.state.failing.swap(true, Ordering::AcqRel) {
+                    if !self.shared.state.failing.swap(true, Ordering::AcqRel) {
                         tracing::error!(%error, "the audit log cannot be written; requests are refused until it can");
                     }
                     if stopping && waited >= FLUSH_LIMIT {
@@ -211,7 +254,7 @@ impl Writer {
                 }
             }
         }
-        if self.state.failing.swap(false, Ordering::AcqRel) {
+        if self.shared.state.failing.swap(false, Ordering::AcqRel) {
             tracing::warn!("the audit log can be written again");
         }
     }

@@ -13,6 +13,8 @@ use certs::Identity;
 use http::HeaderValue;
 use pingora::proxy::Session;
 
+use crate::audit::Client;
+
 /// What a connection is doing, as its watchdog must know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -28,9 +30,8 @@ pub enum Phase {
 /// One TPP connection after its handshake.
 pub struct Connection {
     identity: Identity,
+    client: Arc<Client>,
     sni: Option<Box<str>>,
-    peer: SocketAddr,
-    tls_version: &'static str,
     client_cert: Option<HeaderValue>,
     opened: Instant,
     phase: AtomicU8,
@@ -43,7 +44,7 @@ pub struct Connection {
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
-            .field("peer", &self.peer)
+            .field("peer", &self.client.address)
             .field("sni", &self.sni)
             .finish_non_exhaustive()
     }
@@ -59,11 +60,17 @@ impl Connection {
         peer: SocketAddr,
         tls_version: &'static str,
     ) -> Self {
+        let client = Client {
+            address: peer,
+            tls_version,
+            certificate_sha256: hex::encode(identity.fingerprint()),
+            certificate_serial: identity.serial_hex().to_owned(),
+            organisation_id: identity.profile().ok().map(|qwac| qwac.organisation_id.clone()),
+        };
         Self {
             identity,
+            client: Arc::new(client),
             sni: sni.map(Box::from),
-            peer,
-            tls_version,
             client_cert: client_cert(leaf_der),
             opened: Instant::now(),
             phase: AtomicU8::new(Phase::Idle as u8),
@@ -96,13 +103,13 @@ impl Connection {
     /// The client's address.
     #[must_use]
     pub fn peer(&self) -> SocketAddr {
-        self.peer
+        self.client.address
     }
 
-    /// "TLSv1.3" or "TLSv1.2".
+    /// Who the client is, as the access log keeps it.
     #[must_use]
-    pub fn tls_version(&self) -> &'static str {
-        self.tls_version
+    pub fn client(&self) -> &Arc<Client> {
+        &self.client
     }
 
     /// The leaf as the value of RFC 9440 `Client-Cert`.

@@ -111,15 +111,34 @@ impl AsyncRead for Guarded {
         if this.connection.phase().0 == Phase::Active {
             return Pin::new(&mut this.tls).poll_read(cx, buf);
         }
+        if this.head.is_empty() {
+            // Nearly every head comes in one piece, and then straight into the reader's buffer.
+            let before = buf.filled().len();
+            ready!(Pin::new(&mut this.tls).poll_read(cx, buf))?;
+            let piece = buf.filled().get(before..).unwrap_or_default();
+            if piece.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            this.connection.head_begins();
+            let inspected = head::inspect(piece, 0, this.head_bytes_max);
+            if let Ok(Head::Whole) = inspected {
+                this.connection.head_passed();
+                return Poll::Ready(Ok(()));
+            }
+            this.head.extend_from_slice(piece);
+            buf.set_filled(before);
+            if let Err(fault) = inspected {
+                this.head.clear();
+                this.answer = Some(this.refusing.refuse(&this.connection, fault));
+                return this.poll_answer(cx);
+            }
+        }
         loop {
             let mut chunk = [0_u8; SOCKET_READ_BUFFER_BYTES];
             let mut chunk = ReadBuf::new(&mut chunk);
             ready!(Pin::new(&mut this.tls).poll_read(cx, &mut chunk))?;
             if chunk.filled().is_empty() {
                 return Poll::Ready(Ok(()));
-            }
-            if this.head.is_empty() {
-                this.connection.head_begins();
             }
             let seen = this.head.len();
             this.head.extend_from_slice(chunk.filled());

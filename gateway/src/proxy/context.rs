@@ -128,9 +128,7 @@ impl Context {
 
     fn record(&mut self, connection: &Connection, reason: Option<Reason>) -> Record {
         let permit = self.permit.as_ref();
-        let identity = connection.identity();
         let (status, bytes_out) = self.sent.unwrap_or_default();
-        let routes = self.world.as_ref().map(|world| &world.routes);
         Record {
             time: self.now,
             request_id: self.request_id,
@@ -140,25 +138,13 @@ impl Context {
                 .and_then(|id| id.to_str().ok())
                 .map(str::to_owned),
             trace_id: self.trace_id,
-            client: connection.peer(),
-            tls_version: connection.tls_version(),
-            certificate_sha256: *identity.fingerprint(),
-            certificate_serial: identity.serial_hex().to_owned(),
-            organisation_id: identity.profile().ok().map(|qwac| qwac.organisation_id.clone()),
+            client: Arc::clone(connection.client()),
             protocol: self.asked.protocol,
             method: std::mem::take(&mut self.asked.method),
             path: std::mem::take(&mut self.asked.path),
             host: std::mem::take(&mut self.asked.host),
-            codetab: self
-                .route
-                .0
-                .and_then(|index| routes?.codetabs().nth(index))
-                .map(|codetab| codetab.code.as_str().into()),
-            api: self
-                .route
-                .1
-                .and_then(|index| routes?.versions().nth(index))
-                .map(|(api, version)| (api.name.as_str().into(), version.name.as_str().into())),
+            world: self.world.take(),
+            route: self.route,
             outcome: self.outcome(),
             reason,
             detail: self.refusal.as_ref().map(problem::detail),

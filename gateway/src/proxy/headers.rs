@@ -3,10 +3,12 @@
 //! Towards the adapter an allow-list is kept, not a deny-list: whatever a client could have forged,
 //! in whatever spelling, is simply not copied; what was verified is added from the [`Permit`].
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use http::header::{
-    ACCEPT, ACCEPT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, DATE, FORWARDED, HOST, USER_AGENT,
+    ACCEPT, ACCEPT_LANGUAGE, ALT_SVC, CONTENT_LENGTH, CONTENT_TYPE, DATE, FORWARDED, HOST, SERVER,
+    SET_COOKIE, USER_AGENT, VIA,
 };
 use http::{HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -33,8 +35,28 @@ const PASSED: [HeaderName; 8] = [
 const PSU_PREFIX: &str = "psu-";
 
 /// What the adapter never says to a TPP.
-const HIDDEN: [&str; 6] =
-    ["server", "x-powered-by", "via", "x-aspnet-version", "alt-svc", "set-cookie"];
+const HIDDEN: [HeaderName; 6] = [
+    SERVER,
+    VIA,
+    ALT_SVC,
+    SET_COOKIE,
+    HeaderName::from_static("x-powered-by"),
+    HeaderName::from_static("x-aspnet-version"),
+];
+
+const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const OWN_REQUEST_ID: HeaderName = HeaderName::from_static("octroi-request-id");
+const TPP_REQUEST_ID: HeaderName = HeaderName::from_static("octroi-tpp-request-id");
+const ORGANISATION_ID: HeaderName = HeaderName::from_static("octroi-organisation-id");
+const CODETAB: HeaderName = HeaderName::from_static("octroi-codetab");
+const API: HeaderName = HeaderName::from_static("octroi-api");
+const API_VERSION: HeaderName = HeaderName::from_static("octroi-api-version");
+const CONSENT_ID: HeaderName = HeaderName::from_static("octroi-consent-id");
+const PSU: HeaderName = HeaderName::from_static("octroi-psu");
+const ROLES: HeaderName = HeaderName::from_static("octroi-roles");
+const SCOPE: HeaderName = HeaderName::from_static("octroi-scope");
 
 /// Our own prefix; in an adapter's answer only [`REASON`] means anything.
 const OWN_PREFIX: &str = "octroi-";
@@ -68,13 +90,13 @@ pub(super) fn to_upstream(
     request.insert_header(HOST, context.asked.host.as_str())?;
     request.insert_header(CONTENT_LENGTH, body_length)?;
     if let Some(client_cert) = connection.client_cert() {
-        request.insert_header("client-cert", client_cert.clone())?;
+        request.insert_header(CLIENT_CERT, client_cert.clone())?;
     }
-    request.insert_header("x-request-id", context.own_id())?;
+    request.insert_header(REQUEST_ID, context.own_id())?;
     if let Some(tpp_request_id) = &context.tpp_request_id {
-        request.insert_header("octroi-tpp-request-id", tpp_request_id.clone())?;
+        request.insert_header(TPP_REQUEST_ID, tpp_request_id.clone())?;
     }
-    request.insert_header("traceparent", traceparent(context))?;
+    request.insert_header(TRACEPARENT, traceparent(context))?;
     request.insert_header(FORWARDED, forwarded(connection, &context.asked.host))?;
     verified(&mut request, permit)?;
     *sent = request;
@@ -83,21 +105,22 @@ pub(super) fn to_upstream(
 
 /// The facts that the adapter may rely on.
 fn verified(request: &mut RequestHeader, permit: &Permit) -> Result<()> {
-    let mut set = |name: &'static str, value: &str| {
-        request.insert_header(name, utf8_percent_encode(value, VALUE).to_string()).map(|_| ())
+    let mut set = |name: HeaderName, value: &str| {
+        let value: Cow<'_, str> = utf8_percent_encode(value, VALUE).into();
+        request.insert_header(name, &*value)
     };
-    set("octroi-organisation-id", permit.organisation_id().as_str())?;
-    set("octroi-codetab", &permit.codetab().code)?;
-    set("octroi-api", &permit.api().name)?;
-    set("octroi-api-version", &permit.version().name)?;
+    set(ORGANISATION_ID, permit.organisation_id().as_str())?;
+    set(CODETAB, &permit.codetab().code)?;
+    set(API, &permit.api().name)?;
+    set(API_VERSION, &permit.version().name)?;
     if let Some(consent_id) = permit.consent_id() {
-        set("octroi-consent-id", consent_id)?;
+        set(CONSENT_ID, consent_id)?;
     }
     if let Some(psu) = permit.psu() {
-        set("octroi-psu", psu)?;
+        set(PSU, psu)?;
     }
-    request.insert_header("octroi-roles", permit.roles().to_string())?;
-    request.insert_header("octroi-scope", permit.scope())?;
+    request.insert_header(ROLES, permit.roles().to_string())?;
+    request.insert_header(SCOPE, permit.scope())?;
     Ok(())
 }
 
@@ -122,7 +145,7 @@ fn forwarded(connection: &Connection, host: &str) -> String {
 /// As [`to_upstream`].
 pub(super) fn to_client(response: &mut ResponseHeader, context: &Context) -> Result<()> {
     for name in HIDDEN {
-        response.remove_header(name);
+        response.remove_header(&name);
     }
     let own: Vec<HeaderName> = response
         .headers
@@ -146,8 +169,8 @@ pub(super) fn to_client(response: &mut ResponseHeader, context: &Context) -> Res
 /// # Errors
 /// As [`to_upstream`].
 pub(super) fn identify(response: &mut ResponseHeader, context: &Context) -> Result<()> {
-    response.insert_header("x-request-id", context.answer_id())?;
-    response.insert_header("octroi-request-id", context.own_id())?;
+    response.insert_header(REQUEST_ID, context.answer_id())?;
+    response.insert_header(OWN_REQUEST_ID, context.own_id())?;
     Ok(())
 }
 

@@ -38,23 +38,18 @@ impl AtTheGate {
         let gateway = &self.0;
         gateway.metrics.request(None, None, Outcome::Refused, Some(refusal.reason), 0.0);
         let Some(slot) = gateway.audit.reserve() else { return };
-        let identity = connection.identity();
         let record = Record {
             time: clock::now(),
             request_id,
             tpp_request_id: None,
             trace_id: Uuid::new_v4(),
-            client: connection.peer(),
-            tls_version: connection.tls_version(),
-            certificate_sha256: *identity.fingerprint(),
-            certificate_serial: identity.serial_hex().to_owned(),
-            organisation_id: identity.profile().ok().map(|qwac| qwac.organisation_id.clone()),
+            client: Arc::clone(connection.client()),
             protocol: "HTTP/1.1",
             method: String::new(),
             path: String::new(),
             host: String::new(),
-            codetab: None,
-            api: None,
+            world: None,
+            route: (None, None),
             outcome: Outcome::Refused,
             reason: Some(refusal.reason),
             detail: Some(problem::detail(refusal)),
