@@ -150,6 +150,14 @@ impl ProxyHttp for Line {
         {
             return refuse::replace(&self.0, response, ctx, Refusal::new(reason));
         }
+        if response.status.is_server_error() {
+            // What a broken core says about itself is not for the outside.
+            let refusal = Refusal::because(
+                Reason::UpstreamUnavailable,
+                "the bank's system answered with an error",
+            );
+            return refuse::replace(&self.0, response, ctx, refusal);
+        }
         headers::to_client(response, ctx)
     }
 

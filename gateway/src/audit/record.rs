@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use certs::OrganisationId;
 use jiff::Timestamp;
-use policies::{Reason, Trail, World};
+use policies::{CheckName, CheckOutcome, Reason, Trail, World};
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
@@ -182,11 +182,22 @@ impl fmt::Display for Hex {
     }
 }
 
+/// The checks that looked at something with an age or a version, and the one that failed. Which
+/// others passed follows from the fixed order: all before the failed one, or simply all.
 struct Checks<'a>(&'a Trail);
 
 impl Serialize for Checks<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(CheckLine::of))
+        let tell = |check: &&policies::Check| match check.name {
+            // These look at the same record as the token check before them.
+            CheckName::Scope | CheckName::Consent => check.outcome != CheckOutcome::Passed,
+            _ => {
+                check.outcome != CheckOutcome::Passed
+                    || check.looked_at.version != 0
+                    || check.looked_at.as_of.is_some()
+            }
+        };
+        serializer.collect_seq(self.0.iter().filter(tell).map(CheckLine::of))
     }
 }
 
@@ -215,7 +226,7 @@ impl CheckLine {
     fn of(check: &policies::Check) -> Self {
         Self {
             check: check.name.code(),
-            passed: check.outcome == policies::CheckOutcome::Passed,
+            passed: check.outcome == CheckOutcome::Passed,
             source: check.looked_at.source.code(),
             version: (check.looked_at.version != 0)
                 .then_some(Shown(Version(check.looked_at.version))),

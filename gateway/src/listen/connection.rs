@@ -33,6 +33,7 @@ pub struct Connection {
     client: Arc<Client>,
     sni: Option<Box<str>>,
     client_cert: Option<HeaderValue>,
+    roles: Option<HeaderValue>,
     opened: Instant,
     phase: AtomicU8,
     phase_since_ms: AtomicU64,
@@ -67,11 +68,14 @@ impl Connection {
             certificate_serial: identity.serial_hex().to_owned(),
             organisation_id: identity.profile().ok().map(|qwac| qwac.organisation_id.clone()),
         };
+        let roles = identity.profile().ok().map(|qwac| qwac.roles.to_string());
+        let roles = roles.and_then(|roles| HeaderValue::try_from(roles).ok());
         Self {
             identity,
             client: Arc::new(client),
             sni: sni.map(Box::from),
             client_cert: client_cert(leaf_der),
+            roles,
             opened: Instant::now(),
             phase: AtomicU8::new(Phase::Idle as u8),
             phase_since_ms: AtomicU64::new(0),
@@ -110,6 +114,12 @@ impl Connection {
     #[must_use]
     pub fn client(&self) -> &Arc<Client> {
         &self.client
+    }
+
+    /// The roles of the certificate, as adapters read them.
+    #[must_use]
+    pub fn roles(&self) -> Option<&HeaderValue> {
+        self.roles.as_ref()
     }
 
     /// The leaf as the value of RFC 9440 `Client-Cert`.

@@ -67,26 +67,25 @@ pub(super) const REASON: &str = "octroi-reason";
 /// RFC 9651 keeps header values to visible ASCII; an organisation id may hold more.
 const VALUE: &AsciiSet = &CONTROLS.add(b'%').add(b' ');
 
-/// Rewrites `upstream` into the request that the adapter gets, `body_length` bytes of body behind.
+/// Makes of the client's request head the one that the adapter gets, `body_length` bytes of body
+/// behind. The path is left alone: it is one of the configured ones, octet for octet.
 ///
 /// # Errors
 /// Pingora's, for a value that is no header value; cannot happen for values made here.
 pub(super) fn to_upstream(
-    upstream: &mut RequestHeader,
+    request: &mut RequestHeader,
     permit: &Permit,
     connection: &Connection,
     context: &Context,
     body_length: usize,
 ) -> Result<()> {
-    let sent = upstream;
-    let mut request =
-        RequestHeader::build_no_case(sent.method.clone(), context.asked.path.as_bytes(), Some(32))?;
-    request.set_version(http::Version::HTTP_11);
-    for (name, value) in &sent.headers {
-        if PASSED.contains(name) || name.as_str().starts_with(PSU_PREFIX) {
-            request.append_header(name.clone(), value.clone())?;
-        }
+    let passes = |name: &HeaderName| PASSED.contains(name) || name.as_str().starts_with(PSU_PREFIX);
+    let others: Vec<HeaderName> =
+        request.headers.keys().filter(|name| !passes(name)).cloned().collect();
+    for name in &others {
+        request.remove_header(name);
     }
+    request.set_version(http::Version::HTTP_11);
     request.insert_header(HOST, context.asked.host.as_str())?;
     request.insert_header(CONTENT_LENGTH, body_length)?;
     if let Some(client_cert) = connection.client_cert() {
@@ -98,28 +97,28 @@ pub(super) fn to_upstream(
     }
     request.insert_header(TRACEPARENT, traceparent(context))?;
     request.insert_header(FORWARDED, forwarded(connection, &context.asked.host))?;
-    verified(&mut request, permit)?;
-    *sent = request;
-    Ok(())
+    verified(request, permit, connection)
 }
 
 /// The facts that the adapter may rely on.
-fn verified(request: &mut RequestHeader, permit: &Permit) -> Result<()> {
+fn verified(request: &mut RequestHeader, permit: &Permit, connection: &Connection) -> Result<()> {
     let mut set = |name: HeaderName, value: &str| {
         let value: Cow<'_, str> = utf8_percent_encode(value, VALUE).into();
         request.insert_header(name, &*value)
     };
-    set(ORGANISATION_ID, permit.organisation_id().as_str())?;
     set(CODETAB, &permit.codetab().code)?;
     set(API, &permit.api().name)?;
     set(API_VERSION, &permit.version().name)?;
+    set(ORGANISATION_ID, permit.organisation_id().as_str())?;
     if let Some(consent_id) = permit.consent_id() {
         set(CONSENT_ID, consent_id)?;
     }
     if let Some(psu) = permit.psu() {
         set(PSU, psu)?;
     }
-    request.insert_header(ROLES, permit.roles().to_string())?;
+    if let Some(roles) = connection.roles() {
+        request.insert_header(ROLES, roles.clone())?;
+    }
     request.insert_header(SCOPE, permit.scope())?;
     Ok(())
 }
