@@ -22,6 +22,7 @@ sandbox: ## everything on one machine: gateway, test certificates, registers, sa
 
 test: ## all tests, the black-box ones included
 	@.ci/deps test
+	cargo build --workspace --bin octroi
 	cargo test --workspace $(ARGS)
 
 lint: ## formatting, clippy, and licences and advisories when cargo-deny is installed

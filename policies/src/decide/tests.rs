@@ -1,1 +1,394 @@
+//! One request that deserves to pass, and each way in which it may not.
 
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use certs::test_qtsp::{Authority, Defect, Recipe};
+use certs::{
+    Anchors, ClientAuthEku, Identity, OrganisationId, ProfilePolicy, PspRole, Revocations,
+};
+use jiff::SignedDuration;
+use jiff::civil::date;
+use proptest::prelude::*;
+
+use super::*;
+use crate::freshness::Freshness;
+use crate::quota::{QuotaFact, QuotaRule};
+use crate::register::{Published, Register, Sources};
+use crate::routes::{AmountForm, Api, ApiVersion, BodyRule, Codetab, Domain, Method, Routes};
+use crate::token::{TokenFact, TokenKind, TokenRecord};
+use crate::world::WorldParts;
+
+const EBA: &str = r#"[[{"d":""}],[
+{"CA_OwnerID":"IE_CBI","EntityType":"PSD_PI","Properties":[{"ENT_NAT_REF_COD":"C1"},{"ENT_AUT":["2018-07-02"]}],"Services":[{"IE":"PS_05A"}]},
+{"CA_OwnerID":"IE_CBI","EntityType":"PSD_PI","Properties":[{"ENT_NAT_REF_COD":"C2"},{"ENT_AUT":["2018-07-02","2020-01-01"]}],"Services":[{"IE":"PS_05A"}]},
+{"CA_OwnerID":"IE_CBI","EntityType":"PSD_PI","Properties":[{"ENT_NAT_REF_COD":"C3"},{"ENT_AUT":["2018-07-02"]}],"Services":[{"IE":"PS_080"}]},
+{"CA_OwnerID":"IE_CBI","EntityType":"PSD_PI","Properties":[{"ENT_NAT_REF_COD":"C4"},{"ENT_AUT":[]}],"Services":[{"IE":"PS_05A"}]}
+]]"#;
+const HOST: &str = "www.17515.psd2.example";
+const PATH: &str = "/stet/psd2/v1.6.2/funds-confirmations";
+const TOKEN: &[u8] = b"Bearer 0123456789abcdef0123456789abcdef";
+const BODY: &[u8] = br#"{"paymentCoverageRequestId":"1","instructedAmount":{"currency":"EUR","amount":"1"},"accountId":{"iban":"FR7617515000920440878790811"}}"#;
+
+fn now() -> Timestamp {
+    "2026-11-21T12:00:00Z".parse().unwrap()
+}
+
+fn hours(hours: i64) -> Timestamp {
+    now().checked_add(SignedDuration::from_hours(hours)).unwrap()
+}
+
+/// Everything that a case may bend.
+struct Case {
+    qtsp: Authority,
+    recipe: Recipe,
+    trusted: bool,
+    revoked: bool,
+    list_until: Timestamp,
+    unchecked: bool,
+    register_as_of: Timestamp,
+    sni: Option<&'static str>,
+    host: &'static str,
+    target: &'static str,
+    method: &'static str,
+    authorization: Option<&'static [u8]>,
+    no_certificate: bool,
+    fact: Box<dyn Fn(TokenRecord) -> TokenFact>,
+    quota: QuotaFact,
+    body: &'static [u8],
+}
+
+fn good() -> Case {
+    Case {
+        qtsp: Authority::generate("T", now()).unwrap(),
+        recipe: Recipe::qwac("F", "PSDIE-CBI-C1", &[PspRole::CardBasedInstruments], now()),
+        trusted: true,
+        revoked: false,
+        list_until: hours(1),
+        unchecked: false,
+        register_as_of: hours(-1),
+        sni: Some(HOST),
+        host: HOST,
+        target: PATH,
+        method: "POST",
+        authorization: Some(TOKEN),
+        no_certificate: false,
+        fact: Box::new(live),
+        quota: QuotaFact::Granted { remaining: None },
+        body: BODY,
+    }
+}
+
+fn live(record: TokenRecord) -> TokenFact {
+    TokenFact::Live { record: Arc::new(record), as_of: now(), source: Source::TokenStore }
+}
+
+fn bent(bend: impl Fn(&mut TokenRecord) + 'static) -> Box<dyn Fn(TokenRecord) -> TokenFact> {
+    Box::new(move |mut record| {
+        bend(&mut record);
+        live(record)
+    })
+}
+
+fn record() -> TokenRecord {
+    TokenRecord {
+        kind: TokenKind::Access,
+        organisation_id: OrganisationId::new("PSDIE-CBI-C1").unwrap(),
+        client_id: "x".to_owned(),
+        scopes: ["piisp".to_owned()].into(),
+        codetab: "17515".to_owned(),
+        psu: None,
+        consent_id: None,
+        issued_at: hours(-1),
+        expires_at: hours(1),
+        strong_authentication_at: hours(-24 * 180),
+    }
+}
+
+fn routes() -> Routes {
+    let version = |name: &str, path: &str, decommissioned, successor: Option<&str>| ApiVersion {
+        name: name.to_owned(),
+        paths: vec![path.to_owned()],
+        decommissioned,
+        alive: false,
+        successor: successor.map(str::to_owned),
+        amount: AmountForm::String,
+    };
+    let domain = |name: &str, closed| Domain {
+        name: name.to_owned(),
+        pattern: Domain::PATTERN.to_owned(),
+        closed,
+    };
+    let domains = [domain("psd2.example", None), domain("old.example", Some(date(2025, 9, 28)))];
+    let codetab = |code: &str| Codetab { code: code.to_owned(), name: code.to_owned() };
+    let one = NonZeroU32::MIN;
+    let api = Api {
+        name: "funds-confirmation".to_owned(),
+        method: Method::Post,
+        required_roles: [PspRole::CardBasedInstruments].into_iter().collect(),
+        required_services: Vec::new(),
+        scopes: vec!["cbpii".to_owned(), "piisp".to_owned()],
+        body: BodyRule::FundsConfirmation,
+        versions: vec![
+            version("v1", "/v1/funds-confirmations", Some(date(2023, 6, 30)), Some("v1.6.2")),
+            version("v1.6.2", PATH, None, None),
+        ],
+        consent_days_max: 180,
+        quota: QuotaRule {
+            name: "q".to_owned(),
+            requests: one,
+            period: Duration::from_secs(1),
+            burst: one,
+        },
+    };
+    Routes::build(&domains, vec![codetab("17515"), codetab("11315")], vec![api]).unwrap()
+}
+
+impl Case {
+    fn world(&self) -> (Arc<World>, Identity) {
+        let issued = self.qtsp.issue(&self.recipe).unwrap();
+        let other = Authority::generate("Other", now()).unwrap();
+        let believed = if self.trusted { &self.qtsp } else { &other };
+        let pem = believed.issuing_pem().unwrap();
+        let anchors = Anchors::from_pem(&[("a", &pem)]).unwrap();
+        let revoked =
+            if self.revoked { vec![(issued.serial().unwrap(), hours(-2))] } else { Vec::new() };
+        let crl = believed.crl(&revoked, hours(-3), self.list_until).unwrap();
+        let revocations = Revocations::from_crls(&[("c", &crl)], &anchors).unwrap();
+        let freshness = Freshness {
+            fresh_for: Duration::from_secs(24 * 3600),
+            tolerated_for: Duration::from_secs(72 * 3600),
+        };
+        let eba = Published { file: "eba.json", bytes: EBA.as_bytes() };
+        let register = Register::read(&Sources {
+            eba: Some((eba, self.register_as_of)),
+            regafi: None,
+            freshness,
+        });
+        let profile = ProfilePolicy { client_auth_eku: ClientAuthEku::Require };
+        let identity = Identity::establish(&issued.der().unwrap(), &[], &anchors, &profile, now());
+        let world = World::build(WorldParts {
+            routes: routes(),
+            register: register.unwrap(),
+            anchors,
+            revocations,
+            profile,
+            revocation_unchecked: self.unchecked,
+            generation: 1,
+        });
+        (Arc::new(world.unwrap()), identity)
+    }
+
+    fn judge(&self, trail: &mut Trail) -> Result<Permit, Refusal> {
+        let (world, identity) = self.world();
+        let presented = Presented {
+            identity: (!self.no_certificate).then_some(&identity),
+            sni: self.sni,
+            host: self.host,
+            method: self.method,
+            target: self.target,
+            authorization: self.authorization,
+        };
+        admit(&presented, &world, now(), trail)?
+            .with_token((self.fact)(record()), now(), trail)?
+            .with_quota(self.quota, trail)?
+            .with_body(self.body, trail)
+    }
+
+    fn reason(&self) -> Reason {
+        let mut trail = Trail::new();
+        let refusal = self.judge(&mut trail).expect_err("a refusal");
+        let failed = trail.failed().expect("the trail ends with the check that failed");
+        assert_eq!(failed.outcome, CheckOutcome::Failed(refusal.reason));
+        assert_eq!(trail.iter().filter(|c| c.outcome != CheckOutcome::Passed).count(), 1);
+        refusal.reason
+    }
+}
+
+#[test]
+fn what_deserves_to_pass_passes_every_check_in_order() {
+    let mut trail = Trail::new();
+    let permit = good().judge(&mut trail).unwrap();
+    let names: Vec<_> = trail.iter().map(|check| check.name).collect();
+    assert_eq!(names, CheckName::ALL);
+    assert_eq!(permit.organisation_id().as_str(), "PSDIE-CBI-C1");
+    assert_eq!((permit.codetab().code.as_str(), permit.codetab_index()), ("17515", 0));
+    assert_eq!(
+        (permit.api().name.as_str(), permit.version().name.as_str()),
+        ("funds-confirmation", "v1.6.2")
+    );
+    assert_eq!(permit.scope(), "piisp");
+    assert!(permit.funds_request().is_some());
+}
+
+type Bend = fn(&mut Case);
+
+/// Each reason that this crate gives, and what brings it about.
+const BENDS: &[(Reason, Bend)] = &[
+    (Reason::CertificateMissing, |case| case.no_certificate = true),
+    (Reason::CertificateUntrusted, |case| case.trusted = false),
+    (Reason::CertificateExpired, |case| {
+        case.recipe.not_before = hours(-48);
+        case.recipe.not_after = hours(-1);
+    }),
+    (Reason::CertificateNotYetValid, |case| case.recipe.not_before = hours(1)),
+    (Reason::CertificateRevoked, |case| case.revoked = true),
+    (Reason::RevocationUnknown, |case| case.list_until = hours(-1)),
+    (Reason::CertificateNotQwac, |case| case.recipe.defects = vec![Defect::NoPsd2]),
+    (Reason::CertificatePurpose, |case| case.recipe.defects = vec![Defect::ServerOnly]),
+    (Reason::OrganisationIdMissing, |case| case.recipe.organisation_id = None),
+    (Reason::OrganisationIdMissing, |case| {
+        case.recipe.defects = vec![Defect::BmpOrganisationId];
+    }),
+    (Reason::OrganisationIdAmbiguous, |case| {
+        case.recipe.defects = vec![Defect::TwoOrganisationIds];
+    }),
+    (Reason::HostMismatch, |case| case.sni = Some("www.11315.psd2.example")),
+    (Reason::HostMismatch, |case| case.sni = None),
+    (Reason::HostUnknown, |case| {
+        case.host = "www.99999.psd2.example";
+        case.sni = Some(case.host);
+    }),
+    (Reason::HostUnknown, |case| {
+        case.host = "www.17515.psd2.example.";
+        case.sni = Some(case.host);
+    }),
+    (Reason::HostRetired, |case| {
+        case.host = "www.17515.old.example";
+        case.sni = Some(case.host);
+    }),
+    (Reason::PathUnknown, |case| case.target = "/stet/psd2/v1.6.2/funds-confirmations?a"),
+    (Reason::VersionRetired, |case| case.target = "/v1/funds-confirmations"),
+    (Reason::MethodNotAllowed, |case| case.method = "post"),
+    (Reason::RoleMissing, |case| case.recipe.roles = vec![PspRole::AccountInformation]),
+    (Reason::RoleMissing, |case| case.recipe.roles = Vec::new()),
+    (Reason::RegisterUnknown, |case| {
+        case.recipe.organisation_id = Some("PSDIE-CBI-C9".to_owned());
+    }),
+    (Reason::RegisterWithdrawn, |case| {
+        case.recipe.organisation_id = Some("PSDIE-CBI-C2".to_owned());
+    }),
+    (Reason::RegisterRoleMissing, |case| {
+        case.recipe.organisation_id = Some("PSDIE-CBI-C3".to_owned());
+    }),
+    (Reason::RegisterUndetermined, |case| {
+        case.recipe.organisation_id = Some("PSDIE-CBI-C4".to_owned());
+    }),
+    (Reason::RegisterStale, |case| case.register_as_of = hours(-73)),
+    (Reason::RegisterStale, |case| case.register_as_of = hours(2)),
+    (Reason::TokenMissing, |case| case.authorization = None),
+    (Reason::TokenMalformed, |case| case.authorization = Some(b"Basic YTpi")),
+    (Reason::TokenMalformed, |case| case.authorization = Some(b"Bearer  0123456789abcdef")),
+    (Reason::TokenUnknown, |case| case.fact = Box::new(|_| TokenFact::Unknown)),
+    (Reason::TokenUnknown, |case| case.fact = bent(|record| record.kind = TokenKind::Refresh)),
+    (Reason::StateUnavailable, |case| case.fact = Box::new(|_| TokenFact::Unavailable)),
+    (Reason::StateUnavailable, |case| case.fact = Box::new(|_| TokenFact::Unreadable)),
+    (Reason::TokenExpired, |case| case.fact = bent(|record| record.expires_at = now())),
+    (Reason::TokenOtherTpp, |case| {
+        case.fact = bent(|r| r.organisation_id = OrganisationId::new("PSDIE-CBI-C3").unwrap());
+    }),
+    (Reason::TokenOtherBank, |case| case.fact = bent(|r| r.codetab = "11315".to_owned())),
+    (Reason::TokenScope, |case| case.fact = bent(|r| r.scopes = ["aisp".to_owned()].into())),
+    (Reason::ConsentExpired, |case| {
+        case.fact = bent(|r| {
+            let second = SignedDuration::from_secs(1);
+            r.strong_authentication_at = hours(-24 * 180).checked_sub(second).unwrap();
+        });
+    }),
+    (Reason::ConsentExpired, |case| case.fact = bent(|r| r.strong_authentication_at = hours(1))),
+    (Reason::QuotaExceeded, |case| {
+        case.quota = QuotaFact::Exhausted { retry_after: Duration::from_millis(1001) };
+    }),
+    (Reason::StateUnavailable, |case| case.quota = QuotaFact::Unavailable),
+    (Reason::BodyInvalid, |case| case.body = b"{}"),
+    (Reason::CurrencyUnsupported, |case| {
+        case.body = br#"{"paymentCoverageRequestId":"1","instructedAmount":{"currency":"USD","amount":"1"},"accountId":{"iban":"FR7617515000920440878790811"}}"#;
+    }),
+    (Reason::IbanInvalid, |case| {
+        case.body = br#"{"paymentCoverageRequestId":"1","instructedAmount":{"currency":"EUR","amount":"1"},"accountId":{"iban":"FR7617515000920440878790812"}}"#;
+    }),
+    (Reason::BodyTooLarge, |case| case.body = &[b' '; crate::limits::FUNDS_REQUEST_BYTES_MAX + 1]),
+];
+
+#[test]
+fn each_fault_alone_is_refused_with_its_own_reason() {
+    for (index, (reason, bend)) in BENDS.iter().enumerate() {
+        let mut case = good();
+        bend(&mut case);
+        assert_eq!(case.reason(), *reason, "bend {index}");
+    }
+}
+
+#[test]
+fn every_reason_of_the_table_comes_from_here_or_from_the_gateway() {
+    const OF_THE_GATEWAY: [Reason; 4] = [
+        Reason::AccountUnknown,
+        Reason::UpstreamUnavailable,
+        Reason::UpstreamTimeout,
+        Reason::RequestMalformed,
+    ];
+    for reason in Reason::ALL {
+        let here = BENDS.iter().any(|(known, _)| known == reason);
+        assert_ne!(here, OF_THE_GATEWAY.contains(reason), "{reason}");
+    }
+}
+
+#[test]
+fn of_two_faults_the_one_that_is_looked_at_first_is_told() {
+    let order: Vec<usize> = (0..BENDS.len()).collect();
+    for pair in order.windows(2) {
+        let [(first, bend_first), (second, bend_second)] = [BENDS[pair[0]], BENDS[pair[1]]];
+        let mut case = good();
+        bend_second(&mut case);
+        bend_first(&mut case);
+        let told = case.reason();
+        assert!(told == first || told == second, "{told} of {first} and {second}");
+    }
+}
+
+#[test]
+fn a_retired_host_and_version_name_their_successors() {
+    let told = |bend: Bend| {
+        let mut case = good();
+        bend(&mut case);
+        case.judge(&mut Trail::new()).unwrap_err()
+    };
+    let host = told(|case| {
+        case.host = "www.17515.old.example";
+        case.sni = Some(case.host);
+    });
+    assert_eq!(host.successor(), Some("https://www.17515.psd2.example/"));
+    let version = told(|case| case.target = "/v1/funds-confirmations");
+    assert_eq!(version.successor(), Some(PATH));
+    let quota = told(|case| {
+        case.quota = QuotaFact::Exhausted { retry_after: Duration::from_millis(1001) };
+    });
+    assert_eq!(quota.retry_after_seconds(), Some(2), "rounded up, so that the next one passes");
+    assert_eq!(told(|case| case.method = "GET").allow_method(), Some("POST"));
+}
+
+#[test]
+fn an_unknown_revocation_passes_only_where_the_operator_said_so() {
+    let mut case = good();
+    case.list_until = hours(-1);
+    case.unchecked = true;
+    assert!(case.judge(&mut Trail::new()).is_ok());
+    case.revoked = true;
+    assert_eq!(case.reason(), Reason::CertificateRevoked, "a known revocation still counts");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_number_of_faults_is_refused(
+        chosen in prop::collection::btree_set(0..BENDS.len(), 1..5)
+    ) {
+        let mut case = good();
+        for index in &chosen {
+            BENDS[*index].1(&mut case);
+        }
+        // A later bend may undo an earlier one of the same field, never all of them.
+        let reason = case.reason();
+        prop_assert!(chosen.iter().any(|index| BENDS[*index].0 == reason));
+    }
+}

@@ -17,7 +17,7 @@ pub(crate) struct Limits {
     pub(crate) body_timeout: DurationText,
     /// How long a connection may wait for its next request.
     pub(crate) keepalive_timeout: DurationText,
-    /// Connections on the TPP listener at once; more wait in the kernel.
+    /// Connections on the TPP listener at once; one more is closed before its handshake.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(crate) connections_max: u64,
     /// Bytes of the request line and all header fields together.

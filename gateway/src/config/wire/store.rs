@@ -62,7 +62,7 @@ pub(crate) struct Audit {
     /// keyed digests. Keep it: with another key old and new records no longer compare.
     #[schemars(required)]
     pub(crate) key_file: Option<String>,
-    /// Records that may wait for the disk. When the queue is full, requests wait; none is dropped.
+    /// Records that may wait for the disk. When the queue is full, requests are refused; no record is dropped.
     #[serde(default = "Audit::queue_records_max_default")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(crate) queue_records_max: u64,
