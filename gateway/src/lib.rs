@@ -1,8 +1,8 @@
 //! Octroi: the gate of a bank's PSD2 interface.
 //!
 //! The modules are layered the way a request runs; a lower one never names a higher one:
-//! `cli → server → {listen, proxy, admin, pages, sandbox, upstream} → {store, world, audit,
-//! metrics, problem} → {config, drain, clock} → policies → certs`.
+//! `cli → server → admin → {pages, sandbox} → proxy → {listen, upstream} → {store, world, audit,
+//! metrics, problem} → config → {clock, drain, log} → policies → certs`.
 
 pub mod admin;
 pub mod audit;
