@@ -54,8 +54,11 @@ fn every_reason_has_its_page_and_stands_in_the_list_and_the_summary() {
         );
         if let Some(challenge) = reason.bearer_error() {
             let error = if challenge.is_empty() { "no error" } else { challenge };
-            writeln!(page, "The answer carries `WWW-Authenticate: Bearer` with {error} (RFC 6750).\n")
-                .unwrap();
+            writeln!(
+                page,
+                "The answer carries `WWW-Authenticate: Bearer` with {error} (RFC 6750).\n"
+            )
+            .unwrap();
         }
         if let Some(seconds) = reason.retry_after_seconds() {
             writeln!(page, "The answer carries `Retry-After` of at least {seconds} s.\n").unwrap();
@@ -69,7 +72,8 @@ fn every_reason_has_its_page_and_stands_in_the_list_and_the_summary() {
 
 #[test]
 fn the_command_line_page_is_what_help_prints() {
-    let mut page = "# Command line\n\nWhat `octroi help` and the verbs' `--help` print.\n".to_owned();
+    let mut page =
+        "# Command line\n\nWhat `octroi help` and the verbs' `--help` print.\n".to_owned();
     let verbs: [&[&str]; 9] = [
         &[],
         &["sandbox"],
@@ -135,7 +139,8 @@ fn keys(schema: &Value, at: &Value, path: &str, page: &mut String) {
 }
 
 fn resolved<'s>(schema: &'s Value, at: &'s Value) -> &'s Value {
-    let nullable = at["anyOf"].as_array().and_then(|any| any.iter().find(|one| !one["$ref"].is_null()));
+    let nullable =
+        at["anyOf"].as_array().and_then(|any| any.iter().find(|one| !one["$ref"].is_null()));
     let at = nullable.unwrap_or(at);
     match at["$ref"].as_str().and_then(|name| name.strip_prefix('#')) {
         Some(pointer) => schema.pointer(pointer).unwrap_or(at),
@@ -182,7 +187,8 @@ fn every_command_that_is_shown_works_and_prints_what_is_shown() {
     symlink(octroi(), place.path().join("target/debug/octroi")).unwrap();
     symlink(gateway.place().dir(), place.path().join(".octroi-sandbox")).unwrap();
     for page in ["README.md", "docs/src/first-call.md"] {
-        let text = fs::read_to_string(root().join(page)).unwrap().replace(":8443", &format!(":{port}"));
+        let text =
+            fs::read_to_string(root().join(page)).unwrap().replace(":8443", &format!(":{port}"));
         let mut token = String::new();
         let mut ran = 0;
         for block in text.split("```console\n").skip(1) {

@@ -2,15 +2,24 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::process::Command;
-use std::sync::LazyLock;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use harness::client::{Answer, Client};
 use harness::gateway::{CODETABS, GILLES_IBAN, Gateway, HOST, LEA_IBAN, PATH, body, path_text};
 use harness::run;
 use serde_json::Value;
 
-/// For tests that do not mind each other's requests.
-static SHARED: LazyLock<Gateway> = LazyLock::new(Gateway::sandbox);
+/// One sandbox for tests that do not mind each other's requests. It ends with the last of them: what
+/// stands in a static is never dropped, and would outlive the tests.
+fn shared() -> Arc<Gateway> {
+    static SHARED: Mutex<Weak<Gateway>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    shared.upgrade().unwrap_or_else(|| {
+        let gateway = Arc::new(Gateway::sandbox());
+        *shared = Arc::downgrade(&gateway);
+        gateway
+    })
+}
 
 /// Each TPP of the sandbox that is refused, and why.
 const FAULTY: [(&str, &str, u16); 7] = [
@@ -24,10 +33,11 @@ const FAULTY: [(&str, &str, u16); 7] = [
 ];
 
 fn funds(persona: &str, iban: &str, amount: &str) -> Answer {
-    let token = SHARED.token("funds-co", persona, &[]);
-    let mut request = SHARED.request(&token);
+    let shared = shared();
+    let token = shared.token("funds-co", persona, &[]);
+    let mut request = shared.request(&token);
     request.body = body(iban, amount);
-    SHARED.tpp("funds-co").send(&request)
+    shared.tpp("funds-co").send(&request)
 }
 
 #[test]
@@ -54,37 +64,41 @@ fn a_tpp_learns_whether_the_balance_covers_the_amount() {
 
 #[test]
 fn an_account_that_is_not_the_customers_is_unknown_and_told_by_the_bank() {
+    let shared = shared();
     for (persona, iban) in [("lea", GILLES_IBAN), ("gilles", "FR7630006000011234567890189")] {
         let answer = funds(persona, iban, "1");
         assert_eq!((answer.status, answer.code().as_str()), (404, "account_unknown"));
-        assert_eq!(SHARED.record_of(&answer)["code"], "account_unknown");
+        assert_eq!(shared.record_of(&answer)["code"], "account_unknown");
     }
 }
 
 #[test]
 fn a_renewed_certificate_uses_the_tokens_of_the_one_before() {
-    let token = SHARED.token("funds-co", "gilles", &[]);
-    let answer = SHARED.tpp("renewed").send(&SHARED.request(&token));
+    let shared = shared();
+    let token = shared.token("funds-co", "gilles", &[]);
+    let answer = shared.tpp("renewed").send(&shared.request(&token));
     assert_eq!(answer.status, 200);
 }
 
 #[test]
 fn the_leaf_alone_is_enough() {
-    let token = SHARED.token("funds-co", "gilles", &[]);
-    let identity = SHARED.place().file("tpp/funds-co");
-    let client = Client::leaf_only(SHARED.addresses.tpp, &SHARED.server_ca(), &identity);
-    assert_eq!(client.send(&SHARED.request(&token)).status, 200);
+    let shared = shared();
+    let token = shared.token("funds-co", "gilles", &[]);
+    let identity = shared.place().file("tpp/funds-co");
+    let client = Client::leaf_only(shared.addresses.tpp, &shared.server_ca(), &identity);
+    assert_eq!(client.send(&shared.request(&token)).status, 200);
 }
 
 #[test]
 fn each_faulty_tpp_reads_its_own_code_in_body_record_metric_and_explanation() {
-    let token = SHARED.token("funds-co", "gilles", &[]);
+    let shared = shared();
+    let token = shared.token("funds-co", "gilles", &[]);
     for (name, code, status) in FAULTY {
-        let answer = SHARED.tpp(name).send(&SHARED.request(&token));
+        let answer = shared.tpp(name).send(&shared.request(&token));
         assert_eq!((answer.status, answer.code().as_str()), (status, code), "{name}");
         assert_eq!(answer.header("content-type"), Some("application/problem+json"));
-        assert_eq!(SHARED.record_of(&answer)["code"], code);
-        let counted = SHARED.metrics();
+        assert_eq!(shared.record_of(&answer)["code"], code);
+        let counted = shared.metrics();
         let line = counted.lines().find(|line| line.contains(&format!("reason=\"{code}\"")));
         assert!(line.is_some_and(|line| !line.ends_with(" 0")), "{name}: {line:?}");
 
@@ -95,7 +109,8 @@ fn each_faulty_tpp_reads_its_own_code_in_body_record_metric_and_explanation() {
 }
 
 fn explain(tpp: &str, further: &[&str]) -> Value {
-    let place = SHARED.place();
+    let shared = shared();
+    let place = shared.place();
     let (config, pem) = (place.file("octroi.toml"), place.file(&format!("tpp/{tpp}/qwac.pem")));
     let fixed = [
         "explain",
@@ -117,7 +132,8 @@ fn explain(tpp: &str, further: &[&str]) -> Value {
 
 #[test]
 fn explain_allows_what_the_gateway_allows_and_asks_the_running_gateway_for_the_token() {
-    let token = SHARED.token("funds-co", "gilles", &[]);
+    let shared = shared();
+    let token = shared.token("funds-co", "gilles", &[]);
     let explained = explain("funds-co", &["--token", &token]);
     assert_eq!(explained["verdict"], "allowed", "{explained:#}");
     let unknown = explain("funds-co", &["--token", "a-token-that-nobody-issued"]);
@@ -128,21 +144,22 @@ fn explain_allows_what_the_gateway_allows_and_asks_the_running_gateway_for_the_t
 
 #[test]
 fn each_of_the_eighteen_codetabs_answers_at_its_own_host_with_its_own_bank() {
+    let shared = shared();
     let mut banks = Vec::new();
     for codetab in CODETABS {
-        let token = SHARED.token("funds-co", "gilles", &["--codetab", codetab]);
-        let mut request = SHARED.request(&token);
+        let token = shared.token("funds-co", "gilles", &["--codetab", codetab]);
+        let mut request = shared.request(&token);
         request.host = format!("www.{codetab}.sandbox.api.localhost");
-        let answer = SHARED.tpp("funds-co").send(&request);
+        let answer = shared.tpp("funds-co").send(&request);
         // Gilles has his accounts at one of them; the others do not know him.
         assert_eq!(answer.status, if codetab == "17515" { 200 } else { 404 }, "{codetab}");
-        let record = SHARED.record_of(&answer);
+        let record = shared.record_of(&answer);
         assert_eq!(record["codetab"], codetab);
         banks.push(record["upstream"].as_str().unwrap().to_owned());
 
-        let other = SHARED.token("funds-co", "gilles", &["--codetab", "99999"]);
+        let other = shared.token("funds-co", "gilles", &["--codetab", "99999"]);
         request.token = Some(other);
-        assert_eq!(SHARED.tpp("funds-co").send(&request).code(), "token_other_bank");
+        assert_eq!(shared.tpp("funds-co").send(&request).code(), "token_other_bank");
     }
     banks.sort();
     banks.dedup();
@@ -151,9 +168,10 @@ fn each_of_the_eighteen_codetabs_answers_at_its_own_host_with_its_own_bank() {
 
 #[test]
 fn a_host_that_is_unknown_retired_or_not_the_sni_is_refused_by_name() {
-    let token = SHARED.token("funds-co", "gilles", &[]);
-    let client = SHARED.tpp("funds-co");
-    let mut request = SHARED.request(&token);
+    let shared = shared();
+    let token = shared.token("funds-co", "gilles", &[]);
+    let client = shared.tpp("funds-co");
+    let mut request = shared.request(&token);
 
     request.host = "www.99999.sandbox.api.localhost".to_owned();
     let answer = client.send(&request);
@@ -177,10 +195,11 @@ fn a_host_that_is_unknown_retired_or_not_the_sni_is_refused_by_name() {
 
 #[test]
 fn every_version_answers_at_its_paths_and_nothing_like_them_does() {
-    let token = SHARED.token("funds-co", "gilles", &[]);
-    let client = SHARED.tpp("funds-co");
+    let shared = shared();
+    let token = shared.token("funds-co", "gilles", &[]);
+    let client = shared.tpp("funds-co");
     let send = |path: &str| {
-        let mut request = SHARED.request(&token);
+        let mut request = shared.request(&token);
         request.path = path.to_owned();
         client.send(&request)
     };
@@ -218,16 +237,17 @@ fn a_decommissioned_version_points_to_its_successor_unless_it_is_kept_alive() {
 
 #[test]
 fn each_token_fault_has_its_code_and_a_challenge() {
-    let client = SHARED.tpp("funds-co");
-    let good = SHARED.token("funds-co", "gilles", &[]);
+    let shared = shared();
+    let client = shared.tpp("funds-co");
+    let good = shared.token("funds-co", "gilles", &[]);
     let send = |token: Option<&str>| {
-        let mut request = SHARED.request("");
+        let mut request = shared.request("");
         request.token = token.map(str::to_owned);
         client.send(&request)
     };
-    let aisp = SHARED.token("funds-co", "gilles", &["--scope", "aisp"]);
-    let elsewhere = SHARED.token("funds-co", "gilles", &["--codetab", "11315"]);
-    let others = SHARED.token("multi-role", "gilles", &[]);
+    let aisp = shared.token("funds-co", "gilles", &["--scope", "aisp"]);
+    let elsewhere = shared.token("funds-co", "gilles", &["--codetab", "11315"]);
+    let others = shared.token("multi-role", "gilles", &[]);
     let doubled = format!("{good} {good}");
     for (token, code, status, challenge) in [
         (None, "token_missing", 401, Some("Bearer")),
@@ -245,14 +265,15 @@ fn each_token_fault_has_its_code_and_a_challenge() {
             assert!(challenge.starts_with("Bearer") && challenge.contains(part), "{challenge}");
         }
     }
-    let piisp = SHARED.token("funds-co", "gilles", &["--scope", "piisp"]);
+    let piisp = shared.token("funds-co", "gilles", &["--scope", "piisp"]);
     assert_eq!(send(Some(&piisp)).status, 200, "piisp is the older name of cbpii");
 }
 
 #[test]
 fn each_body_fault_has_its_code_and_its_place() {
-    let token = SHARED.token("funds-co", "gilles", &[]);
-    let client = SHARED.tpp("funds-co");
+    let shared = shared();
+    let token = shared.token("funds-co", "gilles", &[]);
+    let client = shared.tpp("funds-co");
     let good = body(GILLES_IBAN, "100");
     for (body, code, status) in [
         (good.replace("EUR", "USD"), "currency_unsupported", 400),
@@ -262,7 +283,7 @@ fn each_body_fault_has_its_code_and_its_place() {
         (String::new(), "body_invalid", 400),
         ("x".repeat(20_000), "body_too_large", 413),
     ] {
-        let mut request = SHARED.request(&token);
+        let mut request = shared.request(&token);
         request.body = body;
         let answer = client.send(&request);
         assert_eq!((answer.status, answer.code().as_str()), (status, code));
@@ -273,23 +294,25 @@ fn each_body_fault_has_its_code_and_its_place() {
 
 #[test]
 fn an_amount_may_be_a_number_only_in_the_versions_that_say_so() {
-    let token = SHARED.token("funds-co", "gilles", &[]);
-    let mut request = SHARED.request(&token);
+    let shared = shared();
+    let token = shared.token("funds-co", "gilles", &[]);
+    let mut request = shared.request(&token);
     request.body = body(GILLES_IBAN, "100").replace("\"100\"", "100");
     for (version, status) in [("v1", 400), ("v1.4.2", 400), ("v1.6.2", 200)] {
         request.path = format!("/stet/psd2/{version}/funds-confirmations");
-        let answer = SHARED.tpp("funds-co").send(&request);
+        let answer = shared.tpp("funds-co").send(&request);
         assert_eq!(answer.status, status, "{version}");
     }
 }
 
 #[test]
 fn a_client_without_a_certificate_is_cut_in_the_handshake() {
-    let nobody = Client::new(SHARED.addresses.tpp, &SHARED.server_ca(), None);
-    let request = SHARED.request("a-token-of-no-importance").octets();
+    let shared = shared();
+    let nobody = Client::new(shared.addresses.tpp, &shared.server_ca(), None);
+    let request = shared.request("a-token-of-no-importance").octets();
     let answered = nobody.connect(HOST).and_then(|mut connection| connection.exchange(&request));
     assert!(answered.is_err(), "{answered:?}");
-    let counted = SHARED.metrics();
+    let counted = shared.metrics();
     assert!(
         counted.lines().any(|line| line.starts_with("octroi_tls_handshakes_total")
             && line.contains("certificate_missing")
