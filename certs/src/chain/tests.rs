@@ -98,19 +98,35 @@ fn an_end_entity_that_issues_certificates_is_not_followed() {
 #[test]
 fn a_certificate_below_a_ca_with_path_length_zero_is_not_trusted() {
     let qtsp = qtsp("A");
-    let sub = case(&qtsp, &recipe().with(Defect::Ca));
+    // The issuing CA may not have CAs below it; here is one all the same, with its key.
+    let sub = qtsp.issue(&recipe().with(Defect::Ca)).unwrap();
+    let own = String::from_utf8(qtsp.to_pem().unwrap()).unwrap();
+    let issuing = own.split_inclusive("-----END PRIVATE KEY-----\n").nth(1).unwrap();
+    let below = [
+        issuing.as_bytes(),
+        &Leaf::from_der(&sub.der().unwrap()).map(|leaf| pem(&leaf)).unwrap(),
+        &sub.key_pem().unwrap(),
+    ];
+    let below = Authority::from_pem(&below.concat()).unwrap();
+    let leaf = case(&below, &recipe());
     let anchors = anchors(&[qtsp.root_pem().unwrap()]);
-    // The subordinate is trusted as a leaf; nothing issued by it can be made with this QTSP, so
-    // the constraint is held against the subordinate as an intermediate of itself.
-    assert!(anchors.find_path(&sub.leaf, &[sub.issuing.clone()], now()).is_ok());
-    let fault = Anchors::from_pem(&[("x", &case(&qtsp, &recipe()).pem())]).err().unwrap();
+    let sent = [leaf.issuing.clone(), case(&qtsp, &recipe()).issuing];
+    let fault = anchors.find_path(&leaf.leaf, &sent, now()).unwrap_err();
+    assert!(
+        matches!(&fault, ChainFault::NotVerified { why } if why.contains("path length")),
+        "{fault:?}"
+    );
+}
+
+#[test]
+fn an_end_entity_can_be_no_anchor() {
+    let leaf = case(&qtsp("A"), &recipe()).leaf;
+    let fault = Anchors::from_pem(&[("x", &pem(&leaf))]).err().unwrap();
     assert!(matches!(fault, crate::AnchorError::NotCa { .. }), "{fault}");
 }
 
-impl Case {
-    fn pem(&self) -> Vec<u8> {
-        openssl::x509::X509::from_der(self.leaf.der()).unwrap().to_pem().unwrap()
-    }
+fn pem(leaf: &Leaf) -> Vec<u8> {
+    openssl::x509::X509::from_der(leaf.der()).unwrap().to_pem().unwrap()
 }
 
 #[test]

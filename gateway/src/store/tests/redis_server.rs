@@ -112,5 +112,7 @@ fn spawn(port: u16, directory: &TempDir) -> Option<Child> {
         }
         std::thread::sleep(Duration::from_millis(5));
     }
+    let _ = child.kill();
+    let _ = child.wait();
     panic!("redis-server did not answer within {START_TIME_MAX:?}");
 }
