@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use harness::client::{Answer, Client};
 use harness::gateway::{CODETABS, GILLES_IBAN, Gateway, HOST, LEA_IBAN, PATH, body, path_text};
-use harness::run;
+use harness::{eventually, run};
 use serde_json::Value;
 
 /// One sandbox for tests that do not mind each other's requests. It ends with the last of them: what
@@ -347,7 +347,12 @@ fn the_quota_ends_with_429_and_tells_when_to_come_back() {
 #[test]
 fn the_lines_that_the_banner_prints_work_as_printed_over_both_protocols() {
     let gateway = Gateway::sandbox();
-    let banner = gateway.place().log();
+    // ready.json is there a moment before the last line is printed.
+    let last = "/stet/psd2/v1.6.2/funds-confirmations\n";
+    let banner = eventually("the banner is printed", || {
+        let log = gateway.place().log();
+        (log.matches(last).count() == 3).then_some(log)
+    });
     let token = banner.lines().find(|line| line.starts_with("TOKEN=")).unwrap();
     let mut commands = Vec::new();
     let mut lines = banner.lines();
