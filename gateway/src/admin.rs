@@ -20,6 +20,7 @@ use crate::clock;
 use crate::config::Secret;
 use crate::proxy::Gateway;
 use crate::sandbox;
+use crate::store::Circuit;
 
 /// What the admin routes work on.
 #[derive(Clone)]
@@ -88,6 +89,15 @@ async fn metrics(State(admin): State<Admin>) -> Response {
     metrics.audit_failing.set(i64::from(gateway.audit.is_failing()));
     metrics.audit_outstanding.set(i64::try_from(gateway.audit.outstanding()).unwrap_or(i64::MAX));
     metrics.ready.set(i64::from(gateway.drain.is_ready()));
+    let store = gateway.store.report();
+    metrics.store_circuit_open.set(i64::from(store.circuit == Some(Circuit::Open)));
+    let tolerated = i64::try_from(store.tokens_tolerated_total).unwrap_or(i64::MAX);
+    metrics.store_tokens_tolerated.set(tolerated);
+    metrics.register_step.set(match gateway.world.load().register.freshness(clock::now()) {
+        Step::Fresh => 0,
+        Step::Tolerated => 1,
+        Step::Expired => 2,
+    });
     match metrics.render() {
         Ok(text) => ([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),

@@ -67,6 +67,12 @@ pub struct Metrics {
     pub audit_failing: IntGauge,
     /// 1 while the gateway accepts work.
     pub ready: IntGauge,
+    /// 1 while Redis is left alone after failures.
+    pub store_circuit_open: IntGauge,
+    /// Answers out of memory while Redis was away.
+    pub store_tokens_tolerated: IntGauge,
+    /// 0 fresh, 1 tolerated, 2 expired.
+    pub register_step: IntGauge,
     /// 1 per healthy upstream address, by codetab: how many there are.
     pub upstream_healthy: prometheus::IntGaugeVec,
 }
@@ -186,6 +192,18 @@ impl Metrics {
                 "1 while the audit log cannot be written",
             )?,
             ready: gauge("octroi_ready", "1 while the gateway accepts work")?,
+            store_circuit_open: gauge(
+                "octroi_store_circuit_open",
+                "1 while Redis is left alone after failures",
+            )?,
+            store_tokens_tolerated: gauge(
+                "octroi_store_tokens_tolerated",
+                "Tokens that were served from memory because Redis was away",
+            )?,
+            register_step: gauge(
+                "octroi_register_step",
+                "Age of the registers: 0 fresh, 1 tolerated, 2 expired (requests are refused)",
+            )?,
             upstream_healthy: prometheus::IntGaugeVec::new(
                 Opts::new(
                     "octroi_upstream_healthy_addresses",
@@ -205,6 +223,9 @@ impl Metrics {
         registry.register(Box::new(metrics.audit_outstanding.clone()))?;
         registry.register(Box::new(metrics.audit_failing.clone()))?;
         registry.register(Box::new(metrics.ready.clone()))?;
+        registry.register(Box::new(metrics.store_circuit_open.clone()))?;
+        registry.register(Box::new(metrics.store_tokens_tolerated.clone()))?;
+        registry.register(Box::new(metrics.register_step.clone()))?;
         registry.register(Box::new(metrics.upstream_healthy.clone()))?;
         let build = prometheus::IntGaugeVec::new(
             Opts::new("octroi_build_info", "Always 1; the version of this program"),

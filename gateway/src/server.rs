@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 
 use crate::admin::{self, Admin};
 use crate::audit::{Audit, AuditError};
+use crate::clock;
 use crate::config::{Config, UpstreamAddress};
 use crate::drain::{self, Drain, Signal, Stage};
 use crate::listen::{self, Bounds, Door};
@@ -198,7 +199,7 @@ async fn open(config: &Config, drain: &Drain) -> Result<Arc<Gateway>, StartError
         tokio::spawn(Arc::clone(&upstream).watch(Arc::clone(&metrics), closing.clone()));
         upstreams.push(upstream);
     }
-    Ok(Arc::new(Gateway {
+    let gateway = Arc::new(Gateway {
         world: ArcSwap::new(world),
         store,
         audit,
@@ -207,7 +208,12 @@ async fn open(config: &Config, drain: &Drain) -> Result<Arc<Gateway>, StartError
         upstreams,
         problem_type_base: config.problem_type_base.clone(),
         drain: drain.clone(),
-    }))
+    });
+    let swept = Arc::clone(&gateway);
+    tokio::spawn(async move {
+        store::sweep_until(swept.store.as_ref(), clock::now, closing).await;
+    });
+    Ok(gateway)
 }
 
 fn engine(config: &Config, gateway: &Arc<Gateway>) -> HttpProxy<Line> {

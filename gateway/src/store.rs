@@ -188,12 +188,14 @@ pub async fn sweep_until(
     turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = turns.tick() => match store.sweep(now()).await {
-                Ok(0) => (),
-                Ok(swept) => tracing::debug!(swept, "expired tokens removed"),
-                Err(error) => tracing::warn!(%error, "expired tokens stay until the next sweep"),
-            },
-            _ = stopped.wait_for(|stopped| *stopped) => return,
+            _ = turns.tick() => {}
+            // The guard that it comes back with must not live across the sweep.
+            () = async { drop(stopped.wait_for(|stopped| *stopped).await) } => return,
+        }
+        match store.sweep(now()).await {
+            Ok(0) => (),
+            Ok(swept) => tracing::debug!(swept, "expired tokens removed"),
+            Err(error) => tracing::warn!(%error, "expired tokens stay until the next sweep"),
         }
     }
 }

@@ -322,6 +322,22 @@ fn a_client_without_a_certificate_is_cut_in_the_handshake() {
 }
 
 #[test]
+fn in_production_a_stranger_is_cut_and_recorded_and_a_trusted_tpp_is_told_why() {
+    let gateway = Gateway::configured(|config| {
+        config["listen"]["tpp"].as_table_mut().unwrap().remove("refusal");
+    });
+    let request = gateway.request("a-token-of-no-importance");
+    let stranger = gateway.tpp("untrusted").connect(HOST);
+    let answered = stranger.and_then(|mut connection| connection.exchange(&request.octets()));
+    assert!(answered.is_err(), "{answered:?}");
+    eventually("the stranger's record", || {
+        let records = gateway.place().audit();
+        records.into_iter().find(|r| r["code"] == "certificate_untrusted" && r["status"] == 0)
+    });
+    assert_eq!(gateway.tpp("withdrawn").send(&request).code(), "register_withdrawn");
+}
+
+#[test]
 fn the_quota_ends_with_429_and_tells_when_to_come_back() {
     let sandbox = Gateway::sandbox();
     let tokens = ["funds-co", "multi-role"].map(|tpp| sandbox.token(tpp, "gilles", &[]));

@@ -108,6 +108,7 @@ where
         let Ok((tls, connection)) = introduced else { return };
         if !admitted(self.refusal, &connection) {
             self.metrics.connections_closed.with_label_values(&["certificate_refused"]).inc();
+            self.refusing.cut(&connection);
             return;
         }
         let guarded = Guarded::new(

@@ -27,6 +27,9 @@ pub trait Refusing: Send + Sync {
     /// The whole HTTP/1.1 response, head and body; the connection closes after it.
     fn refuse(&self, connection: &Connection, fault: HeadFault) -> Bytes;
 
+    /// Records a client that was cut after its handshake because of its certificate.
+    fn cut(&self, connection: &Connection);
+
     /// Records a head that passed the gate and that Pingora's parser then refused on its own.
     fn refused_by_parser(&self, connection: &Connection);
 }

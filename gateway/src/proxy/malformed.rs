@@ -14,6 +14,9 @@ use crate::listen::head::HeadFault;
 use crate::listen::{Connection, Refusing};
 use crate::problem::{self, About};
 
+/// The status of a record whose request got no answer.
+const NOTHING_SENT: u16 = 0;
+
 /// Refuses at the gate.
 pub struct AtTheGate(pub Arc<Gateway>);
 
@@ -21,20 +24,31 @@ impl Refusing for AtTheGate {
     fn refuse(&self, connection: &Connection, fault: HeadFault) -> Bytes {
         let refusal = Refusal::because(Reason::RequestMalformed, fault.to_string());
         let request_id = Uuid::now_v7();
-        self.record(connection, &refusal, request_id);
+        self.record(connection, &refusal, request_id, refusal.reason.status());
         let about = About { request_id, path: "", now: clock::now() };
         problem::response(&refusal, &self.0.problem_type_base, about)
     }
 
+    fn cut(&self, connection: &Connection) {
+        let identity = connection.identity();
+        let refusal = match (identity.trust(), identity.profile()) {
+            (Err(fault), _) => Refusal::because(Reason::CertificateUntrusted, fault.to_string()),
+            (_, Err(fault)) => Refusal::because(Reason::CertificateNotQwac, fault.to_string()),
+            (Ok(_), Ok(_)) => return,
+        };
+        self.record(connection, &refusal, Uuid::now_v7(), NOTHING_SENT);
+    }
+
     fn refused_by_parser(&self, connection: &Connection) {
         let refusal = Refusal::new(Reason::RequestMalformed);
-        self.record(connection, &refusal, Uuid::now_v7());
+        let status = refusal.reason.status();
+        self.record(connection, &refusal, Uuid::now_v7(), status);
     }
 }
 
 impl AtTheGate {
     /// The bytes of a malformed head are nobody's method, path or host: none of them is kept.
-    fn record(&self, connection: &Connection, refusal: &Refusal, request_id: Uuid) {
+    fn record(&self, connection: &Connection, refusal: &Refusal, request_id: Uuid, status: u16) {
         let gateway = &self.0;
         gateway.metrics.request(None, None, Outcome::Refused, Some(refusal.reason), 0.0);
         let Some(slot) = gateway.audit.reserve() else { return };
@@ -54,7 +68,7 @@ impl AtTheGate {
             reason: Some(refusal.reason),
             detail: Some(problem::detail(refusal)),
             trail: Trail::new(),
-            status: refusal.reason.status(),
+            status,
             bytes_in: 0,
             bytes_out: 0,
             upstream: None,
