@@ -17,6 +17,7 @@ use crate::audit::{Audit, AuditError};
 use crate::clock;
 use crate::config::{Config, UpstreamAddress};
 use crate::drain::{self, Drain, Signal, Stage};
+use crate::listen::head::HeadBounds;
 use crate::listen::{self, Bounds, Door};
 use crate::metrics::Metrics;
 use crate::pages;
@@ -238,7 +239,7 @@ fn bounds(config: &Config) -> Bounds {
         head: limits.head_timeout,
         idle: limits.keepalive_timeout,
         request: limits.body_timeout * 2 + slowest.unwrap_or_default(),
-        head_bytes_max: limits.head_bytes_max,
+        head_size: HeadBounds::of(limits),
     }
 }
 

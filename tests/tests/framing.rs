@@ -2,6 +2,8 @@
 //! reaches a bank.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::process::Command;
+
 use harness::gateway::{GILLES_IBAN, Gateway, HOST, PATH, body, upstream};
 use harness::upstream::{Manner, Upstream};
 
@@ -91,6 +93,36 @@ fn ambiguous_requests_are_malformed_and_never_reach_the_bank() {
         assert_eq!(connection.exchange(&good).unwrap().status, 200, "the straight way is open");
     }
     assert_eq!(scene.bank.heard().len(), 3);
+}
+
+#[test]
+fn a_head_of_http2_is_held_to_the_same_bounds() {
+    let scene = scene();
+    let place = scene.gateway.place();
+    let port = scene.gateway.addresses.tpp.port();
+    let ask = |fields: Vec<String>| {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--http2", "-w", "\n%{http_version} %{http_code}", "-d", "{}"])
+            .arg("--cacert")
+            .arg(scene.gateway.server_ca())
+            .arg("--cert")
+            .arg(place.file("tpp/funds-co/qwac.pem"))
+            .arg("--key")
+            .arg(place.file("tpp/funds-co/qwac.key"))
+            .arg(format!("https://{HOST}:{port}{PATH}"));
+        for field in fields {
+            curl.args(["-H", &field]);
+        }
+        String::from_utf8(curl.output().unwrap().stdout).unwrap()
+    };
+    let many = (0..120).map(|number| format!("X-{number}: a")).collect();
+    for fields in [many, vec![format!("X-Long: {}", "a".repeat(17_000))]] {
+        let printed = ask(fields);
+        assert!(printed.contains("request_malformed"), "{printed}");
+        assert!(printed.ends_with("\n2 400"), "{printed}");
+    }
+    assert!(ask(Vec::new()).contains("token_missing"));
+    assert!(scene.bank.heard().is_empty());
 }
 
 #[test]

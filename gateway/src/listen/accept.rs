@@ -18,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::connection::{Connection, Phase};
 use super::gate::{Guarded, Refusing};
+use super::head::HeadBounds;
 use super::limits::ACCEPT_PAUSE_MS;
 use super::socket::Socket;
 use super::tls;
@@ -36,8 +37,8 @@ pub struct Bounds {
     pub idle: Duration,
     /// From a request head to the last byte of its answer; beyond it the connection is cut.
     pub request: Duration,
-    /// Bytes of a request head.
-    pub head_bytes_max: usize,
+    /// How much a request head may be.
+    pub head_size: HeadBounds,
 }
 
 /// What the TPP listener opens to.
@@ -115,7 +116,7 @@ where
             tls,
             Arc::clone(&connection),
             Arc::clone(&self.refusing),
-            self.bounds.head_bytes_max,
+            self.bounds.head_size,
         );
         let stream: Stream = Box::new(guarded);
         tokio::select! {
@@ -186,7 +187,7 @@ pub async fn serve_psu(
                 .http1()
                 .timer(hyper_util::rt::TokioTimer::new())
                 .header_read_timeout(bounds.head)
-                .max_buf_size(bounds.head_bytes_max.max(8 * 1024));
+                .max_buf_size(bounds.head_size.bytes_max.max(8 * 1024));
             let service = TowerToHyperService::new(pages);
             let serving = server.serve_connection(TokioIo::new(tls), service);
             tokio::select! {

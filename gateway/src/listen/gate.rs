@@ -18,7 +18,7 @@ use pingora::protocols::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connection::{Connection, Phase};
-use super::head::{self, Head, HeadFault};
+use super::head::{self, Head, HeadBounds, HeadFault};
 use super::limits::SOCKET_READ_BUFFER_BYTES;
 use super::socket::Socket;
 
@@ -39,7 +39,7 @@ pub(super) struct Guarded {
     tls: SslStream<Socket>,
     connection: Arc<Connection>,
     refusing: Arc<dyn Refusing>,
-    head_bytes_max: usize,
+    bounds: HeadBounds,
     inspecting: bool,
     head: BytesMut,
     passed: Bytes,
@@ -60,14 +60,14 @@ impl Guarded {
         tls: SslStream<Socket>,
         connection: Arc<Connection>,
         refusing: Arc<dyn Refusing>,
-        head_bytes_max: usize,
+        bounds: HeadBounds,
     ) -> Self {
         let inspecting = !matches!(tls.selected_alpn_proto(), Some(ALPN::H2));
         Self {
             tls,
             connection,
             refusing,
-            head_bytes_max,
+            bounds,
             inspecting,
             head: BytesMut::new(),
             passed: Bytes::new(),
@@ -123,7 +123,7 @@ impl AsyncRead for Guarded {
                 return Poll::Ready(Ok(()));
             }
             this.connection.head_begins();
-            let inspected = head::inspect(piece, 0, this.head_bytes_max);
+            let inspected = head::inspect(piece, 0, this.bounds);
             if let Ok(Head::Whole) = inspected {
                 this.connection.head_passed();
                 return Poll::Ready(Ok(()));
@@ -145,7 +145,7 @@ impl AsyncRead for Guarded {
             }
             let seen = this.head.len();
             this.head.extend_from_slice(chunk.filled());
-            match head::inspect(&this.head, seen, this.head_bytes_max) {
+            match head::inspect(&this.head, seen, this.bounds) {
                 Ok(Head::Incomplete) => {}
                 Ok(Head::Whole) => {
                     this.connection.head_passed();

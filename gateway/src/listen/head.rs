@@ -8,6 +8,7 @@ use httparse::{EMPTY_HEADER, Error as ParseError, Request, Status};
 use memchr::memmem;
 
 use super::limits::FIELDS_MAX;
+use crate::config::Limits;
 
 /// Why a head is refused. Each says what was seen and how to mend it, and echoes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,7 +32,7 @@ pub enum HeadFault {
     /// More than the configured bytes.
     #[error("the request head is larger than this gateway accepts")]
     TooLarge,
-    /// More than [`FIELDS_MAX`] fields.
+    /// More than the configured fields.
     #[error("the request has more header fields than this gateway accepts")]
     TooManyFields,
     /// TRACE and CONNECT are never proxied.
@@ -64,6 +65,9 @@ pub enum HeadFault {
     /// A field that must be single came twice; the name is one of ours.
     #[error("the header {0} was sent more than once; send it once")]
     Duplicate(&'static str),
+    /// HTTP/2 says it apart from the connection (RFC 9113 §8.3.1).
+    #[error("the :scheme must be https")]
+    Scheme,
     /// No protocol switches.
     #[error("protocol upgrades are not accepted")]
     Upgrade,
@@ -86,6 +90,23 @@ pub const SINGLE_FIELDS: [&str; 10] = [
     "expect",
 ];
 
+/// How much a head may be.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadBounds {
+    /// Bytes of the request line and all fields.
+    pub bytes_max: usize,
+    /// Fields, at most [`FIELDS_MAX`].
+    pub fields_max: usize,
+}
+
+impl HeadBounds {
+    /// As configured.
+    #[must_use]
+    pub fn of(limits: &Limits) -> Self {
+        Self { bytes_max: limits.head_bytes_max, fields_max: limits.fields_max }
+    }
+}
+
 /// What the bytes read so far amount to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Head {
@@ -102,23 +123,23 @@ pub enum Head {
 ///
 /// # Errors
 /// The first fault, as soon as it can be told.
-pub fn inspect(bytes: &[u8], seen: usize, head_bytes_max: usize) -> Result<Head, HeadFault> {
+pub fn inspect(bytes: &[u8], seen: usize, bounds: HeadBounds) -> Result<Head, HeadFault> {
     let from = seen.saturating_sub(3);
     let end = bytes.get(from..).and_then(|tail| memmem::find(tail, b"\r\n\r\n"));
     let Some(end) = end.map(|at| from + at + 4) else {
         line_ends(bytes, seen)?;
-        return if bytes.len() > head_bytes_max {
+        return if bytes.len() > bounds.bytes_max {
             Err(HeadFault::TooLarge)
         } else {
             Ok(Head::Incomplete)
         };
     };
-    if end > head_bytes_max {
+    if end > bounds.bytes_max {
         return Err(HeadFault::TooLarge);
     }
     let head = bytes.get(..end).unwrap_or(bytes);
     line_ends(head, seen)?;
-    whole(head)?;
+    whole(head, bounds.fields_max)?;
     Ok(Head::Whole)
 }
 
@@ -144,7 +165,7 @@ fn line_ends(bytes: &[u8], seen: usize) -> Result<(), HeadFault> {
     Ok(())
 }
 
-fn whole(head: &[u8]) -> Result<(), HeadFault> {
+fn whole(head: &[u8], fields_max: usize) -> Result<(), HeadFault> {
     let mut fields = [EMPTY_HEADER; FIELDS_MAX];
     let mut request = Request::new(&mut fields);
     match request.parse(head) {
@@ -153,6 +174,9 @@ fn whole(head: &[u8]) -> Result<(), HeadFault> {
         Err(ParseError::TooManyHeaders) => return Err(HeadFault::TooManyFields),
         Err(ParseError::Version) => return Err(HeadFault::Version),
         Err(_) => return Err(HeadFault::Syntax),
+    }
+    if request.headers.len() > fields_max {
+        return Err(HeadFault::TooManyFields);
     }
     if request.version != Some(1) {
         return Err(HeadFault::Version);

@@ -10,6 +10,7 @@ use super::context::{Asked, Context};
 use super::request::Head;
 use super::{Gateway, body, headers, micros};
 use crate::listen::Connection;
+use crate::listen::head::HeadBounds;
 
 /// Judges the request at the head of `session`, reading its body as the last step.
 ///
@@ -43,7 +44,8 @@ pub(super) async fn judge(
     ctx.world = Some(world.clone());
     let now = ctx.now;
     let admitted = {
-        let head = Head::read(session.req_header(), session.is_http2())?;
+        let head =
+            Head::read(session.req_header(), session.is_http2(), HeadBounds::of(&gateway.limits))?;
         let presented = Presented {
             identity: Some(connection.identity()),
             sni: connection.sni(),

@@ -4,7 +4,7 @@ use http::header::{AUTHORIZATION, HOST};
 use pingora::http::RequestHeader;
 use policies::{Reason, Refusal};
 
-use crate::listen::head::{self, HeadFault};
+use crate::listen::head::{self, HeadBounds, HeadFault};
 
 /// The parts of a request head that decide, as sent.
 #[derive(Clone, Copy)]
@@ -21,7 +21,11 @@ impl<'a> Head<'a> {
     ///
     /// # Errors
     /// `request_malformed`, with what is wrong.
-    pub(super) fn read(header: &'a RequestHeader, http2: bool) -> Result<Self, Refusal> {
+    pub(super) fn read(
+        header: &'a RequestHeader,
+        http2: bool,
+        bounds: HeadBounds,
+    ) -> Result<Self, Refusal> {
         let malformed =
             |fault: HeadFault| Refusal::because(Reason::RequestMalformed, fault.to_string());
         let target = std::str::from_utf8(header.raw_path())
@@ -30,7 +34,8 @@ impl<'a> Head<'a> {
         let host = if http2 {
             let fields =
                 header.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-            head::method(header.method.as_str())
+            within(header, bounds)
+                .and_then(|()| head::method(header.method.as_str()))
                 .and_then(|()| head::target(target))
                 .and_then(|()| head::fields(fields, false))
                 .map_err(malformed)?;
@@ -49,4 +54,19 @@ impl<'a> Head<'a> {
             authorization: header.headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes),
         })
     }
+}
+
+/// The bounds that the framing gate holds HTTP/1.1 to, for a head that came in frames.
+fn within(header: &RequestHeader, bounds: HeadBounds) -> Result<(), HeadFault> {
+    if header.uri.scheme().is_some_and(|scheme| *scheme != http::uri::Scheme::HTTPS) {
+        return Err(HeadFault::Scheme);
+    }
+    if header.headers.len() > bounds.fields_max {
+        return Err(HeadFault::TooManyFields);
+    }
+    let fields = header.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+    if header.raw_path().len() + fields.sum::<usize>() > bounds.bytes_max {
+        return Err(HeadFault::TooLarge);
+    }
+    Ok(())
 }

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const MAX: usize = 16 * 1024;
+const MAX: HeadBounds = HeadBounds { bytes_max: 16 * 1024, fields_max: 100 };
 
 fn judge(head: &str) -> Result<Head, HeadFault> {
     inspect(head.as_bytes(), 0, MAX)
@@ -100,9 +100,9 @@ fn a_head_in_two_pieces_is_judged_as_one() {
 
 #[test]
 fn a_head_over_the_limit_is_refused_before_it_ends() {
-    let long = format!("{LINE}\r\nX: {}", "y".repeat(MAX));
+    let long = format!("{LINE}\r\nX: {}", "y".repeat(MAX.bytes_max));
     assert_eq!(judge(&long), Err(HeadFault::TooLarge));
-    let many = with(LINE, &"A: b\r\n".repeat(FIELDS_MAX));
+    let many = with(LINE, &"A: b\r\n".repeat(MAX.fields_max));
     assert_eq!(judge(&many), Err(HeadFault::TooManyFields));
 }
 
@@ -110,8 +110,8 @@ proptest! {
     #[test]
     fn no_bytes_make_the_gate_panic(bytes in prop::collection::vec(any::<u8>(), 0..600), cut in 0_usize..600) {
         let cut = cut.min(bytes.len());
-        let _ = inspect(&bytes, 0, 512);
-        let _ = inspect(&bytes, cut, 512);
+        let _ = inspect(&bytes, 0, MAX);
+        let _ = inspect(&bytes, cut, MAX);
     }
 
     #[test]
