@@ -13,6 +13,7 @@ mod der;
 mod digest;
 mod identity;
 mod leaf;
+mod lint;
 mod organisation;
 mod profile;
 mod qc_statements;
@@ -28,8 +29,11 @@ pub use leaf::{
     AlternativeName, ExtKeyUsage, KeyAlgorithm, KeyUsage, Leaf, LeafError, OrganisationIdValue,
     PublicKey, SignatureAlgorithm, StringType,
 };
+pub use lint::{Finding, Lint, Severity};
 pub use organisation::{OrganisationId, OrganisationIdError, PsdForm};
-pub use profile::{ClientAuthEku, NotQwac, ProfileFault, ProfilePolicy, Purpose, Qwac};
+pub use profile::{
+    ClientAuthEku, NameFault, NotQwac, ProfileFault, ProfilePolicy, Purpose, Qsealc, Qwac,
+};
 pub use qc_statements::{Psd2Fault, Psd2Statement, QcFault, QcStatements, QcType};
 pub use revocation::{CrlError, RevocationStatus, RevocationUnknown, Revocations};
 pub use role::{PspRole, RoleSet};

@@ -1,12 +1,16 @@
-//! Whether a certificate is a QWAC for payment services, fit for a TLS client (ETSI TS 119 495
-//! §5, EN 319 412-4, RFC 5280 §4.2.1).
+//! Whether a certificate is a QWAC for payment services, fit for a TLS client, or a QSEALC, fit to
+//! seal a request (ETSI TS 119 495 §5, EN 319 412-3 and -4, RFC 5280 §4.2.1).
+
+mod name;
 
 use thiserror::Error;
 
-use crate::leaf::{Leaf, OrganisationIdValue};
-use crate::organisation::{OrganisationId, OrganisationIdError};
-use crate::qc_statements::{QcFault, QcType};
+use crate::leaf::{KeyUsage, Leaf};
+use crate::organisation::OrganisationId;
+use crate::qc_statements::{Psd2Statement, QcFault, QcStatements, QcType};
 use crate::role::RoleSet;
+
+pub use name::NameFault;
 
 /// What is asked of the extended key usage. Public roots have stopped to issue certificates for
 /// clients, so a bank may have to take what its QTSPs can still give.
@@ -43,6 +47,16 @@ pub struct Qwac {
     pub authority_id: String,
 }
 
+/// A certificate with which an organisation seals what it sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Qsealc {
+    /// The one organizationIdentifier, byte for byte.
+    pub organisation_id: OrganisationId,
+    /// The payment roles; empty where the seal has no PSD2 statement, which it need not have.
+    pub roles: RoleSet,
+}
+
 /// Why a certificate names no TPP that may call.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[allow(clippy::exhaustive_enums)]
@@ -50,6 +64,9 @@ pub enum ProfileFault {
     /// Another kind of certificate.
     #[error("the certificate is no QWAC: {0}")]
     NotQwac(NotQwac),
+    /// Not a QSEALC, where one was asked for.
+    #[error("the certificate is no QSEALC: {0}")]
+    NotQsealc(NotQwac),
     /// A QWAC that a TLS client must not be known by.
     #[error("the certificate may not be used here: {0}")]
     Purpose(Purpose),
@@ -61,10 +78,10 @@ pub enum ProfileFault {
     OrganisationIdAmbiguous,
     /// One that cannot be compared.
     #[error("the organizationIdentifier in the certificate's subject cannot be used: {0}")]
-    OrganisationIdMalformed(String),
+    OrganisationIdMalformed(NameFault),
 }
 
-/// Why a certificate is no QWAC.
+/// Why a certificate is not the qualified certificate that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum NotQwac {
@@ -80,6 +97,9 @@ pub enum NotQwac {
     /// A seal, a signature, or no QcType.
     #[error("its QcType is not web authentication (EN 319 412-5 §4.2.3)")]
     NotWeb,
+    /// A certificate for the web or for a person, or no QcType.
+    #[error("its QcType is not electronic seal (EN 319 412-5 §4.2.3)")]
+    NotSeal,
     /// No payment roles.
     #[error("its qcStatements lack the PSD2 statement (TS 119 495 §5.1)")]
     NoPsd2,
@@ -98,6 +118,10 @@ pub enum Purpose {
     /// keyUsage without digitalSignature.
     #[error("its keyUsage does not allow digitalSignature")]
     KeyUsage,
+    /// A seal's keyUsage without nonRepudiation and digitalSignature, or none (EN 319 412-2
+    /// §4.3.2).
+    #[error("its keyUsage allows neither contentCommitment (nonRepudiation) nor digitalSignature")]
+    SealKeyUsage,
     /// extKeyUsage without clientAuth.
     #[error("its extKeyUsage does not allow clientAuth")]
     ClientAuth,
@@ -120,22 +144,14 @@ impl Qwac {
     /// # Errors
     /// The first thing that is wrong, in that order.
     pub fn read(leaf: &Leaf, policy: &ProfilePolicy) -> Result<Self, ProfileFault> {
-        let statements = leaf.qc().map_err(|fault| NotQwac::Statements(fault.clone()));
-        let statements = statements.map_err(ProfileFault::NotQwac)?;
-        let not = |fault| Err(ProfileFault::NotQwac(fault));
-        if !statements.compliance {
-            return not(NotQwac::NoCompliance);
-        }
-        if !statements.legislation.is_empty() {
-            return not(NotQwac::OtherLegislation);
-        }
+        let statements = qualified(leaf).map_err(ProfileFault::NotQwac)?;
         if statements.types != [QcType::Web] {
-            return not(NotQwac::NotWeb);
+            return Err(ProfileFault::NotQwac(NotQwac::NotWeb));
         }
-        let Some(psd2) = &statements.psd2 else { return not(NotQwac::NoPsd2) };
-        fits(leaf, policy).map_err(ProfileFault::Purpose)?;
+        let psd2 = statements.psd2.as_ref().ok_or(ProfileFault::NotQwac(NotQwac::NoPsd2))?;
+        fits_tls_client(leaf, policy).map_err(ProfileFault::Purpose)?;
         Ok(Self {
-            organisation_id: organisation_id(leaf.organisation_ids())?,
+            organisation_id: organisation_id(leaf, Some(psd2))?,
             roles: psd2.roles,
             authority_name: psd2.authority_name.clone(),
             authority_id: psd2.authority_id.clone(),
@@ -143,13 +159,39 @@ impl Qwac {
     }
 }
 
-fn fits(leaf: &Leaf, policy: &ProfilePolicy) -> Result<(), Purpose> {
-    if leaf.version() != 3 {
-        return Err(Purpose::Version(leaf.version()));
+impl Qsealc {
+    /// Judges `leaf`: first whether it is a QSEALC, then whether it fits, then whom it names.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, in that order.
+    pub fn read(leaf: &Leaf) -> Result<Self, ProfileFault> {
+        let statements = qualified(leaf).map_err(ProfileFault::NotQsealc)?;
+        if statements.types != [QcType::Eseal] {
+            return Err(ProfileFault::NotQsealc(NotQwac::NotSeal));
+        }
+        fits_seal(leaf).map_err(ProfileFault::Purpose)?;
+        let psd2 = statements.psd2.as_ref();
+        Ok(Self {
+            organisation_id: organisation_id(leaf, psd2)?,
+            roles: psd2.map_or(RoleSet::EMPTY, |psd2| psd2.roles),
+        })
     }
-    if leaf.is_ca() {
-        return Err(Purpose::Ca);
+}
+
+/// The statements of a certificate that is qualified under the law of the EU.
+fn qualified(leaf: &Leaf) -> Result<&QcStatements, NotQwac> {
+    let statements = leaf.qc().map_err(|fault| NotQwac::Statements(fault.clone()))?;
+    if !statements.compliance {
+        return Err(NotQwac::NoCompliance);
     }
+    if !statements.legislation.is_empty() {
+        return Err(NotQwac::OtherLegislation);
+    }
+    Ok(statements)
+}
+
+fn fits_tls_client(leaf: &Leaf, policy: &ProfilePolicy) -> Result<(), Purpose> {
+    is_end_entity(leaf)?;
     if leaf.key_usage().is_some_and(|usage| !usage.digital_signature()) {
         return Err(Purpose::KeyUsage);
     }
@@ -167,6 +209,22 @@ fn fits(leaf: &Leaf, policy: &ProfilePolicy) -> Result<(), Purpose> {
     strong(leaf)
 }
 
+fn fits_seal(leaf: &Leaf) -> Result<(), Purpose> {
+    is_end_entity(leaf)?;
+    let seals = |usage: KeyUsage| usage.content_commitment() || usage.digital_signature();
+    if !leaf.key_usage().is_some_and(seals) {
+        return Err(Purpose::SealKeyUsage);
+    }
+    strong(leaf)
+}
+
+fn is_end_entity(leaf: &Leaf) -> Result<(), Purpose> {
+    if leaf.version() != 3 {
+        return Err(Purpose::Version(leaf.version()));
+    }
+    if leaf.is_ca() { Err(Purpose::Ca) } else { Ok(()) }
+}
+
 /// Key and signature of a certificate that anything is built on (TS 119 312).
 fn strong(leaf: &Leaf) -> Result<(), Purpose> {
     let key = leaf.key();
@@ -180,21 +238,13 @@ fn strong(leaf: &Leaf) -> Result<(), Purpose> {
     Ok(())
 }
 
-fn organisation_id(values: &[OrganisationIdValue]) -> Result<OrganisationId, ProfileFault> {
-    let value = match values {
-        [] => return Err(ProfileFault::OrganisationIdMissing),
-        [value] => value,
-        _ => return Err(ProfileFault::OrganisationIdAmbiguous),
-    };
-    let malformed = |why: String| ProfileFault::OrganisationIdMalformed(why);
-    if !value.string_type.is_accepted() {
-        return Err(malformed(format!(
-            "it is a {}, UTF8String or PrintableString is accepted",
-            value.string_type
-        )));
+fn organisation_id(
+    leaf: &Leaf,
+    psd2: Option<&Psd2Statement>,
+) -> Result<OrganisationId, ProfileFault> {
+    match leaf.organisation_ids() {
+        [] => Err(ProfileFault::OrganisationIdMissing),
+        [value] => name::judge(value, leaf, psd2).map_err(ProfileFault::OrganisationIdMalformed),
+        _ => Err(ProfileFault::OrganisationIdAmbiguous),
     }
-    let Some(text) = &value.text else {
-        return Err(malformed("its octets are not of its string type, or too many".to_owned()));
-    };
-    OrganisationId::new(text).map_err(|error: OrganisationIdError| malformed(error.to_string()))
 }

@@ -80,6 +80,11 @@ impl PspRole {
         Self::ALL.into_iter().find(|role| role.oid_arc() == arc)
     }
 
+    /// The role of the OID `oid` in dotted form.
+    pub fn from_oid(oid: &str) -> Option<Self> {
+        Self::from_oid_arc(oid.strip_prefix("0.4.0.19495.1.")?.parse().ok()?)
+    }
+
     const fn bit(self) -> u16 {
         1 << self as u16
     }

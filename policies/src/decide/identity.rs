@@ -60,7 +60,7 @@ pub(super) fn unrevoked(
 /// Everything about the profile but the name: that is the next check.
 pub(super) fn profiled(qwac: Result<&Qwac, &ProfileFault>) -> Result<(), Refusal> {
     match qwac {
-        Err(fault @ ProfileFault::NotQwac(_)) => {
+        Err(fault @ (ProfileFault::NotQwac(_) | ProfileFault::NotQsealc(_))) => {
             Err(Refusal::because(Reason::CertificateNotQwac, fault.to_string()))
         }
         Err(fault @ ProfileFault::Purpose(_)) => {

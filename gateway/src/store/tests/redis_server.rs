@@ -105,6 +105,8 @@ fn spawn(port: u16, directory: &TempDir) -> Option<Child> {
             |mut connection| {
                 let pid = redis::cmd("INFO").arg("server").query::<String>(&mut connection);
                 pid.is_ok_and(|info| info.contains(&format!("process_id:{}\r", child.id())))
+                    // INFO is answered while the data are still being loaded, PING is not.
+                    && redis::cmd("PING").exec(&mut connection).is_ok()
             },
         );
         if ours {
