@@ -1,7 +1,8 @@
 //! Whom we believe: the certificates of issuing CAs that trusted lists name (ETSI TS 119 612) or
 //! that a bank gives as PEM files.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use openssl::stack::Stack;
@@ -12,20 +13,19 @@ use thiserror::Error;
 use x509_parser::pem::Pem;
 
 use crate::chain::IssuerId;
+use crate::chain::search::may_issue;
 use crate::digest::sha256;
 use crate::leaf::{Leaf, LeafError};
-use crate::limits::ANCHORS_MAX;
+use crate::limits::{ANCHORS_MAX, INTERMEDIATES_MAX};
 
 /// The organisation that every CA of the test QTSP carries in its subject.
 pub(crate) const TEST_QTSP_ORGANISATION: &str = "Octroi Test QTSP";
 
 /// One CA that is believed.
 pub struct Anchor {
-    certificate: Leaf,
-    issuer_id: IssuerId,
+    certificate: Arc<Leaf>,
     /// Holds this CA alone, so that a path that OpenSSL verifies in it ends here.
     store: X509Store,
-    public_key: openssl::pkey::PKey<openssl::pkey::Public>,
 }
 
 impl Anchor {
@@ -49,21 +49,14 @@ impl Anchor {
         self.certificate.subject_organisation() == Some(TEST_QTSP_ORGANISATION)
     }
 
-    pub(crate) fn certificate(&self) -> &Leaf {
+    /// Its certificate.
+    pub fn certificate(&self) -> &Arc<Leaf> {
         &self.certificate
-    }
-
-    pub(crate) fn issuer_id(&self) -> IssuerId {
-        self.issuer_id
-    }
-
-    pub(crate) fn public_key(&self) -> &openssl::pkey::PKey<openssl::pkey::Public> {
-        &self.public_key
     }
 
     /// Whether OpenSSL finds every signature and constraint of `leaf`, over `between`, to this
     /// anchor right. Validity is not looked at: it is judged at each request.
-    pub(crate) fn verifies(&self, leaf: &Leaf, between: &[&Leaf]) -> Result<(), String> {
+    pub(crate) fn verifies(&self, leaf: &Leaf, between: &[Arc<Leaf>]) -> Result<(), String> {
         let verify = || -> Result<Result<(), String>, openssl::error::ErrorStack> {
             let target = X509::from_der(leaf.der())?;
             let mut untrusted = Stack::new()?;
@@ -84,9 +77,12 @@ impl Anchor {
 }
 
 /// The set of CAs that are believed.
+#[derive(Default)]
 pub struct Anchors {
     anchors: Vec<Anchor>,
     by_subject: HashMap<Box<[u8]>, Vec<usize>>,
+    fingerprints: HashSet<[u8; 32]>,
+    intermediates: HashMap<Box<[u8]>, Vec<Arc<Leaf>>>,
 }
 
 /// Why a PEM text gives no anchors.
@@ -139,49 +135,74 @@ impl Anchors {
     /// # Errors
     /// A text that holds no or unusable certificates. No text at all gives an empty set.
     pub fn from_pem(sources: &[(&str, &[u8])]) -> Result<Self, AnchorError> {
-        let mut set = Self { anchors: Vec::new(), by_subject: HashMap::new() };
+        let mut set = Self::default();
         for (name, pem) in sources {
-            let source_name = || (*name).to_owned();
-            let mut position = 0;
-            for block in Pem::iter_from_buffer(pem) {
-                let block = block.map_err(|_| AnchorError::Pem { source_name: source_name() })?;
-                if block.label != "CERTIFICATE" {
-                    continue;
-                }
-                position += 1;
-                if set.anchors.len() == ANCHORS_MAX {
-                    return Err(AnchorError::TooMany { source_name: source_name() });
-                }
-                set.add(name, position, &block.contents)?;
-            }
-            if position == 0 {
-                return Err(AnchorError::Nothing { source_name: source_name() });
+            for (position, der) in (1..).zip(certificates(name, pem)?) {
+                set.add(name, position, &der)?;
             }
         }
         Ok(set)
     }
 
-    fn add(&mut self, name: &str, position: usize, der: &[u8]) -> Result<(), AnchorError> {
-        let unreadable =
-            |error| AnchorError::Unreadable { source_name: name.to_owned(), position, error };
-        let certificate = Leaf::from_der(der).map_err(unreadable)?;
-        if !is_ca(&certificate) {
-            return Err(AnchorError::NotCa {
-                source_name: name.to_owned(),
-                position,
-                subject: certificate.subject().to_owned(),
-            });
+    /// Adds CAs that are no anchors but complete paths, for TPPs that send their leaf alone.
+    /// Nothing ends at them: every path over them is verified up to an anchor.
+    ///
+    /// # Errors
+    /// As [`Anchors::from_pem`].
+    pub fn add_intermediates(&mut self, sources: &[(&str, &[u8])]) -> Result<(), AnchorError> {
+        for (name, pem) in sources {
+            for (position, der) in (1..).zip(certificates(name, pem)?) {
+                if self.intermediates().count() == INTERMEDIATES_MAX {
+                    return Err(AnchorError::TooMany { source_name: (*name).to_owned() });
+                }
+                let certificate = ca(name, position, &der)?;
+                if may_issue(&certificate) {
+                    let subject = certificate.subject_der().into();
+                    self.intermediates.entry(subject).or_default().push(Arc::new(certificate));
+                }
+            }
         }
-        if self.iter().any(|anchor| anchor.fingerprint() == certificate.fingerprint()) {
+        Ok(())
+    }
+
+    /// Adds one CA in DER; `name` and `position` are for errors.
+    ///
+    /// # Errors
+    /// It is no CA that can be read, or one too many.
+    pub fn add(&mut self, name: &str, position: usize, der: &[u8]) -> Result<(), AnchorError> {
+        if self.anchors.len() == ANCHORS_MAX {
+            return Err(AnchorError::TooMany { source_name: name.to_owned() });
+        }
+        let certificate = ca(name, position, der)?;
+        if !self.fingerprints.insert(*certificate.fingerprint()) {
             return Ok(());
         }
-        let (store, public_key) = store_of(der)
-            .map_err(|_| unreadable(LeafError::Malformed { what: "its key, by OpenSSL," }))?;
+        let store = store_of(der).map_err(|_| AnchorError::Unreadable {
+            source_name: name.to_owned(),
+            position,
+            error: LeafError::Malformed { what: "its key, by OpenSSL," },
+        })?;
         let subject = self.by_subject.entry(certificate.subject_der().into()).or_default();
         subject.push(self.anchors.len());
-        let issuer_id = issuer_id(&certificate);
-        self.anchors.push(Anchor { certificate, issuer_id, store, public_key });
+        self.anchors.push(Anchor { certificate: Arc::new(certificate), store });
         Ok(())
+    }
+
+    /// Whether the CA with this SHA-256 is an anchor.
+    pub fn contains(&self, fingerprint: &[u8; 32]) -> bool {
+        self.fingerprints.contains(fingerprint)
+    }
+
+    /// The CAs that complete paths.
+    pub fn intermediates(&self) -> impl Iterator<Item = &Arc<Leaf>> {
+        self.intermediates.values().flatten()
+    }
+
+    pub(crate) fn intermediates_named(
+        &self,
+        subject_der: &[u8],
+    ) -> impl Iterator<Item = &Arc<Leaf>> {
+        self.intermediates.get(subject_der).into_iter().flatten()
     }
 
     /// How many.
@@ -215,13 +236,39 @@ pub(crate) fn issuer_id(certificate: &Leaf) -> IssuerId {
     sha256(&[certificate.subject_der(), certificate.key_der()].concat())
 }
 
-type StoreAndKey = (X509Store, openssl::pkey::PKey<openssl::pkey::Public>);
+/// The certificates of a PEM text; other blocks are skipped.
+fn certificates(name: &str, pem: &[u8]) -> Result<Vec<Vec<u8>>, AnchorError> {
+    let source_name = || name.to_owned();
+    let mut found = Vec::new();
+    for block in Pem::iter_from_buffer(pem) {
+        let block = block.map_err(|_| AnchorError::Pem { source_name: source_name() })?;
+        if block.label == "CERTIFICATE" {
+            found.push(block.contents);
+        }
+    }
+    if found.is_empty() {
+        return Err(AnchorError::Nothing { source_name: source_name() });
+    }
+    Ok(found)
+}
 
-fn store_of(der: &[u8]) -> Result<StoreAndKey, openssl::error::ErrorStack> {
-    let certificate = X509::from_der(der)?;
-    let key = certificate.public_key()?;
+fn ca(name: &str, position: usize, der: &[u8]) -> Result<Leaf, AnchorError> {
+    let source_name = name.to_owned();
+    let certificate = Leaf::from_der(der)
+        .map_err(|error| AnchorError::Unreadable { source_name, position, error })?;
+    if is_ca(&certificate) {
+        return Ok(certificate);
+    }
+    Err(AnchorError::NotCa {
+        source_name: name.to_owned(),
+        position,
+        subject: certificate.subject().to_owned(),
+    })
+}
+
+fn store_of(der: &[u8]) -> Result<X509Store, openssl::error::ErrorStack> {
     let mut builder = X509StoreBuilder::new()?;
-    builder.add_cert(certificate)?;
+    builder.add_cert(X509::from_der(der)?)?;
     builder.set_flags(X509VerifyFlags::PARTIAL_CHAIN | X509VerifyFlags::NO_CHECK_TIME)?;
-    Ok((builder.build(), key))
+    Ok(builder.build())
 }

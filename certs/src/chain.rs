@@ -4,9 +4,11 @@
 //! order, an old cross-certificate beside the good one, or none at all is then refused. So the paths
 //! are searched here, within bounds, and OpenSSL verifies each that was found.
 
-mod search;
+pub(crate) mod search;
 #[cfg(test)]
 mod tests;
+
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use thiserror::Error;
@@ -28,7 +30,7 @@ pub struct Trusted {
     links: Box<[Link]>,
 }
 
-/// One certificate of a path below the anchor, by what a revocation list knows it by.
+/// One certificate of a path below the anchor, by what its issuer knows it by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Link {
@@ -36,6 +38,8 @@ pub struct Link {
     pub issuer: IssuerId,
     /// Its serial number, as encoded.
     pub serial: Box<[u8]>,
+    /// The certificate of who issued it.
+    pub issuer_certificate: Arc<Leaf>,
 }
 
 impl Trusted {
@@ -57,6 +61,11 @@ impl Trusted {
     /// The path below the anchor, the leaf first.
     pub fn links(&self) -> &[Link] {
         &self.links
+    }
+
+    /// SHA-256 of the anchor's certificate.
+    pub fn anchor_fingerprint(&self) -> Option<&[u8; 32]> {
+        self.links.last().map(|link| link.issuer_certificate.fingerprint())
     }
 
     fn is_valid_at(&self, now: Timestamp) -> bool {

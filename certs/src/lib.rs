@@ -35,5 +35,8 @@ pub use profile::{
     ClientAuthEku, NameFault, NotQwac, ProfileFault, ProfilePolicy, Purpose, Qsealc, Qwac,
 };
 pub use qc_statements::{Psd2Fault, Psd2Statement, QcFault, QcStatements, QcType};
-pub use revocation::{CrlError, RevocationStatus, RevocationUnknown, Revocations};
+pub use revocation::{
+    CrlError, OcspAnswer, OcspFault, OcspStatus, RevocationList, RevocationSource,
+    RevocationStatus, RevocationUnknown, Revocations, ocsp_request,
+};
 pub use role::{PspRole, RoleSet};

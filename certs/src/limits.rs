@@ -53,6 +53,9 @@ pub const PATH_STEPS_MAX: usize = 256;
 /// Most anchors in one set. All issuing CAs of the EU trusted lists are under 2 000.
 pub const ANCHORS_MAX: usize = 4096;
 
+/// Most CAs beside the anchors that complete paths.
+pub const INTERMEDIATES_MAX: usize = 1024;
+
 /// Smallest RSA modulus that is accepted (ETSI TS 119 312 §6).
 pub const RSA_BITS_MIN: u32 = 2048;
 
@@ -64,6 +67,15 @@ pub const CRL_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Most entries in one certificate revocation list.
 pub const CRL_ENTRIES_MAX: usize = 500_000;
+
+/// Longest OCSP response that is read (RFC 6960); real ones stay under 4 KiB.
+pub const OCSP_BYTES_MAX: usize = 64 * 1024;
+
+/// How long an OCSP answer counts that names no nextUpdate, and any at most.
+pub const OCSP_HOURS_MAX: i64 = 24;
+
+/// How far a responder's clock may be ahead of ours.
+pub const CLOCK_SKEW_SECONDS_MAX: i64 = 60;
 
 /// Longest serial number: RFC 5280 §4.1.2.2 allows 20 octets, one more for a leading zero.
 pub const SERIAL_BYTES_MAX: usize = 21;

@@ -1,47 +1,61 @@
-//! What issuers have revoked, from their certificate revocation lists (RFC 5280 §5).
+//! What issuers have revoked, from their lists (RFC 5280 §5) and their responders (RFC 6960).
 //!
-//! A list counts when the anchor that it names signed it, and until its nextUpdate. Where no list
-//! counts the answer is "unknown", which is never "good".
+//! An answer counts when the issuer, or whom it authorised, signed it, and until its nextUpdate.
+//! Where none counts the answer is "unknown", which is never "good".
 
+mod list;
+mod ocsp;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use jiff::Timestamp;
-use openssl::x509::X509Crl;
+use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
-use x509_parser::asn1_rs::FromDer;
-use x509_parser::oid_registry as known;
-use x509_parser::pem::Pem;
-use x509_parser::revocation_list::CertificateRevocationList;
 use x509_parser::time::ASN1Time;
 
 use crate::anchors::Anchors;
-use crate::chain::{IssuerId, Trusted};
-use crate::limits::{CRL_BYTES_MAX, CRL_ENTRIES_MAX};
+use crate::chain::{IssuerId, Link, Trusted};
 
-struct List {
-    this_update: Timestamp,
-    next_update: Timestamp,
-    revoked: HashMap<Box<[u8]>, Timestamp>,
+pub use list::{CrlError, RevocationList};
+pub use ocsp::{OcspAnswer, OcspFault, OcspStatus, ocsp_request};
+
+/// What is known of each issuer. Cloning copies pointers.
+#[derive(Clone, Default)]
+pub struct Revocations {
+    issuers: HashMap<IssuerId, Issuer>,
+    tolerated_for: SignedDuration,
 }
 
-/// The newest list of each issuer.
-pub struct Revocations {
-    lists: HashMap<IssuerId, List>,
+#[derive(Clone, Default)]
+struct Issuer {
+    list: Option<Arc<RevocationList>>,
+    answers: HashMap<Box<[u8]>, Arc<OcspAnswer>>,
+}
+
+/// Who said that a certificate is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums)]
+pub enum RevocationSource {
+    /// A revocation list.
+    Crl,
+    /// An OCSP responder.
+    Ocsp,
 }
 
 /// What is known about a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)]
 pub enum RevocationStatus {
-    /// Current lists of all its issuers name none of its certificates.
+    /// Current answers of all its issuers name none of its certificates.
     Good {
         /// thisUpdate of the oldest of them.
         as_of: Timestamp,
+        /// Who gave that one.
+        source: RevocationSource,
     },
-    /// A list names one of them. It stays so when the list has ended.
+    /// One of them is named. It stays so when the answer has ended.
     Revoked {
         /// Since when.
         since: Timestamp,
@@ -54,11 +68,11 @@ pub enum RevocationStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[allow(clippy::exhaustive_enums)]
 pub enum RevocationUnknown {
-    /// An issuer of the path has no list here.
-    #[error("there is no revocation list of its issuer")]
+    /// An issuer of the path has no answer here.
+    #[error("there is no revocation list of its issuer, nor an OCSP answer")]
     NoList,
     /// nextUpdate has passed.
-    #[error("the revocation list of its issuer ended on {since}")]
+    #[error("the revocation list of its issuer, or the OCSP answer, ended on {since}")]
     Expired {
         /// nextUpdate.
         since: Timestamp,
@@ -69,152 +83,157 @@ pub enum RevocationUnknown {
         /// thisUpdate.
         from: Timestamp,
     },
-}
-
-/// Why a file gives no revocation list.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum CrlError {
-    /// Over the bound.
-    #[error("{file}: larger than {CRL_BYTES_MAX} octets")]
-    TooLarge {
-        /// The file.
-        file: String,
-    },
-    /// Neither PEM nor DER of RFC 5280 §5.1.
-    #[error("{file}: not a certificate revocation list, or cut off")]
-    Malformed {
-        /// The file.
-        file: String,
-    },
-    /// Without nextUpdate nobody knows until when it counts (§5.1.2.5).
-    #[error("{file}: the list has no nextUpdate")]
-    NoNextUpdate {
-        /// The file.
-        file: String,
-    },
-    /// A delta list, a list for some certificates only, or something unheard of (§5.2).
-    #[error("{file}: the list has the critical extension {oid}, so it is no complete list")]
-    Critical {
-        /// The file.
-        file: String,
-        /// The extension.
-        oid: String,
-    },
-    /// Too many.
-    #[error("{file}: more than {CRL_ENTRIES_MAX} entries")]
-    TooManyEntries {
-        /// The file.
-        file: String,
-    },
-    /// Signed by somebody else.
-    #[error("{file}: no anchor signed the list; it names the issuer {issuer}")]
-    NotSigned {
-        /// The file.
-        file: String,
-        /// The issuer that it names.
-        issuer: String,
-    },
+    /// Its issuer's responder does not know it (RFC 6960 §2.2).
+    #[error("the OCSP responder of its issuer does not know it")]
+    NotKnown,
 }
 
 impl Revocations {
-    /// No list: nobody can say anything.
+    /// No answer: nobody can say anything.
     pub fn empty() -> Self {
-        Self { lists: HashMap::new() }
+        Self::default()
+    }
+
+    /// How long after its nextUpdate an answer still counts; nothing unless it is said here.
+    #[must_use]
+    pub fn tolerating(mut self, duration: SignedDuration) -> Self {
+        self.tolerated_for = duration;
+        self
     }
 
     /// Reads lists in PEM or DER, each with a name for errors. Of two lists of one issuer the
     /// newer counts.
     ///
     /// # Errors
-    /// The first file that is no complete list signed by one of `anchors`.
+    /// The first file that is no complete list signed by one of `anchors` or its intermediates.
     pub fn from_crls(crls: &[(&str, &[u8])], anchors: &Anchors) -> Result<Self, CrlError> {
         let mut revocations = Self::empty();
         for (file, bytes) in crls {
-            revocations.add(file, bytes, anchors)?;
+            let issuers = anchors.iter().map(|anchor| anchor.certificate());
+            let issuers = issuers.chain(anchors.intermediates());
+            revocations.add_list(RevocationList::read(file, bytes, issuers)?);
         }
         Ok(revocations)
     }
 
-    fn add(&mut self, file: &str, bytes: &[u8], anchors: &Anchors) -> Result<(), CrlError> {
-        let file = || file.to_owned();
-        if bytes.len() > CRL_BYTES_MAX {
-            return Err(CrlError::TooLarge { file: file() });
+    /// Takes `list` unless its issuer has given a newer one; tells whether.
+    pub fn add_list(&mut self, list: RevocationList) -> bool {
+        let issuer = self.issuers.entry(*list.issuer()).or_default();
+        let newer = issuer.list.as_ref().is_none_or(|known| list.supersedes(known));
+        if newer {
+            issuer.list = Some(Arc::new(list));
         }
-        let malformed = || CrlError::Malformed { file: file() };
-        let pem = if bytes.trim_ascii_start().starts_with(b"-----BEGIN") {
-            let block = Pem::iter_from_buffer(bytes).next().and_then(Result::ok);
-            Some(block.filter(|block| block.label == "X509 CRL").ok_or_else(malformed)?.contents)
-        } else {
-            None
-        };
-        let der = pem.as_deref().unwrap_or(bytes);
-        let (rest, crl) = CertificateRevocationList::from_der(der).map_err(|_| malformed())?;
-        if !rest.is_empty() {
-            return Err(malformed());
+        newer
+    }
+
+    /// Takes `answer` unless a newer one is there, or one that says "revoked"; tells whether.
+    pub fn add_answer(&mut self, answer: OcspAnswer) -> bool {
+        let issuer = self.issuers.entry(answer.issuer).or_default();
+        let newer = issuer.answers.get(&answer.serial).is_none_or(|known| {
+            let revoked = matches!(known.status, OcspStatus::Revoked { .. });
+            answer.this_update >= known.this_update
+                && (!revoked || answer.this_update > known.this_update)
+        });
+        if newer {
+            issuer.answers.insert(answer.serial.clone(), Arc::new(answer));
         }
-        for extension in crl.extensions() {
-            if extension.critical && extension.oid != known::OID_X509_EXT_AUTHORITY_KEY_IDENTIFIER {
-                return Err(CrlError::Critical { file: file(), oid: extension.oid.to_id_string() });
-            }
+        newer
+    }
+
+    /// Forgets the answers, of OCSP only, of which `keep` is false.
+    pub fn retain_answers(&mut self, mut keep: impl FnMut(&OcspAnswer) -> bool) {
+        for issuer in self.issuers.values_mut() {
+            issuer.answers.retain(|_, answer| keep(answer));
         }
-        let verifiable = X509Crl::from_der(der).map_err(|_| malformed())?;
-        let signer = anchors
-            .named(crl.issuer().as_raw())
-            .find(|anchor| verifiable.verify(anchor.public_key()).unwrap_or(false));
-        let Some(signer) = signer else {
-            let issuer = crl.issuer().to_string();
-            return Err(CrlError::NotSigned { file: file(), issuer });
-        };
-        let next_update =
-            crl.next_update().ok_or_else(|| CrlError::NoNextUpdate { file: file() })?;
-        let mut revoked = HashMap::new();
-        for entry in crl.iter_revoked_certificates() {
-            if revoked.len() == CRL_ENTRIES_MAX {
-                return Err(CrlError::TooManyEntries { file: file() });
-            }
-            let since = instant(entry.revocation_date).ok_or_else(malformed)?;
-            revoked.insert(entry.raw_serial().into(), since);
-        }
-        let list = List {
-            this_update: instant(crl.last_update()).ok_or_else(malformed)?,
-            next_update: instant(next_update).ok_or_else(malformed)?,
-            revoked,
-        };
-        let newer = |known: &List| known.this_update >= list.this_update;
-        if !self.lists.get(&signer.issuer_id()).is_some_and(newer) {
-            self.lists.insert(signer.issuer_id(), list);
-        }
-        Ok(())
+    }
+
+    /// Every list.
+    pub fn lists(&self) -> impl Iterator<Item = &Arc<RevocationList>> {
+        self.issuers.values().filter_map(|issuer| issuer.list.as_ref())
+    }
+
+    /// Every answer.
+    pub fn answers(&self) -> impl Iterator<Item = &Arc<OcspAnswer>> {
+        self.issuers.values().flat_map(|issuer| issuer.answers.values())
     }
 
     /// What is known about `trusted` at `now`. Revoked certificates stay revoked whatever else is
     /// unknown.
     pub fn status(&self, trusted: &Trusted, now: Timestamp) -> RevocationStatus {
         let mut unknown = None;
-        let mut as_of = Timestamp::MAX;
+        let mut oldest = None;
         for link in trusted.links() {
-            let Some(list) = self.lists.get(&link.issuer) else {
-                unknown = Some(RevocationUnknown::NoList);
-                continue;
-            };
-            if let Some(since) = list.revoked.get(&link.serial) {
-                return RevocationStatus::Revoked { since: *since };
+            match self.link(link, now) {
+                RevocationStatus::Good { as_of, source } => {
+                    if oldest.is_none_or(|(oldest, _)| as_of < oldest) {
+                        oldest = Some((as_of, source));
+                    }
+                }
+                revoked @ RevocationStatus::Revoked { .. } => return revoked,
+                RevocationStatus::Unknown(why) => unknown = Some(why),
             }
-            if now > list.next_update {
-                unknown = Some(RevocationUnknown::Expired { since: list.next_update });
-            } else if now < list.this_update {
-                unknown = Some(RevocationUnknown::NotYetValid { from: list.this_update });
-            }
-            as_of = as_of.min(list.this_update);
         }
-        match unknown {
-            Some(unknown) => RevocationStatus::Unknown(unknown),
-            None if trusted.links().is_empty() => {
-                RevocationStatus::Unknown(RevocationUnknown::NoList)
-            }
-            None => RevocationStatus::Good { as_of },
+        match (unknown, oldest) {
+            (Some(unknown), _) => RevocationStatus::Unknown(unknown),
+            (None, Some((as_of, source))) => RevocationStatus::Good { as_of, source },
+            (None, None) => RevocationStatus::Unknown(RevocationUnknown::NoList),
         }
+    }
+
+    fn link(&self, link: &Link, now: Timestamp) -> RevocationStatus {
+        let Some(issuer) = self.issuers.get(&link.issuer) else {
+            return RevocationStatus::Unknown(RevocationUnknown::NoList);
+        };
+        let answer = issuer.answers.get(&link.serial);
+        if let Some(OcspStatus::Revoked { since }) = answer.map(|answer| answer.status) {
+            return RevocationStatus::Revoked { since };
+        }
+        if let Some(since) = issuer.list.as_ref().and_then(|list| list.revoked.get(&link.serial)) {
+            return RevocationStatus::Revoked { since: *since };
+        }
+        let answered = answer.map(|answer| {
+            let counts = self.counts(answer.this_update, answer.until, now);
+            match (counts, answer.status) {
+                (Ok(as_of), OcspStatus::Unknown) => Err((as_of, RevocationUnknown::NotKnown)),
+                (Ok(as_of), _) => Ok(as_of),
+                (Err(why), _) => Err((answer.this_update, why)),
+            }
+        });
+        match answered {
+            Some(Ok(as_of)) => {
+                return RevocationStatus::Good { as_of, source: RevocationSource::Ocsp };
+            }
+            // A certificate that its issuer has never heard of is not on its list either.
+            Some(Err((_, why @ RevocationUnknown::NotKnown))) => {
+                return RevocationStatus::Unknown(why);
+            }
+            _ => {}
+        }
+        let Some(list) = &issuer.list else {
+            let why = answered.and_then(Result::err).map(|(_, why)| why);
+            return RevocationStatus::Unknown(why.unwrap_or(RevocationUnknown::NoList));
+        };
+        match self.counts(list.this_update, list.next_update, now) {
+            Ok(as_of) => RevocationStatus::Good { as_of, source: RevocationSource::Crl },
+            Err(why) => RevocationStatus::Unknown(why),
+        }
+    }
+
+    /// Whether an answer of this validity counts at `now`.
+    fn counts(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<Timestamp, RevocationUnknown> {
+        if now.duration_since(until) > self.tolerated_for {
+            return Err(RevocationUnknown::Expired { since: until });
+        }
+        let ahead = SignedDuration::from_secs(crate::limits::CLOCK_SKEW_SECONDS_MAX);
+        if from.duration_since(now) > ahead {
+            return Err(RevocationUnknown::NotYetValid { from });
+        }
+        Ok(from)
     }
 }
 

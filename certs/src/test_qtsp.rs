@@ -3,7 +3,10 @@
 //! configuration with a real domain refuses them as anchors.
 
 mod authority;
+mod der;
+mod draft;
 mod extensions;
+pub mod responder;
 mod recipe;
 mod statements;
 #[cfg(test)]

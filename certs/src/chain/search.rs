@@ -1,5 +1,7 @@
 //! A bounded search by issuer name, depth first, anchors before sent certificates.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::{ChainFault, Link, Trusted};
@@ -11,7 +13,7 @@ pub(super) struct Search<'a> {
     anchors: &'a Anchors,
     leaf: &'a Leaf,
     /// What was sent and could issue anything; what cannot be read leads nowhere.
-    sent: Vec<Leaf>,
+    sent: Vec<Arc<Leaf>>,
     now: Timestamp,
     steps: usize,
     candidates: usize,
@@ -34,14 +36,13 @@ impl<'a> Search<'a> {
         sent: &[Vec<u8>],
         now: Timestamp,
     ) -> Self {
-        let mut authorities: Vec<Leaf> = Vec::new();
-        for der in sent {
-            if let Ok(certificate) = Leaf::from_der(der)
-                && may_issue(&certificate)
+        let mut authorities: Vec<Arc<Leaf>> = Vec::new();
+        for certificate in sent.iter().filter_map(|der| Leaf::from_der(der).ok()) {
+            if may_issue(&certificate)
                 && certificate.fingerprint() != leaf.fingerprint()
                 && authorities.iter().all(|known| known.fingerprint() != certificate.fingerprint())
             {
-                authorities.push(certificate);
+                authorities.push(Arc::new(certificate));
             }
         }
         Self {
@@ -72,12 +73,13 @@ impl<'a> Search<'a> {
     }
 
     /// Looks for issuers of the last certificate of the path `leaf`, `between`.
-    fn extend<'s>(&mut self, sent: &'s [Leaf], between: &mut Vec<&'s Leaf>) -> End {
+    fn extend(&mut self, sent: &[Arc<Leaf>], between: &mut Vec<Arc<Leaf>>) -> End {
         self.steps += 1;
         if self.steps > PATH_STEPS_MAX {
             return End::GivenUp;
         }
-        let issuer = between.last().copied().unwrap_or(self.leaf).issuer_der();
+        let last = between.last().cloned();
+        let issuer = last.as_deref().unwrap_or(self.leaf).issuer_der();
         for anchor in self.anchors.named(issuer) {
             self.candidates += 1;
             if self.candidates > PATH_CANDIDATES_MAX {
@@ -98,12 +100,13 @@ impl<'a> Search<'a> {
         if between.len() + 2 >= PATH_CERTIFICATES_MAX {
             return End::Exhausted;
         }
-        for certificate in sent {
+        let fitting = sent.iter().filter(|certificate| certificate.subject_der() == issuer);
+        for certificate in fitting.chain(self.anchors.intermediates_named(issuer)) {
             let again = between.iter().any(|used| used.fingerprint() == certificate.fingerprint());
-            if again || certificate.subject_der() != issuer {
+            if again {
                 continue;
             }
-            between.push(certificate);
+            between.push(Arc::clone(certificate));
             let end = self.extend(sent, between);
             between.pop();
             if !matches!(end, End::Exhausted) {
@@ -115,21 +118,23 @@ impl<'a> Search<'a> {
 }
 
 /// A CA certificate with a key and a signature that may be relied on.
-fn may_issue(certificate: &Leaf) -> bool {
+pub(crate) fn may_issue(certificate: &Leaf) -> bool {
     is_ca(certificate)
         && certificate.key().is_accepted()
         && certificate.signature_algorithm().is_accepted()
 }
 
-fn trusted(leaf: &Leaf, between: &[&Leaf], anchor: &Anchor) -> Trusted {
-    let below = || std::iter::once(leaf).chain(between.iter().copied());
-    let issuers = between.iter().map(|issuer| issuer_id(issuer)).chain([anchor.issuer_id()]);
-    let all = || below().chain([anchor.certificate()]);
+fn trusted(leaf: &Leaf, between: &[Arc<Leaf>], anchor: &Anchor) -> Trusted {
+    let below = || std::iter::once(leaf).chain(between.iter().map(|between| &**between));
+    let issuers = between.iter().chain([anchor.certificate()]);
+    let all = || below().chain([&**anchor.certificate()]);
     let not_before = all().map(Leaf::not_before).max().unwrap_or(Timestamp::MAX);
     let not_after = all().map(Leaf::not_after).min().unwrap_or(Timestamp::MIN);
-    let links = below()
-        .zip(issuers)
-        .map(|(certificate, issuer)| Link { issuer, serial: certificate.serial().into() });
+    let links = below().zip(issuers).map(|(certificate, issuer)| Link {
+        issuer: issuer_id(issuer),
+        serial: certificate.serial().into(),
+        issuer_certificate: Arc::clone(issuer),
+    });
     Trusted {
         anchor_subject: anchor.subject().into(),
         not_before,

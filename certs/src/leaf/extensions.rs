@@ -172,6 +172,11 @@ impl KeyUsage {
         self.0 >> 5 & 1 != 0
     }
 
+    /// cRLSign: who may sign revocation lists.
+    pub const fn crl_sign(self) -> bool {
+        self.0 >> 6 & 1 != 0
+    }
+
     /// The usages by their names in RFC 5280.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         let bit = move |index: &usize| self.0 >> *index & 1 != 0;

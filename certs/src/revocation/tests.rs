@@ -1,3 +1,5 @@
+mod ocsp;
+
 use jiff::SignedDuration;
 use proptest::prelude::*;
 
@@ -18,6 +20,7 @@ struct World {
     qtsp: Authority,
     anchors: Anchors,
     trusted: Trusted,
+    leaf: Leaf,
     serial: Vec<u8>,
 }
 
@@ -29,7 +32,7 @@ fn world() -> World {
     let leaf = Leaf::from_der(&issued.der().unwrap()).unwrap();
     let trusted = anchors.find_path(&leaf, &[], now()).unwrap();
     let serial = issued.serial().unwrap();
-    World { qtsp, anchors, trusted, serial }
+    World { qtsp, anchors, trusted, leaf, serial }
 }
 
 impl World {
@@ -54,8 +57,8 @@ fn an_unlisted_certificate_is_good_only_while_the_list_counts() {
     let other = world.qtsp.crl(&[(vec![7], hours(-5))], hours(-1), hours(1)).unwrap();
     let revocations = world.read(&other).unwrap();
     let status = |at| revocations.status(&world.trusted, at);
-    assert_eq!(status(now()), RevocationStatus::Good { as_of: hours(-1) });
-    assert_eq!(status(hours(1)), RevocationStatus::Good { as_of: hours(-1) });
+    assert_eq!(status(now()), RevocationStatus::Good { as_of: hours(-1), source: RevocationSource::Crl });
+    assert_eq!(status(hours(1)), RevocationStatus::Good { as_of: hours(-1), source: RevocationSource::Crl });
     let since = hours(1);
     assert_eq!(status(hours(2)), RevocationStatus::Unknown(RevocationUnknown::Expired { since }));
     let from = hours(-1);

@@ -90,6 +90,11 @@ impl Authority {
         Ok(self.issuing.certificate.to_pem()?)
     }
 
+    /// The issuing CA in DER, and its key.
+    pub(super) fn issuing_parts(&self) -> Result<(Vec<u8>, PKey<Private>), QtspError> {
+        Ok((self.issuing.certificate.to_der()?, self.issuing.key.clone()))
+    }
+
     /// Both CAs with their private keys, for a file that only its owner reads.
     ///
     /// # Errors
