@@ -254,8 +254,11 @@ fn certificates(name: &str, pem: &[u8]) -> Result<Vec<Vec<u8>>, AnchorError> {
 
 fn ca(name: &str, position: usize, der: &[u8]) -> Result<Leaf, AnchorError> {
     let source_name = name.to_owned();
-    let certificate = Leaf::from_der(der)
-        .map_err(|error| AnchorError::Unreadable { source_name, position, error })?;
+    let certificate = Leaf::from_der(der).map_err(|error| AnchorError::Unreadable {
+        source_name,
+        position,
+        error,
+    })?;
     if is_ca(&certificate) {
         return Ok(certificate);
     }

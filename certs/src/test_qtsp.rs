@@ -3,11 +3,12 @@
 //! configuration with a real domain refuses them as anchors.
 
 mod authority;
+pub mod corpus;
 mod der;
 mod draft;
 mod extensions;
-pub mod responder;
 mod recipe;
+pub mod responder;
 mod statements;
 #[cfg(test)]
 mod tests;

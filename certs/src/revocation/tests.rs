@@ -57,8 +57,14 @@ fn an_unlisted_certificate_is_good_only_while_the_list_counts() {
     let other = world.qtsp.crl(&[(vec![7], hours(-5))], hours(-1), hours(1)).unwrap();
     let revocations = world.read(&other).unwrap();
     let status = |at| revocations.status(&world.trusted, at);
-    assert_eq!(status(now()), RevocationStatus::Good { as_of: hours(-1), source: RevocationSource::Crl });
-    assert_eq!(status(hours(1)), RevocationStatus::Good { as_of: hours(-1), source: RevocationSource::Crl });
+    assert_eq!(
+        status(now()),
+        RevocationStatus::Good { as_of: hours(-1), source: RevocationSource::Crl }
+    );
+    assert_eq!(
+        status(hours(1)),
+        RevocationStatus::Good { as_of: hours(-1), source: RevocationSource::Crl }
+    );
     let since = hours(1);
     assert_eq!(status(hours(2)), RevocationStatus::Unknown(RevocationUnknown::Expired { since }));
     let from = hours(-1);

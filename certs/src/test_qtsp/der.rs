@@ -71,12 +71,7 @@ pub(super) fn universal(tag: u32, content: &[u8]) -> Result<Vec<u8>, QtspError> 
     tagged(Class::Universal, false, Tag(tag), content)
 }
 
-fn tagged(
-    class: Class,
-    constructed: bool,
-    tag: Tag,
-    content: &[u8],
-) -> Result<Vec<u8>, QtspError> {
+fn tagged(class: Class, constructed: bool, tag: Tag, content: &[u8]) -> Result<Vec<u8>, QtspError> {
     let header = Header::new(class, constructed, tag, Length::Definite(content.len()));
     der(&Any::new(header, content))
 }

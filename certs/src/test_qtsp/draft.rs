@@ -1,5 +1,7 @@
 //! A certificate put together part by part, so that each part can be made wrong.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use openssl::hash::MessageDigest;
 use openssl::pkey::{PKey, Private};
@@ -26,9 +28,8 @@ pub(super) const POLICIES: &str = "2.5.29.32";
 pub(super) const ISSUER_INFO: &str = "1.3.6.1.5.5.7.1.1";
 pub(super) const QC_STATEMENTS: &str = "1.3.6.1.5.5.7.1.3";
 
-/// ASN.1 tags of the string types.
+/// ASN.1 tag of UTF8String.
 pub(super) const UTF8: u32 = 12;
-pub(super) const PRINTABLE: u32 = 19;
 
 /// With what an issuer signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +93,11 @@ impl Algorithm {
 fn pss_parameters() -> Result<Vec<u8>, QtspError> {
     let sha256 = sequence(&[oid("2.16.840.1.101.3.4.2.1")?, null()?])?;
     let mgf1 = sequence(&[oid("1.2.840.113549.1.1.8")?, sha256.clone()])?;
-    sequence(&[context(0, true, &sha256)?, context(1, true, &mgf1)?, context(2, true, &integer(&[32])?)?])
+    sequence(&[
+        context(0, true, &sha256)?,
+        context(1, true, &mgf1)?,
+        context(2, true, &integer(&[32])?)?,
+    ])
 }
 
 /// One attribute of a name: OID, tag of its string type, content octets.
@@ -105,9 +110,8 @@ pub(super) fn attribute(dotted: &'static str, value: &str) -> Attribute {
 
 /// A name of RDNs, each of attributes.
 pub(super) fn name(rdns: &[Vec<Attribute>]) -> Result<Vec<u8>, QtspError> {
-    let attribute = |(dotted, tag, value): &Attribute| {
-        sequence(&[oid(dotted)?, universal(*tag, value)?])
-    };
+    let attribute =
+        |(dotted, tag, value): &Attribute| sequence(&[oid(dotted)?, universal(*tag, value)?]);
     let rdn = |attributes: &Vec<Attribute>| {
         let mut encoded: Vec<Vec<u8>> =
             attributes.iter().map(attribute).collect::<Result<_, QtspError>>()?;
@@ -120,7 +124,7 @@ pub(super) fn name(rdns: &[Vec<Attribute>]) -> Result<Vec<u8>, QtspError> {
 /// One extension: OID, criticality, value.
 #[derive(Clone)]
 pub(super) struct Extension {
-    pub(super) oid: &'static str,
+    pub(super) oid: Cow<'static, str>,
     pub(super) critical: bool,
     pub(super) value: Vec<u8>,
 }
@@ -128,7 +132,7 @@ pub(super) struct Extension {
 impl Extension {
     fn encode(&self) -> Result<Vec<u8>, QtspError> {
         let critical = if self.critical { boolean(true)? } else { Vec::new() };
-        sequence(&[oid(self.oid)?, critical, octets(&self.value)?])
+        sequence(&[oid(&self.oid)?, critical, octets(&self.value)?])
     }
 }
 
@@ -181,7 +185,7 @@ impl Draft {
     pub(super) fn set(&mut self, oid: &'static str, value: Vec<u8>) {
         match self.extensions.iter_mut().find(|extension| extension.oid == oid) {
             Some(extension) => extension.value = value,
-            None => self.extensions.push(Extension { oid, critical: false, value }),
+            None => self.extensions.push(Extension { oid: oid.into(), critical: false, value }),
         }
     }
 
@@ -257,9 +261,8 @@ pub(super) fn crl_point(url: &str) -> Result<Vec<u8>, QtspError> {
 
 /// authorityInfoAccess with a responder and the issuer's certificate.
 pub(super) fn issuer_info(ocsp: &str, issuer: &str) -> Result<Vec<u8>, QtspError> {
-    let access = |method: &str, url: &str| {
-        sequence(&[oid(method)?, context(6, false, url.as_bytes())?])
-    };
+    let access =
+        |method: &str, url: &str| sequence(&[oid(method)?, context(6, false, url.as_bytes())?]);
     sequence(&[access("1.3.6.1.5.5.7.48.1", ocsp)?, access("1.3.6.1.5.5.7.48.2", issuer)?])
 }
 

@@ -92,8 +92,7 @@ impl Authority {
             Some(next_update) => context(0, true, &generalized_time(next_update)?)?,
             None => Vec::new(),
         };
-        let single =
-            sequence(&[id, status, generalized_time(reply.this_update)?, next_update])?;
+        let single = sequence(&[id, status, generalized_time(reply.this_update)?, next_update])?;
         let signer = Signer::new(reply, &issuer_name, &issuer_key)?;
         let mut data = sequence(&[
             context(1, true, &signer.name)?,
@@ -181,7 +180,7 @@ impl Signer {
             subject: subject.clone(),
             key: key.public_key_to_der()?,
             extensions: vec![Extension {
-                oid: EXT_KEY_USAGE,
+                oid: EXT_KEY_USAGE.into(),
                 critical: false,
                 value: ext_key_usage(&[purpose])?,
             }],

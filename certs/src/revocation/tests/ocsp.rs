@@ -17,12 +17,7 @@ fn asked() -> Asked {
 }
 
 fn reply(said: Said) -> Reply {
-    Reply {
-        said,
-        this_update: hours(-1),
-        next_update: Some(hours(1)),
-        signed_by: SignedBy::Issuer,
-    }
+    Reply { said, this_update: hours(-1), next_update: Some(hours(1)), signed_by: SignedBy::Issuer }
 }
 
 impl Asked {
@@ -51,8 +46,7 @@ fn an_answer_of_the_issuer_or_its_delegate_counts_until_its_end() {
     let asked = asked();
     for signed_by in [SignedBy::Issuer, SignedBy::Delegate] {
         let answer = asked.read(&Reply { signed_by, ..reply(Said::Good) }).unwrap();
-        let good =
-            RevocationStatus::Good { as_of: hours(-1), source: RevocationSource::Ocsp };
+        let good = RevocationStatus::Good { as_of: hours(-1), source: RevocationSource::Ocsp };
         assert_eq!(asked.status(answer.clone(), now()), good);
         assert_eq!(asked.status(answer.clone(), hours(1)), good);
         let since = hours(1);
