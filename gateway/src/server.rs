@@ -22,6 +22,7 @@ use crate::listen::{self, Bounds, Door};
 use crate::metrics::Metrics;
 use crate::pages;
 use crate::proxy::{AtTheGate, Gateway, Line};
+use crate::revocation::{self, Watch, WatchError};
 use crate::sandbox::{self, Addresses};
 use crate::store::{self, StoreError};
 use crate::upstream::{Upstream, UpstreamError};
@@ -67,6 +68,9 @@ pub enum StartError {
     /// An adapter.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
+    /// What keeps revocations current.
+    #[error(transparent)]
+    Revocation(#[from] WatchError),
     /// A metric registered twice.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -124,7 +128,13 @@ pub async fn run(
     let connections = Arc::new(Semaphore::new(config.limits.connections_max));
     let proxy = Arc::new(engine(&config, &gateway));
     let for_world = Arc::clone(&gateway);
+    let watch = watch_revocations(&config, &gateway, &drain)?;
     let door = Door {
+        noticed: Arc::new(move |identity| {
+            if let Some(watch) = &watch {
+                watch.notice(identity);
+            }
+        }),
         acceptor: tls(
             "listen.tpp",
             listen::tpp_acceptor,
@@ -215,6 +225,28 @@ async fn open(config: &Config, drain: &Drain) -> Result<Arc<Gateway>, StartError
         store::sweep_until(swept.store.as_ref(), clock::now, closing).await;
     });
     Ok(gateway)
+}
+
+/// Keeps the world's revocations current, where the configuration says from whom.
+fn watch_revocations(
+    config: &Config,
+    gateway: &Arc<Gateway>,
+    drain: &Drain,
+) -> Result<Option<Watch>, StartError> {
+    let Some(settings) = &config.trust.revocation else { return Ok(None) };
+    let world = gateway.world.load_full();
+    let for_world = Arc::clone(gateway);
+    let watch = revocation::watch(
+        settings,
+        &world.anchors,
+        (*world.revocations).clone(),
+        gateway.metrics.registry(),
+        move |revocations| {
+            for_world.world.rcu(|world| Arc::new(world.with_revocations(Arc::clone(&revocations))));
+        },
+        drain.watch(Stage::Closing),
+    )?;
+    Ok(Some(watch))
 }
 
 fn engine(config: &Config, gateway: &Arc<Gateway>) -> HttpProxy<Line> {

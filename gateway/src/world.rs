@@ -1,15 +1,21 @@
 //! From the bytes that the configuration names to the world that requests are judged by.
 
+mod kept;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use certs::{AnchorError, Anchors, CrlError, Revocations};
+use jiff::SignedDuration;
 use policies::freshness::Freshness;
 use policies::register::{Published, RegisterError, Sources};
 use policies::{Register, Routes, RoutesError, World, WorldError, WorldParts};
 use thiserror::Error;
 
+use crate::clock;
 use crate::config::{Config, Problem, RegisterFiles, borrowed};
+
+pub use kept::{Kept, Path as CertifiedPath};
 
 /// Why no world can be made: nothing is served without one.
 #[derive(Debug, Error)]
@@ -68,8 +74,15 @@ impl WorldLoadError {
 /// # Errors
 /// The first part that cannot be read or would leave the gate open.
 pub fn load(config: &Config) -> Result<Arc<World>, WorldLoadError> {
-    let anchors = Anchors::from_pem(&borrowed(&config.trust.anchors))?;
-    let revocations = Revocations::from_crls(&borrowed(&config.trust.crls), &anchors)?;
+    let mut anchors = Anchors::from_pem(&borrowed(&config.trust.anchors))?;
+    anchors.add_intermediates(&borrowed(&config.trust.intermediates))?;
+    let mut revocations = Revocations::from_crls(&borrowed(&config.trust.crls), &anchors)?;
+    if let Some(settings) = &config.trust.revocation {
+        let grace = SignedDuration::try_from(settings.tolerated_for).unwrap_or_default();
+        revocations = revocations.tolerating(grace);
+        let kept = Kept::new(&settings.directory);
+        kept.load(&anchors, &mut revocations, clock::now());
+    }
     let codetabs = config.codetabs.iter().map(|codetab| codetab.codetab.clone()).collect();
     Ok(Arc::new(World::build(WorldParts {
         routes: Routes::build(&config.domains, codetabs, config.apis.clone())?,

@@ -76,6 +76,8 @@ names! {
         Anchors = "anchors",
         /// The revocation lists.
         Crl = "crl",
+        /// An answer of an OCSP responder.
+        Ocsp = "ocsp",
         /// The configured hosts, APIs and versions.
         Routes = "routes",
         /// The EBA register.

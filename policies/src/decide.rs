@@ -38,7 +38,8 @@ pub fn admit(
 
     let anchors =
         Evidence { source: Source::Anchors, version: world.anchors_version(), as_of: None };
-    let (identity, trusted) = step.take(CheckName::Trust, anchors, identity::trusted(presented))?;
+    let (identity, trusted) =
+        step.take(CheckName::Trust, anchors, identity::trusted(presented, world))?;
     step.take(CheckName::Validity, certificate, identity::valid(trusted, now))?;
     let (evidence, revocation) = identity::unrevoked(trusted, world, now);
     step.take(CheckName::Revocation, evidence, revocation)?;

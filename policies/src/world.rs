@@ -1,6 +1,8 @@
 //! Everything that a decision is made from, as one immutable value: it is replaced whole, never
 //! changed in place.
 
+use std::sync::Arc;
+
 use certs::{Anchors, ProfilePolicy, Revocations};
 
 use crate::register::Register;
@@ -27,13 +29,13 @@ pub struct WorldParts {
 /// A consistent whole, with nothing missing that a check needs.
 pub struct World {
     /// Hosts, codetabs, APIs.
-    pub routes: Routes,
+    pub routes: Arc<Routes>,
     /// The register snapshot.
-    pub register: Register,
+    pub register: Arc<Register>,
     /// Whom we believe.
-    pub anchors: Anchors,
+    pub anchors: Arc<Anchors>,
     /// What they have revoked.
-    pub revocations: Revocations,
+    pub revocations: Arc<Revocations>,
     /// What a QWAC must look like.
     pub profile: ProfilePolicy,
     /// A certificate on which no revocation list speaks is let through.
@@ -67,15 +69,30 @@ impl World {
         fingerprints.sort_unstable();
         let [a, b, c, d, e, f, g, h, ..] = certs::sha256(fingerprints.as_flattened());
         Ok(Self {
-            routes: parts.routes,
-            register: parts.register,
-            anchors: parts.anchors,
-            revocations: parts.revocations,
+            routes: Arc::new(parts.routes),
+            register: Arc::new(parts.register),
+            anchors: Arc::new(parts.anchors),
+            revocations: Arc::new(parts.revocations),
             profile: parts.profile,
             revocation_unchecked: parts.revocation_unchecked,
             generation: parts.generation,
             anchors_version: u64::from_be_bytes([a, b, c, d, e, f, g, h]),
         })
+    }
+
+    /// The same world with what else was found out about revocations.
+    #[must_use]
+    pub fn with_revocations(&self, revocations: Arc<Revocations>) -> Self {
+        Self {
+            routes: Arc::clone(&self.routes),
+            register: Arc::clone(&self.register),
+            anchors: Arc::clone(&self.anchors),
+            revocations,
+            profile: self.profile,
+            revocation_unchecked: self.revocation_unchecked,
+            generation: self.generation + 1,
+            anchors_version: self.anchors_version,
+        }
     }
 
     /// A short content hash of the anchors.

@@ -14,8 +14,8 @@ const LAYERS: &[&[&str]] = &[
     &["admin"],
     &["pages", "sandbox"],
     &["proxy"],
-    &["listen", "upstream"],
-    &["store", "world", "audit", "metrics", "problem"],
+    &["listen", "revocation", "upstream"],
+    &["fetch", "store", "world", "audit", "metrics", "problem"],
     &["config"],
     &["clock", "drain", "log"],
 ];

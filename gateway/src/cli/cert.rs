@@ -1,5 +1,6 @@
 //! `octroi cert`: reads any certificate as the gateway would, and issues test ones.
 
+mod corpus;
 mod inspect;
 mod issue;
 

@@ -14,6 +14,8 @@ pub(super) const PEM_BYTES_MAX: u64 = 4 * 1024 * 1024;
 pub(super) const SECRET_BYTES_MAX: u64 = 64 * 1024;
 /// Bytes of a certificate revocation list.
 pub(super) const CRL_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Shortest period between two questions to one source of revocations.
+pub(super) const REVOCATION_REFRESH_MIN: Duration = Duration::from_secs(1);
 /// Bytes of a register file.
 pub(super) const REGISTER_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// Bytes of the register's `filemetadata.json`.

@@ -1,10 +1,14 @@
 //! `[trust]`: the anchors, their revocation lists, and what a QWAC must look like.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use certs::{Anchors, ClientAuthEku, ProfilePolicy, Revocations};
 
 use super::insecure::Insecure;
 use super::key::Key;
-use super::limits::{CRL_BYTES_MAX, PEM_BYTES_MAX};
+use super::limits::{CRL_BYTES_MAX, PEM_BYTES_MAX, REVOCATION_REFRESH_MIN};
+use super::origin::Origin;
 use super::reading::Reading;
 use super::safety;
 use super::wire;
@@ -14,10 +18,27 @@ use super::wire;
 pub struct Trust {
     /// Files and PEM bytes of the anchors; together at least one certificate.
     pub anchors: Vec<(String, Vec<u8>)>,
+    /// Files and PEM bytes of the CAs that complete paths.
+    pub intermediates: Vec<(String, Vec<u8>)>,
     /// Files and bytes (PEM or DER) of the revocation lists.
     pub crls: Vec<(String, Vec<u8>)>,
+    /// How more is fetched.
+    pub revocation: Option<RevocationSettings>,
     /// What a QWAC must look like.
     pub profile: ProfilePolicy,
+}
+
+/// The fetching of revocation lists and OCSP answers.
+#[derive(Clone, Debug)]
+pub struct RevocationSettings {
+    /// Where answers are kept.
+    pub directory: PathBuf,
+    /// Who may be asked.
+    pub allow: Vec<Origin>,
+    /// How often.
+    pub refresh: Duration,
+    /// How long after its end an answer still counts.
+    pub tolerated_for: Duration,
 }
 
 impl Trust {
@@ -32,21 +53,78 @@ impl Trust {
         let paths = wire.anchors.as_deref().unwrap_or_default();
         let named = wire.anchors.is_none() || safety::has_anchors(paths, &place, reading);
         let anchors = files(paths, &place, PEM_BYTES_MAX, reading);
-        let set = anchors.as_deref().and_then(|files| anchor_set(files, &place, reading));
+        let mut set = anchors.as_deref().and_then(|files| anchor_set(files, &place, reading));
+        let place = key.child("intermediates");
+        let intermediates = files(&wire.intermediates, &place, PEM_BYTES_MAX, reading);
+        if let (Some(set), Some(files)) = (&mut set, &intermediates)
+            && let Err(error) = set.add_intermediates(&borrowed(files))
+        {
+            reading.refuse(&place, error.to_string(), "give PEM files of CAs below the anchors");
+        }
+        let place = key.child("revocation");
+        let revocation = wire.revocation.as_ref();
+        let fetched = revocation.and_then(|wire| RevocationSettings::read(wire, &place, reading));
         let place = key.child("crls");
         let crls = files(&wire.crls, &place, CRL_BYTES_MAX, reading);
         if let (Some(anchors), Some(set), Some(crls)) = (&anchors, &set, &crls) {
             are_lists_of(set, crls, &place, reading);
-            safety::revocation_is_known(anchors, crls, insecure, &place, reading);
+            if wire.revocation.is_none() {
+                safety::revocation_is_known(anchors, crls, insecure, &place, reading);
+            }
         }
         let profile = profile(wire.client_auth_eku, &key.child("client_auth_eku"), reading);
-        let trust = match (anchors, crls) {
-            (Some(anchors), Some(crls)) if named && set.is_some() => {
-                Some(Self { anchors, crls, profile })
+        let trust = match (anchors, intermediates, crls) {
+            (Some(anchors), Some(intermediates), Some(crls)) if named && set.is_some() => {
+                Some(Self { anchors, intermediates, crls, revocation: fetched, profile })
             }
             _ => None,
         };
         (trust, set)
+    }
+}
+
+impl RevocationSettings {
+    fn read(wire: &wire::Revocation, key: &Key, reading: &mut Reading<'_>) -> Option<Self> {
+        let directory = wire.directory.as_deref().map(|path| reading.path(path));
+        let place = key.child("allow");
+        let allow = wire.allow.as_deref().unwrap_or_default();
+        if wire.allow.is_some() && allow.is_empty() {
+            reading.refuse(
+                &place,
+                "is empty: nobody could be asked",
+                "name the origins of your QTSPs' CRLs and OCSP responders; `octroi cert inspect` \
+                 shows those of a QWAC",
+            );
+        }
+        let origins = allow.iter().enumerate().map(|(index, text)| {
+            Origin::parse(text).map_err(|why| {
+                let mend = "write scheme and host, for example \"http://crl.qtsp.example\"";
+                reading.refuse(&place.item(index), why, mend);
+            })
+        });
+        let allow: Option<Vec<Origin>> =
+            origins.collect::<Vec<_>>().into_iter().collect::<Result<_, ()>>().ok();
+        let place = key.child("refresh");
+        let refresh = reading.duration(&place, &wire.refresh);
+        if refresh.is_some_and(|refresh| refresh < REVOCATION_REFRESH_MIN) {
+            let what = format!("is below {} s", REVOCATION_REFRESH_MIN.as_secs());
+            reading.refuse(&place, what, "ask less often: responders ban who asks too much");
+        }
+        let tolerated_for = match &wire.tolerated_for {
+            None => Some(Duration::ZERO),
+            Some(text) => {
+                let key = key.child("tolerated_for");
+                let duration = reading.duration(&key, text);
+                reading.warn(&key, "an answer counts after the end that its issuer gave it");
+                duration
+            }
+        };
+        Some(Self {
+            directory: directory?,
+            allow: allow.filter(|allow| !allow.is_empty())?,
+            refresh: refresh?,
+            tolerated_for: tolerated_for?,
+        })
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use certs::Identity;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use openssl::ssl::SslAcceptor;
@@ -47,6 +48,8 @@ pub struct Door<A> {
     pub acceptor: SslAcceptor,
     /// The world that identities are read by.
     pub world: Arc<dyn Fn() -> Arc<World> + Send + Sync>,
+    /// Is told who came.
+    pub noticed: Arc<dyn Fn(&Identity) + Send + Sync>,
     /// Who gets a connection at all.
     pub refusal: RefusalMode,
     /// The proxy engine.
@@ -107,6 +110,7 @@ where
         drop(world);
         self.metrics.handshake(introduced.as_ref().err().copied());
         let Ok((tls, connection)) = introduced else { return };
+        (self.noticed)(connection.identity());
         if !admitted(self.refusal, &connection) {
             self.metrics.connections_closed.with_label_values(&["certificate_refused"]).inc();
             self.refusing.cut(&connection);

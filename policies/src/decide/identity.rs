@@ -1,6 +1,6 @@
 //! Who calls: the checks on the certificate and on what registers say about its holder.
 
-use certs::{Identity, ProfileFault, Qwac, RevocationStatus, Trusted};
+use certs::{Identity, ProfileFault, Qwac, RevocationSource, RevocationStatus, Trusted};
 use jiff::Timestamp;
 
 use crate::check::{Evidence, Source};
@@ -14,12 +14,18 @@ use crate::world::World;
 
 pub(super) fn trusted<'a>(
     presented: &Presented<'a>,
+    world: &World,
 ) -> Result<(&'a Identity, &'a Trusted), Refusal> {
     let identity = presented.identity.ok_or_else(|| Refusal::new(Reason::CertificateMissing))?;
-    match identity.trust() {
-        Ok(trusted) => Ok((identity, trusted)),
-        Err(fault) => Err(Refusal::because(Reason::CertificateUntrusted, fault.to_string())),
+    let trusted = identity
+        .trust()
+        .map_err(|fault| Refusal::because(Reason::CertificateUntrusted, fault.to_string()))?;
+    // The connection may be older than the world: what it was trusted for may have been withdrawn.
+    if trusted.anchor_fingerprint().is_some_and(|anchor| world.anchors.contains(anchor)) {
+        return Ok((identity, trusted));
     }
+    let detail = format!("{} is not trusted any more", trusted.anchor_subject());
+    Err(Refusal::because(Reason::CertificateUntrusted, detail))
 }
 
 pub(super) fn valid(trusted: &Trusted, now: Timestamp) -> Result<(), Refusal> {
@@ -41,7 +47,10 @@ pub(super) fn unrevoked(
 ) -> (Evidence, Result<(), Refusal>) {
     let mut evidence = Evidence::of(Source::Crl);
     let result = match world.revocations.status(trusted, now) {
-        RevocationStatus::Good { as_of } => {
+        RevocationStatus::Good { as_of, source } => {
+            if source == RevocationSource::Ocsp {
+                evidence.source = Source::Ocsp;
+            }
             evidence.as_of = Some(as_of);
             Ok(())
         }

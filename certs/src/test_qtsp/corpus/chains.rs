@@ -70,14 +70,14 @@ fn orders(workshop: &mut Workshop) -> Result<(), QtspError> {
     workshop.chain("chain-with-a-stranger", about, accept(), &one, &[&rsa, &one])?;
     let about = "The same CA is sent three times.";
     workshop.chain("chain-with-copies", about, accept(), &one, &[&one, &one, &one])?;
-    let about = "The CA between leaf and anchor is not sent, and the gateway does not know it.";
-    workshop.chain("chain-intermediate-missing", about, untrusted(), &two, &[])?;
-    let about = "Of two CAs only the upper one is sent.";
-    workshop.chain("chain-lower-intermediate-missing", about, untrusted(), &two, &[&one])?;
-    let known = workshop.ca(&root, "sub-2c", "Corpus Issuing CA 2c", &plain)?;
-    workshop.publish(&known);
     let about = "The CA between leaf and anchor is not sent, but the gateway knows it.";
-    workshop.chain("chain-intermediate-known", about, accept(), &known, &[])?;
+    workshop.chain("chain-intermediate-known", about, accept(), &one, &[])?;
+    let upper = workshop.unlisted_ca(&root, "Corpus Hidden CA 1", &plain)?;
+    let lower = workshop.unlisted_ca(&upper, "Corpus Hidden CA 2", &plain)?;
+    let about = "The CA between leaf and anchor is not sent, and the gateway does not know it.";
+    workshop.chain("chain-intermediate-missing", about, untrusted(), &upper, &[])?;
+    let about = "Of two CAs only the upper one is sent.";
+    workshop.chain("chain-lower-intermediate-missing", about, untrusted(), &lower, &[&upper])?;
     let about = "17 certificates beside the leaf.";
     let many: Vec<&Ca> = std::iter::repeat_n(&one, 17).collect();
     workshop.chain("chain-too-many", about, untrusted(), &one, &many)?;
@@ -116,17 +116,22 @@ fn crossed(workshop: &mut Workshop) -> Result<(), QtspError> {
     let stray = workshop.ca_with_key(&rogue, name, good.key.clone(), &plain)?;
     let about = "The CA's certificate of an unknown root is sent before the good one.";
     workshop.chain("chain-crossed", about, accept(), &good, &[&stray, &good])?;
+    let hidden = "Corpus Hidden Crossed CA";
+    let other = workshop.unlisted_ca(&root, hidden, &plain)?;
+    let stray = workshop.ca_with_key(&rogue, hidden, other.key.clone(), &plain)?;
     let about = "Only the CA's certificate of an unknown root is sent.";
-    workshop.chain("chain-crossed-stray-only", about, untrusted(), &good, &[&stray, &rogue])?;
+    workshop.chain("chain-crossed-stray-only", about, untrusted(), &other, &[&stray, &rogue])?;
     let (past, older) = (workshop.hours(-48), workshop.hours(-24 * 900));
-    let ended = workshop.ca_with_key(&root, name, good.key.clone(), &|draft| {
+    let end = |draft: &mut Draft| {
         (draft.not_before, draft.not_after) = (older, past);
         Ok(())
-    })?;
+    };
+    let ended = workshop.ca_with_key(&root, name, good.key.clone(), &end)?;
     let about = "An ended certificate of the CA is sent before the one that is valid.";
     workshop.chain("chain-ended-beside-good", about, accept(), &good, &[&ended, &good])?;
+    let ended = workshop.ca_with_key(&root, hidden, other.key.clone(), &end)?;
     let about = "The certificate of the CA has ended.";
-    workshop.chain("chain-ended", about, refuse("certificate_expired"), &good, &[&ended])?;
+    workshop.chain("chain-ended", about, refuse("certificate_expired"), &other, &[&ended])?;
     let left = workshop.rogue("Corpus Left CA")?;
     let right = workshop.rogue("Corpus Right CA")?;
     let left_by_right = workshop.ca_with_key(&right, "Corpus Left CA", left.key.clone(), &plain)?;
@@ -293,7 +298,6 @@ fn revoked(workshop: &mut Workshop) -> Result<(), QtspError> {
     let about = "Its issuer has no revocation list here: nobody can say.";
     workshop.chain("revocation-no-list", about, unknown(), &mute, &[&mute])?;
     let late = workshop.ca(&root, "ended", "Corpus CA with an ended list", &plain)?;
-    workshop.publish(&late);
     workshop.end("ended");
     let about = "The list of its issuer has ended an hour ago.";
     workshop.chain("revocation-list-ended", about, unknown(), &late, &[&late])

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::*;
 use crate::{
-    Anchors, ClientAuthEku, Finding, Identity, Leaf, Lint, ProfileFault, ProfilePolicy, PspRole,
+    Anchors, ClientAuthEku, Finding, Identity, Lint, ProfileFault, ProfilePolicy, PspRole,
     RevocationStatus, Revocations,
 };
 
@@ -48,17 +48,8 @@ fn every_member_gets_its_verdict() {
     let corpus = Corpus::make(now()).unwrap();
     let mut anchors = Anchors::from_pem(&[("anchors", &corpus.anchors_pem)]).unwrap();
     anchors.add_intermediates(&[("intermediates", &corpus.intermediates_pem)]).unwrap();
-    // The lists of CAs that are only sent come with them, as a fetch would bring them.
-    let mut revocations = Revocations::empty();
-    let sent: Vec<Vec<u8>> =
-        corpus.members.iter().flat_map(|member| ders(&member.chain_pem).split_off(1)).collect();
-    let sent: Vec<_> =
-        sent.iter().filter_map(|der| Leaf::from_der(der).ok()).map(std::sync::Arc::new).collect();
-    for (list, pem) in &corpus.crls {
-        let issuers = anchors.iter().map(|anchor| anchor.certificate());
-        let issuers = issuers.chain(anchors.intermediates()).chain(&sent);
-        revocations.add_list(crate::RevocationList::read(list, pem, issuers).unwrap());
-    }
+    let lists: Vec<_> = corpus.crls.iter().map(|(list, pem)| (*list, pem.as_slice())).collect();
+    let revocations = Revocations::from_crls(&lists, &anchors).unwrap();
     let mut wrong = Vec::new();
     for member in &corpus.members {
         let ders = ders(&member.chain_pem);

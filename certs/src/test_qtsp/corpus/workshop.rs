@@ -140,7 +140,7 @@ impl Workshop {
         self.now.checked_add(SignedDuration::from_hours(hours)).unwrap_or(self.now)
     }
 
-    /// A CA below `parent`, with its revocation list in the corpus.
+    /// A CA below `parent` that the gateway knows, with its revocation list.
     pub(super) fn ca(
         &mut self,
         parent: &Ca,
@@ -150,10 +150,11 @@ impl Workshop {
     ) -> Result<Ca, QtspError> {
         let ca = self.unlisted_ca(parent, common_name, bend)?;
         self.lists.push((list, ca.clone(), Vec::new(), false));
+        self.publish(&ca);
         Ok(ca)
     }
 
-    /// A CA below `parent` that publishes no list.
+    /// A CA below `parent` that the gateway does not know and that publishes no list.
     pub(super) fn unlisted_ca(
         &self,
         parent: &Ca,

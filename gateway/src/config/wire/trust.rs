@@ -13,12 +13,45 @@ pub(crate) struct Trust {
     /// CA that issued it stands here.
     #[schemars(required)]
     pub(crate) anchors: Option<Vec<String>>,
-    /// Certificate revocation lists (PEM or DER), at least one for each anchor that issues QWACs.
+    /// PEM files with CAs below the anchors, for TPPs that send their leaf alone. Nothing ends at
+    /// them: every path over them is verified up to an anchor.
+    #[serde(default)]
+    pub(crate) intermediates: Vec<String>,
+    /// Certificate revocation lists (PEM or DER) that somebody else keeps current: at least one for
+    /// each anchor, unless `[trust.revocation]` fetches them.
     #[serde(default)]
     pub(crate) crls: Vec<String>,
+    /// How revocation lists and OCSP answers are fetched, ahead of need, from the URLs that the
+    /// certificates of TPPs name.
+    pub(crate) revocation: Option<Revocation>,
     /// Whether the extended key usage of a QWAC must name TLS client authentication.
     #[serde(default)]
     pub(crate) client_auth_eku: ClientAuthEku,
+}
+
+/// The fetching of what issuers say about revocations. No request ever waits for it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Revocation {
+    /// Directory where answers, and the certificates they are about, are kept over restarts. Only
+    /// the gateway writes there.
+    #[schemars(required)]
+    pub(crate) directory: Option<String>,
+    /// Origins that may be asked, for example "http://crl.qtsp.example" or
+    /// "http://ocsp.qtsp.example:8080". A name that resolves to a private address is not asked.
+    #[schemars(required)]
+    pub(crate) allow: Option<Vec<String>>,
+    /// How often each source is asked again. It is never asked later than its answer ends.
+    #[serde(default = "Revocation::refresh_default")]
+    pub(crate) refresh: DurationText,
+    /// How long after its end (nextUpdate) an answer still counts. Without it: not at all.
+    pub(crate) tolerated_for: Option<DurationText>,
+}
+
+impl Revocation {
+    fn refresh_default() -> DurationText {
+        "5m".into()
+    }
 }
 
 /// What is asked of the extended key usage of a QWAC.
