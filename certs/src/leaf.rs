@@ -60,6 +60,16 @@ impl Leaf {
     /// # Errors
     /// As [`Leaf::from_der`], and for a text that holds no certificate or too much.
     pub fn from_pem(pem: &[u8]) -> Result<(Self, Vec<Vec<u8>>), LeafError> {
+        let mut certificates = Self::ders_of_pem(pem)?;
+        let leaf = Self::from_der(&certificates.remove(0))?;
+        Ok((leaf, certificates))
+    }
+
+    /// The certificates of a PEM text as they stand, at least one, none of them read yet.
+    ///
+    /// # Errors
+    /// No PEM, no certificate in it, or too much.
+    pub fn ders_of_pem(pem: &[u8]) -> Result<Vec<Vec<u8>>, LeafError> {
         if pem.len() > PEM_BYTES_MAX {
             return Err(LeafError::PemTooLong { bytes: pem.len() });
         }
@@ -76,8 +86,7 @@ impl Leaf {
         if certificates.is_empty() {
             return Err(LeafError::NoCertificate);
         }
-        let leaf = Self::from_der(&certificates.remove(0))?;
-        Ok((leaf, certificates))
+        Ok(certificates)
     }
 
     /// The certificate as it was received.

@@ -24,7 +24,7 @@ pub const REGISTER: &str = r#"[[{"disclaimer":"Made up for the Octroi corpus; no
 {"CA_OwnerID":"IE_CBI","EntityCode":"IE_CBI!C1","EntityType":"PSD_PI","Properties":[{"ENT_NAT_REF_COD":"C1"},{"ENT_NAM":"Corpus Funds"},{"ENT_AUT":["2018-07-02"]}],"Services":[{"IE":["PS_05A","PS_080"]},{"FR":["PS_05A"]}]},
 {"CA_OwnerID":"IE_CBI","EntityCode":"IE_CBI!C2","EntityType":"PSD_PI","Properties":[{"ENT_NAT_REF_COD":"C2"},{"ENT_NAM":"Corpus Withdrawn"},{"ENT_AUT":["2018-07-02","2020-01-01"]}],"Services":[{"IE":["PS_05A"]}]},
 {"CA_OwnerID":"IE_CBI","EntityCode":"IE_CBI!C3","EntityType":"PSD_PI","Properties":[{"ENT_NAT_REF_COD":"C3"},{"ENT_NAM":"Corpus Account Information"},{"ENT_AUT":["2018-07-02"]}],"Services":[{"IE":["PS_080"]}]},
-{"CA_OwnerID":"IE_CBI","EntityCode":"IE_CBI!C 4-5","EntityType":"PSD_PI","Properties":[{"ENT_NAT_REF_COD":"C 4-5"},{"ENT_NAM":"Corpus With Space"},{"ENT_AUT":["2018-07-02"]}],"Services":[{"IE":["PS_05A"]}]}
+{"CA_OwnerID":"IE_CBI","EntityCode":"IE_CBI!C4-5","EntityType":"PSD_PI","Properties":[{"ENT_NAT_REF_COD":"C4-5"},{"ENT_NAM":"Corpus With Hyphen"},{"ENT_AUT":["2018-07-02"]}],"Services":[{"IE":["PS_05A"]}]}
 ]]"#;
 
 /// What a gateway owes a member.

@@ -10,9 +10,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use certs::Identity;
+use certs::{Identity, Leaf};
 use jiff::Timestamp;
-use openssl::x509::X509;
 use policies::{BodyRule, Presented, QuotaFact, Refusal, Trail, World};
 
 use self::report::Report;
@@ -129,19 +128,12 @@ fn judge(
     Ok(Verdict { refusal, assumed })
 }
 
-/// The certificate goes the way that it goes in a handshake: OpenSSL takes the chain apart, `certs`
-/// judges it.
+/// What the file holds is taken as sent; `certs` judges it as it does in a handshake.
 fn identity(args: &Args, world: &World, at: Timestamp) -> Result<Option<Identity>, Failure> {
     let Some(file) = &args.certificate else { return Ok(None) };
-    let unreadable = |why: String| Failure::Cannot(format!("{}: {why}", file.display()));
-    let pem = files::read(file)?;
-    let chain = X509::stack_from_pem(&pem)
-        .and_then(|chain| chain.iter().map(|certificate| certificate.to_der()).collect())
-        .map_err(|error| unreadable(format!("not a certificate in PEM: {error}")))?;
-    let chain: Vec<Vec<u8>> = chain;
-    let Some((leaf, sent)) = chain.split_first() else {
-        return Err(unreadable("holds no certificate in PEM".to_owned()));
-    };
+    let chain = Leaf::ders_of_pem(&files::read(file)?);
+    let chain = chain.map_err(|why| Failure::Cannot(format!("{}: {why}", file.display())))?;
+    let Some((leaf, sent)) = chain.split_first() else { return Ok(None) };
     Ok(Some(Identity::establish(leaf, sent, &world.anchors, &world.profile, at)))
 }
 

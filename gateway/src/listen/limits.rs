@@ -10,5 +10,3 @@ pub(super) const SOCKET_WRITE_BUFFER_BYTES: usize = 4 * 1024;
 pub(super) const ACCEPT_PAUSE_MS: u64 = 100;
 /// Header fields of one request, HTTP/1.1. Also the size of the parser's table.
 pub(super) const FIELDS_MAX: usize = 256;
-/// Certificates that a client may send beside its own.
-pub(super) const SENT_CHAIN_MAX: usize = 8;

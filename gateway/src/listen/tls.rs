@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use certs::Identity;
+use certs::limits::SENT_CERTIFICATES_MAX;
 use openssl::error::ErrorStack;
 use openssl::pkey::PKey;
 use openssl::ssl::{
@@ -24,7 +25,6 @@ use pingora::protocols::tls::{SslStream, TlsRef};
 use policies::World;
 
 use super::connection::{Connection, Handle};
-use super::limits::SENT_CHAIN_MAX;
 use super::socket::Socket;
 use crate::clock;
 use crate::metrics::HandshakeFault;
@@ -140,7 +140,9 @@ impl TlsAccept for Reception<'_> {
         let sent: Vec<Vec<u8>> = ssl
             .peer_cert_chain()
             .map(|chain| {
-                chain.iter().take(SENT_CHAIN_MAX).filter_map(|cert| cert.to_der().ok()).collect()
+                // One too many is enough for the judgement "too many".
+                let read = chain.iter().take(SENT_CERTIFICATES_MAX + 1);
+                read.filter_map(|certificate| certificate.to_der().ok()).collect()
             })
             .unwrap_or_default();
         let identity = Identity::establish(

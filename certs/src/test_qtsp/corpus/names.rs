@@ -1,6 +1,6 @@
 //! Organisation ids that a person, or another program, would read as another's.
 
-use super::workshop::{Piece, Workshop, accept, lint, refuse, warn};
+use super::workshop::{Piece, Workshop, accept, lint, refuse};
 use crate::test_qtsp::QtspError;
 use crate::test_qtsp::draft::{
     ALTERNATIVE_NAME, COMMON_NAME, COUNTRY, ORGANISATION, ORGANISATION_ID, UTF8, attribute,
@@ -337,17 +337,18 @@ fn forms(workshop: &mut Workshop) -> Result<(), QtspError> {
         piece.rename("PSDIE-CBI-C3");
         Ok(())
     })?;
-    let about = "A space and a hyphen within the authority's reference.";
-    workshop.add(
-        "good-space-and-hyphen",
-        about,
-        CLAUSE,
-        warn("organisation_id_space"),
-        &|piece| {
-            piece.rename("PSDIE-CBI-C 4-5");
-            Ok(())
-        },
-    )?;
+    let about = "A hyphen within the authority's reference.";
+    workshop.add("good-hyphen-in-reference", about, CLAUSE, accept(), &|piece| {
+        piece.rename("PSDIE-CBI-C4-5");
+        Ok(())
+    })?;
+    let about = "A space within the authority's reference: another name than the one without.";
+    let expect =
+        super::Expect { warning: Some("organisation_id_space"), ..refuse("register_unknown") };
+    workshop.add("register-space-in-reference", about, CLAUSE, expect, &|piece| {
+        piece.rename("PSDIE-CBI-C 1");
+        Ok(())
+    })?;
     let about = "The id as PrintableString.";
     workshop.add("good-printable-string", about, CLAUSE, accept(), &|piece| {
         piece.draft.rename(ORGANISATION_ID, 19, b"PSDIE-CBI-C1");

@@ -2,9 +2,11 @@
 //! bent.
 
 use jiff::{SignedDuration, Timestamp};
+use openssl::error::ErrorStack;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
+use openssl::ssl::{SslContext, SslMethod};
 use openssl::x509::X509;
 
 use super::authority::{Ca, below, ca_draft, crl, curve, p256, pem, self_signed, serial};
@@ -329,6 +331,14 @@ impl Workshop {
 }
 
 fn is_read(der: &[u8]) -> bool {
-    // It reads what comes first, whatever follows.
-    X509::from_der(der).and_then(|read| read.to_der()).is_ok_and(|again| again == der)
+    let taken = || -> Result<bool, ErrorStack> {
+        let certificate = X509::from_der(der)?;
+        let mut context = SslContext::builder(SslMethod::tls_client())?;
+        context.set_security_level(0);
+        context.set_certificate(&certificate)?;
+        // It reads what comes first, whatever follows.
+        Ok(certificate.to_der()? == der)
+    };
+    // Extensions that cannot be read fail nothing at first: the error only stays behind.
+    taken().unwrap_or(false) && ErrorStack::get().errors().is_empty()
 }

@@ -1,12 +1,16 @@
 //! `octroi cert inspect`: what a certificate says, for a person or as JSON.
 
+mod report;
+
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use certs::{Leaf, ProfilePolicy, Qwac};
+use certs::{
+    ClientAuthEku, Leaf, ProfileFault, ProfilePolicy, QcType, Qsealc, Qwac, RevocationStatus,
+};
 use jiff::Timestamp;
-use serde::Serialize;
 
+use self::report::{Acceptance, Report};
 use crate::cli::{Answer, Failure, Output, files};
 use crate::config::Config;
 use crate::world;
@@ -15,8 +19,8 @@ const EXAMPLE: &str = "Example:
   octroi cert inspect qwac.pem
   octroi cert inspect --config octroi.toml --output json - < qwac.pem
 
-Exit code 0: a QWAC (with --config: one that the gateway would accept now), 1: it is not, 3: the
-file holds no certificate.";
+Exit code 0: a QWAC or QSEALC (with --config: a QWAC that the gateway would accept now), 1: it is
+not, 3: the file holds no certificate.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
@@ -27,48 +31,30 @@ pub(super) struct Args {
     /// Judge it with the anchors, revocation lists and profile of this configuration
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// As what it is judged; by default a seal as a seal, everything else as a QWAC
+    #[arg(long = "as", value_enum, value_name = "KIND")]
+    judge_as: Option<Kind>,
     /// For people or for programs
     #[arg(long, value_enum, default_value_t)]
     output: Output,
 }
 
-#[derive(Serialize)]
-struct Report {
-    subject: String,
-    issuer: String,
-    serial: String,
-    sha256: String,
-    organisation_ids: Vec<String>,
-    roles: Vec<String>,
-    /// OIDs of roles that we do not know; they grant nothing.
-    unknown_roles: Vec<String>,
-    authority_name: Option<String>,
-    authority_id: Option<String>,
-    qualified: bool,
-    qc_types: Vec<String>,
-    not_before: Timestamp,
-    not_after: Timestamp,
-    key: String,
-    signature: String,
-    crl_urls: Vec<String>,
-    ocsp_urls: Vec<String>,
-    /// Why it is no QWAC, if it is none.
-    profile_fault: Option<String>,
-    /// Only with a configuration.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    accepted: Option<Acceptance>,
-}
-
-/// What the gateway of a configuration would make of the certificate.
-#[derive(Serialize)]
-struct Acceptance {
-    accepted: bool,
-    /// The QTSP that it leads to.
-    anchor: Option<String>,
-    fault: Option<String>,
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Kind {
+    /// For TLS
+    Qwac,
+    /// For signatures
+    Qsealc,
 }
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> Result<Answer, Failure> {
+    if is_url(&args.file) {
+        return Err(Failure::Cannot(format!(
+            "{} is a URL, and nothing is fetched here. To mend: fetch it yourself, for example \
+             with `openssl s_client -connect HOST:443 </dev/null | octroi cert inspect -`",
+            args.file.display()
+        )));
+    }
     let bytes = files::read(&args.file)?;
     let read = if bytes.starts_with(&[0x30]) {
         Leaf::from_der(&bytes).map(|leaf| (leaf, Vec::new()))
@@ -83,8 +69,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> Result<Answer, Failure> {
         }
         None => None,
     };
-    let policy = ProfilePolicy { client_auth_eku: certs::ClientAuthEku::Require };
-    let report = Report::of(&leaf, &policy, accepted);
+    let report = Report::of(&leaf, judged(&leaf, args.judge_as), Timestamp::now(), accepted);
     match args.output {
         Output::Text => report.write_text(out)?,
         Output::Json => {
@@ -92,116 +77,71 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> Result<Answer, Failure> {
             writeln!(out)?;
         }
     }
-    let good = match &report.accepted {
-        Some(acceptance) => acceptance.accepted,
-        None => report.profile_fault.is_none(),
-    };
-    Ok(if good { Answer::Good } else { Answer::No })
+    Ok(if report.is_good() { Answer::Good } else { Answer::No })
+}
+
+fn is_url(file: &Path) -> bool {
+    file.to_str().is_some_and(|text| text.contains("://"))
 }
 
 fn acceptance(config: &Config, leaf: &Leaf, sent: &[Vec<u8>]) -> Result<Acceptance, Failure> {
     let world = world::load(config).map_err(Failure::cannot)?;
     let now = Timestamp::now();
     let trusted = world.anchors.find_path(leaf, sent, now);
+    let (mut revocation, mut path) = (None, Vec::new());
     let fault = match &trusted {
         Err(fault) => Some(fault.to_string()),
-        Ok(trusted) if now < trusted.not_before() => {
-            Some(format!("it is valid from {}", trusted.not_before()))
+        Ok(trusted) => {
+            let above = trusted.links().iter().map(|link| link.issuer_certificate.subject());
+            path = above.map(str::to_owned).collect();
+            let status = world.revocations.status(trusted, now);
+            let (told, fault) = told(status, world.revocation_unchecked);
+            revocation = Some(told);
+            if now < trusted.not_before() {
+                Some(format!("it is valid from {}", trusted.not_before()))
+            } else if now > trusted.not_after() {
+                Some(format!("it was valid until {}", trusted.not_after()))
+            } else {
+                fault
+            }
         }
-        Ok(trusted) if now > trusted.not_after() => {
-            Some(format!("it was valid until {}", trusted.not_after()))
-        }
-        Ok(trusted) => match world.revocations.status(trusted, now) {
-            certs::RevocationStatus::Good { .. } => None,
-            certs::RevocationStatus::Revoked { since } => Some(format!("revoked since {since}")),
-            certs::RevocationStatus::Unknown(_) if world.revocation_unchecked => None,
-            certs::RevocationStatus::Unknown(why) => Some(why.to_string()),
-        },
     };
-    let fault =
-        fault.or_else(|| Qwac::read(leaf, &world.profile).err().map(|fault| fault.to_string()));
+    let profile = || Qwac::read(leaf, &world.profile).err().map(|fault| fault.to_string());
+    let fault = fault.or_else(profile);
     Ok(Acceptance {
         accepted: fault.is_none(),
         anchor: trusted.ok().map(|trusted| trusted.anchor_subject().to_owned()),
+        path,
+        revocation,
         fault,
     })
 }
 
-impl Report {
-    fn of(leaf: &Leaf, policy: &ProfilePolicy, accepted: Option<Acceptance>) -> Self {
-        let statements = leaf.qc().ok();
-        let psd2 = statements.and_then(|statements| statements.psd2.as_ref());
-        let ids = leaf.organisation_ids().iter().map(|id| match &id.text {
-            Some(text) => text.to_string(),
-            None => format!("(unreadable {})", id.string_type),
-        });
-        Self {
-            subject: leaf.subject().to_owned(),
-            issuer: leaf.issuer().to_owned(),
-            serial: leaf.serial_hex().to_owned(),
-            sha256: hex::encode(leaf.fingerprint()),
-            organisation_ids: ids.collect(),
-            roles: psd2.map_or_else(Vec::new, |psd2| {
-                psd2.roles.iter().map(|role| role.code().to_owned()).collect()
-            }),
-            unknown_roles: psd2.map_or_else(Vec::new, |psd2| psd2.unknown_roles.clone()),
-            authority_name: psd2.map(|psd2| psd2.authority_name.clone()),
-            authority_id: psd2.map(|psd2| psd2.authority_id.clone()),
-            qualified: statements.is_some_and(|statements| statements.compliance),
-            qc_types: statements.map_or_else(Vec::new, |statements| {
-                statements.types.iter().map(ToString::to_string).collect()
-            }),
-            not_before: leaf.not_before(),
-            not_after: leaf.not_after(),
-            key: leaf.key().to_string(),
-            signature: leaf.signature_algorithm().to_string(),
-            crl_urls: leaf.crl_urls().to_vec(),
-            ocsp_urls: leaf.ocsp_urls().to_vec(),
-            profile_fault: Qwac::read(leaf, policy).err().map(|fault| fault.to_string()),
-            accepted,
+/// What is known, and why that is too little.
+fn told(status: RevocationStatus, unchecked: bool) -> (String, Option<String>) {
+    match status {
+        RevocationStatus::Good { as_of, source } => {
+            (format!("good as of {as_of} ({source:?})").to_lowercase(), None)
+        }
+        RevocationStatus::Revoked { since } => {
+            let told = format!("revoked since {since}");
+            (told.clone(), Some(told))
+        }
+        RevocationStatus::Unknown(why) => {
+            let told = format!("unknown: {why}");
+            (told, (!unchecked).then(|| why.to_string()))
         }
     }
+}
 
-    fn write_text(&self, out: &mut dyn Write) -> std::io::Result<()> {
-        let or_none = |list: &[String]| {
-            if list.is_empty() { "none".to_owned() } else { list.join(", ") }
-        };
-        let authority = match (&self.authority_name, &self.authority_id) {
-            (Some(name), Some(id)) => format!("{name} ({id})"),
-            _ => "none".to_owned(),
-        };
-        for (name, value) in [
-            ("organisation id", or_none(&self.organisation_ids)),
-            ("roles", or_none(&self.roles)),
-            ("unknown roles", or_none(&self.unknown_roles)),
-            ("authority", authority),
-            ("subject", self.subject.clone()),
-            ("issuer", self.issuer.clone()),
-            ("valid", format!("{} to {}", self.not_before, self.not_after)),
-            ("qualified", if self.qualified { "yes".to_owned() } else { "no".to_owned() }),
-            ("QcType", or_none(&self.qc_types)),
-            ("key", self.key.clone()),
-            ("signed with", self.signature.clone()),
-            ("serial", self.serial.clone()),
-            ("SHA-256", self.sha256.clone()),
-            ("CRL", or_none(&self.crl_urls)),
-            ("OCSP", or_none(&self.ocsp_urls)),
-        ] {
-            writeln!(out, "{name:<16} {value}")?;
+/// The kind, and why the certificate is not of it.
+fn judged(leaf: &Leaf, kind: Option<Kind>) -> (&'static str, Option<ProfileFault>) {
+    let seals = || leaf.qc().is_ok_and(|statements| statements.types == [QcType::Eseal]);
+    match kind.unwrap_or_else(|| if seals() { Kind::Qsealc } else { Kind::Qwac }) {
+        Kind::Qsealc => ("QSEALC", Qsealc::read(leaf).err()),
+        Kind::Qwac => {
+            let policy = ProfilePolicy { client_auth_eku: ClientAuthEku::Require };
+            ("QWAC", Qwac::read(leaf, &policy).err())
         }
-        match &self.profile_fault {
-            Some(fault) => writeln!(out, "{:<16} no: {fault}", "QWAC")?,
-            None => writeln!(out, "{:<16} yes", "QWAC")?,
-        }
-        if let Some(acceptance) = &self.accepted {
-            if let Some(anchor) = &acceptance.anchor {
-                writeln!(out, "{:<16} {anchor}", "trusted by")?;
-            }
-            match &acceptance.fault {
-                Some(fault) => writeln!(out, "{:<16} no: {fault}", "accepted here")?,
-                None => writeln!(out, "{:<16} yes", "accepted here")?,
-            }
-        }
-        Ok(())
     }
 }
