@@ -17,13 +17,13 @@ use openssl::x509::{
     X509, X509Builder, X509Crl, X509CrlBuilder, X509Name, X509NameBuilder, X509RevokedBuilder,
 };
 
+use super::draft::{CRL_POINTS, ISSUER_INFO, QC_STATEMENTS, crl_point, responder_info};
 use super::extensions::{alternative_names, ext_key_usage, extension, key_usage};
 use super::recipe::{Defect, KeyKind, Recipe};
 use super::{QtspError, statements};
 use crate::anchors::TEST_QTSP_ORGANISATION;
 
 const ORGANISATION_IDENTIFIER: &str = "2.5.4.97";
-const QC_STATEMENTS: &str = "1.3.6.1.5.5.7.1.3";
 const CRL_NUMBER: &str = "2.5.29.20";
 /// Positive and unguessable (RFC 5280 §4.1.2.2).
 const SERIAL_BITS: i32 = 127;
@@ -160,6 +160,12 @@ impl Authority {
         let issuer = AuthorityKeyIdentifier::new().keyid(true).build(&context)?;
         for extension in names.into_iter().chain([own, issuer]) {
             builder.append_extension(extension)?;
+        }
+        if let Some(url) = &recipe.crl_url {
+            builder.append_extension(extension(CRL_POINTS, &crl_point(url)?)?)?;
+        }
+        if let Some(url) = &recipe.ocsp_url {
+            builder.append_extension(extension(ISSUER_INFO, &responder_info(url)?)?)?;
         }
         if let Some(statements) = statements::encode(recipe)? {
             builder.append_extension(extension(QC_STATEMENTS, &statements)?)?;

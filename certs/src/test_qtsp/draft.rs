@@ -261,9 +261,16 @@ pub(super) fn crl_point(url: &str) -> Result<Vec<u8>, QtspError> {
 
 /// authorityInfoAccess with a responder and the issuer's certificate.
 pub(super) fn issuer_info(ocsp: &str, issuer: &str) -> Result<Vec<u8>, QtspError> {
-    let access =
-        |method: &str, url: &str| sequence(&[oid(method)?, context(6, false, url.as_bytes())?]);
     sequence(&[access("1.3.6.1.5.5.7.48.1", ocsp)?, access("1.3.6.1.5.5.7.48.2", issuer)?])
+}
+
+/// authorityInfoAccess with a responder only.
+pub(super) fn responder_info(ocsp: &str) -> Result<Vec<u8>, QtspError> {
+    sequence(&[access("1.3.6.1.5.5.7.48.1", ocsp)?])
+}
+
+fn access(method: &str, url: &str) -> Result<Vec<u8>, QtspError> {
+    sequence(&[oid(method)?, context(6, false, url.as_bytes())?])
 }
 
 /// nameConstraints that permit hosts under `domain` only.

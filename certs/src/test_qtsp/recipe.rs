@@ -89,6 +89,10 @@ pub struct Recipe {
     pub authority_name: String,
     /// nCAId.
     pub authority_id: String,
+    /// Where its issuer's list stands, if the certificate says so.
+    pub crl_url: Option<String>,
+    /// Where its issuer's OCSP responder stands, if the certificate says so.
+    pub ocsp_url: Option<String>,
     /// Its key.
     pub key: KeyKind,
     /// First instant.
@@ -119,6 +123,8 @@ impl Recipe {
             country,
             organisation_id: Some(organisation_id.to_owned()),
             roles: roles.to_vec(),
+            crl_url: None,
+            ocsp_url: None,
             key: KeyKind::P256,
             not_before: shifted(-1),
             not_after: shifted(365 * 24),
