@@ -16,7 +16,7 @@ use certs::{Anchors, Identity, Revocations};
 use prometheus::Registry;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use self::ask::{Asked, Asker, Question};
 use self::metrics::RevocationMetrics;
@@ -34,6 +34,9 @@ const NOTICED_MAX: usize = 1_024;
 const QUESTIONS_AT_ONCE: usize = 8;
 /// How often, at most, a changed world is swapped in.
 const PUBLISH_EVERY: Duration = Duration::from_millis(20);
+
+/// How often the metrics are brought up to date: answers end without anything happening.
+const SHOW_EVERY: Duration = Duration::from_secs(1);
 
 /// Where handshakes tell whom they let in.
 #[derive(Debug)]
@@ -130,8 +133,10 @@ impl Keeper {
         mut closing: watch::Receiver<bool>,
     ) {
         let mut asking: JoinSet<Asked> = JoinSet::new();
-        let mut tick = tokio::time::interval(PUBLISH_EVERY.max(Duration::from_millis(1)));
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut tick = tokio::time::interval(PUBLISH_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut show = tokio::time::interval(SHOW_EVERY);
+        show.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             while asking.len() < QUESTIONS_AT_ONCE {
                 let Some(question) = self.schedule.due(Instant::now()) else { break };
@@ -155,9 +160,8 @@ impl Keeper {
                 _ = tick.tick(), if self.changed => {
                     self.changed = false;
                     publish(Arc::new(self.revocations.clone()));
-                    self.metrics.show(&self.revocations, self.watched.len(), clock::now());
                 }
-                () = tokio::time::sleep(Duration::from_secs(5)) => {
+                _ = show.tick() => {
                     self.metrics.show(&self.revocations, self.watched.len(), clock::now());
                 }
                 _ = closing.changed() => return,

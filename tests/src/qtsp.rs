@@ -8,13 +8,16 @@ use std::time::Duration;
 
 use certs::test_qtsp::responder::requested_serial;
 
+/// From a serial number to a response.
+pub type Responder = dyn Fn(&[u8]) -> Vec<u8> + Send + Sync;
+
 /// How a publication point answers.
 #[derive(Clone)]
 pub enum Mood {
     /// With these octets.
     Says(Vec<u8>),
     /// About the serial number that is asked for.
-    Answers(Arc<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>),
+    Answers(Arc<Responder>),
     /// With an HTTP status and nothing else.
     Refuses(u16),
     /// Takes the question and says nothing.
