@@ -20,6 +20,7 @@ mod qc_statements;
 mod revocation;
 mod role;
 pub mod test_qtsp;
+mod trusted_list;
 
 pub use anchors::{Anchor, AnchorError, Anchors};
 pub use chain::{ChainFault, IssuerId, Link, Trusted};
@@ -40,3 +41,6 @@ pub use revocation::{
     RevocationStatus, RevocationUnknown, Revocations, ocsp_request,
 };
 pub use role::{PspRole, RoleSet};
+pub use trusted_list::{
+    ListKind, Pointer, Service, ServicePeriod, TrustedList, TrustedListError, Use,
+};

@@ -77,6 +77,27 @@ pub const OCSP_HOURS_MAX: i64 = 24;
 /// How far a responder's clock may be ahead of ours.
 pub const CLOCK_SKEW_SECONDS_MAX: i64 = 60;
 
+/// Longest trusted list that is read; the largest national list has about 6 MiB.
+pub const LIST_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Most elements of a trusted list.
+pub const LIST_ELEMENTS_MAX: usize = 400_000;
+
+/// Deepest nesting of a trusted list; real ones have about 15 levels.
+pub const LIST_DEPTH_MAX: usize = 64;
+
+/// Most attributes of one element of a trusted list.
+pub const LIST_ATTRIBUTES_MAX: usize = 64;
+
+/// Most namespace declarations of a trusted list.
+pub const LIST_NAMESPACES_MAX: usize = 20_000;
+
+/// Most services of a trusted list.
+pub const LIST_SERVICES_MAX: usize = 10_000;
+
+/// Most pointers of a trusted list.
+pub const LIST_POINTERS_MAX: usize = 200;
+
 /// Longest serial number: RFC 5280 §4.1.2.2 allows 20 octets, one more for a leading zero.
 pub const SERIAL_BYTES_MAX: usize = 21;
 

@@ -6,6 +6,7 @@ mod explain;
 mod files;
 mod run;
 mod sandbox;
+mod trust;
 mod version;
 
 use std::io::{self, Write};
@@ -35,6 +36,8 @@ enum Verb {
     Explain(explain::Args),
     /// Read any QWAC or QSEALC; issue test ones
     Cert(cert::Args),
+    /// Trusted lists as data: import, list, diff, rollback
+    Trust(trust::Args),
     /// Tell which program and which OpenSSL this is
     Version(version::Args),
 }
@@ -85,6 +88,7 @@ impl Cli {
             Verb::Check(args) => check::run(&args, out),
             Verb::Explain(args) => explain::run(&args, out),
             Verb::Cert(args) => cert::run(args, out),
+            Verb::Trust(args) => trust::run(args, out),
             Verb::Version(args) => version::run(args, out),
         }
     }

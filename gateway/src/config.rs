@@ -56,7 +56,7 @@ pub use sandbox::SandboxSettings;
 pub use secret::Secret;
 pub use store::StoreSettings;
 pub(crate) use trust::borrowed;
-pub use trust::{RevocationSettings, Trust};
+pub use trust::{ListImport, ListSettings, RevocationSettings, Trust};
 pub use upstream::{CodetabSettings, Upstream, UpstreamAddress, UpstreamTls};
 
 use environment::Environment;

@@ -21,5 +21,6 @@ pub mod revocation;
 pub mod sandbox;
 pub mod server;
 pub mod store;
+pub mod trust;
 pub mod upstream;
 pub mod world;

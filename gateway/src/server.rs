@@ -17,6 +17,7 @@ use crate::audit::{Audit, AuditError};
 use crate::clock;
 use crate::config::{Config, UpstreamAddress};
 use crate::drain::{self, Drain, Signal, Stage};
+use crate::fetch::Fetcher;
 use crate::listen::head::HeadBounds;
 use crate::listen::{self, Bounds, Door};
 use crate::metrics::Metrics;
@@ -25,6 +26,7 @@ use crate::proxy::{AtTheGate, Gateway, Line};
 use crate::revocation::{self, Watch, WatchError};
 use crate::sandbox::{self, Addresses};
 use crate::store::{self, StoreError};
+use crate::trust::{Import, Refresh, Source, Store};
 use crate::upstream::{Upstream, UpstreamError};
 use crate::world::{self, WorldLoadError};
 
@@ -129,6 +131,7 @@ pub async fn run(
     let proxy = Arc::new(engine(&config, &gateway));
     let for_world = Arc::clone(&gateway);
     let watch = watch_revocations(&config, &gateway, &drain)?;
+    refresh_trust(&config, &gateway, &drain)?;
     let door = Door {
         noticed: Arc::new(move |identity| {
             if let Some(watch) = &watch {
@@ -247,6 +250,37 @@ fn watch_revocations(
         drain.watch(Stage::Closing),
     )?;
     Ok(Some(watch))
+}
+
+/// Keeps the world's anchors what the trusted lists say, where the configuration names some.
+fn refresh_trust(config: &Config, gateway: &Arc<Gateway>, drain: &Drain) -> Result<(), StartError> {
+    let Some(lists) = &config.trust.lists else { return Ok(()) };
+    let import = match &lists.import {
+        Some(settings) => {
+            let import = Import {
+                list_of_lists: Some(Source::Url(settings.list_of_lists.clone())),
+                lists: Vec::new(),
+                signers: settings.signers.clone(),
+                territories: settings.territories.clone(),
+                fetcher: Fetcher::new(settings.allow.clone()).map_err(WatchError::Client)?,
+            };
+            Some((import, settings.every))
+        }
+        None => None,
+    };
+    let trust = config.trust.clone();
+    // The files were read, and made anchors of, before.
+    let others = Box::new(move || world::other_anchors(&trust).unwrap_or_default());
+    let store = Store::new(&lists.directory);
+    let refresh = Refresh::new(store, import, others, gateway.metrics.registry())?;
+    let for_world = Arc::clone(gateway);
+    tokio::spawn(refresh.run(
+        move |anchors| {
+            for_world.world.rcu(|world| Arc::new(world.with_anchors(Arc::clone(&anchors))));
+        },
+        drain.watch(Stage::Closing),
+    ));
+    Ok(())
 }
 
 fn engine(config: &Config, gateway: &Arc<Gateway>) -> HttpProxy<Line> {

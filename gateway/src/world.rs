@@ -5,7 +5,7 @@ mod kept;
 use std::path::Path;
 use std::sync::Arc;
 
-use certs::{AnchorError, Anchors, CrlError, Revocations};
+use certs::{AnchorError, Anchors, CrlError, Revocations, Use};
 use jiff::SignedDuration;
 use policies::freshness::Freshness;
 use policies::register::{Published, RegisterError, Sources};
@@ -13,7 +13,8 @@ use policies::{Register, Routes, RoutesError, World, WorldError, WorldParts};
 use thiserror::Error;
 
 use crate::clock;
-use crate::config::{Config, Problem, RegisterFiles, borrowed};
+use crate::config::{Config, Problem, RegisterFiles, Trust, borrowed};
+use crate::trust::{SnapshotError, Store};
 
 pub use kept::{Kept, Path as CertifiedPath};
 
@@ -23,6 +24,9 @@ pub enum WorldLoadError {
     /// Whom to believe.
     #[error("trust.anchors: {0}")]
     Anchors(#[from] AnchorError),
+    /// The trusted lists.
+    #[error("trust.lists: {0}")]
+    Lists(#[from] SnapshotError),
     /// What they revoked.
     #[error("trust.crls: {0}")]
     Crls(#[from] CrlError),
@@ -44,6 +48,7 @@ impl WorldLoadError {
             Self::Anchors(_) | Self::World(WorldError::NoAnchors) => {
                 ("trust.anchors", "give a PEM file with the certificates of issuing QTSPs")
             }
+            Self::Lists(_) => ("trust.lists", "import the lists anew with `octroi trust import`"),
             Self::Crls(_) => ("trust.crls", "give the current CRL of an anchor, unchanged"),
             Self::Routes(RoutesError::NoRole(_)) => {
                 ("api.required_roles", "name at least one role, for example \"PSP_IC\"")
@@ -74,8 +79,17 @@ impl WorldLoadError {
 /// # Errors
 /// The first part that cannot be read or would leave the gate open.
 pub fn load(config: &Config) -> Result<Arc<World>, WorldLoadError> {
-    let mut anchors = Anchors::from_pem(&borrowed(&config.trust.anchors))?;
-    anchors.add_intermediates(&borrowed(&config.trust.intermediates))?;
+    let mut anchors = other_anchors(&config.trust)?;
+    if let Some(lists) = &config.trust.lists {
+        match Store::new(&lists.directory).current() {
+            Ok((_, snapshot)) => {
+                snapshot.add_anchors(&mut anchors, Use::Web, clock::now());
+            }
+            // What is imported later is taken in then; PEM anchors may do until then.
+            Err(SnapshotError::Nothing(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
     let mut revocations = Revocations::from_crls(&borrowed(&config.trust.crls), &anchors)?;
     if let Some(settings) = &config.trust.revocation {
         let grace = SignedDuration::try_from(settings.tolerated_for).unwrap_or_default();
@@ -93,6 +107,16 @@ pub fn load(config: &Config) -> Result<Arc<World>, WorldLoadError> {
         revocation_unchecked: config.insecure.revocation_unchecked,
         generation: 1,
     })?))
+}
+
+/// The anchors that are not of trusted lists, with the CAs that complete paths.
+///
+/// # Errors
+/// A file that holds none.
+pub fn other_anchors(trust: &Trust) -> Result<Anchors, AnchorError> {
+    let mut anchors = Anchors::from_pem(&borrowed(&trust.anchors))?;
+    anchors.add_intermediates(&borrowed(&trust.intermediates))?;
+    Ok(anchors)
 }
 
 fn register(files: &RegisterFiles) -> Result<Register, RegisterError> {

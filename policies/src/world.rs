@@ -26,7 +26,8 @@ pub struct WorldParts {
     pub generation: u64,
 }
 
-/// A consistent whole, with nothing missing that a check needs.
+/// A consistent whole, with nothing missing that a check needs. Cloning copies pointers.
+#[derive(Clone)]
 pub struct World {
     /// Hosts, codetabs, APIs.
     pub routes: Arc<Routes>,
@@ -64,10 +65,7 @@ impl World {
         if parts.anchors.is_empty() {
             return Err(WorldError::NoAnchors);
         }
-        let mut fingerprints: Vec<[u8; 32]> =
-            parts.anchors.iter().map(|anchor| *anchor.fingerprint()).collect();
-        fingerprints.sort_unstable();
-        let [a, b, c, d, e, f, g, h, ..] = certs::sha256(fingerprints.as_flattened());
+        let anchors_version = version(&parts.anchors);
         Ok(Self {
             routes: Arc::new(parts.routes),
             register: Arc::new(parts.register),
@@ -76,23 +74,21 @@ impl World {
             profile: parts.profile,
             revocation_unchecked: parts.revocation_unchecked,
             generation: parts.generation,
-            anchors_version: u64::from_be_bytes([a, b, c, d, e, f, g, h]),
+            anchors_version,
         })
     }
 
     /// The same world with what else was found out about revocations.
     #[must_use]
     pub fn with_revocations(&self, revocations: Arc<Revocations>) -> Self {
-        Self {
-            routes: Arc::clone(&self.routes),
-            register: Arc::clone(&self.register),
-            anchors: Arc::clone(&self.anchors),
-            revocations,
-            profile: self.profile,
-            revocation_unchecked: self.revocation_unchecked,
-            generation: self.generation + 1,
-            anchors_version: self.anchors_version,
-        }
+        Self { revocations, generation: self.generation + 1, ..self.clone() }
+    }
+
+    /// The same world with other anchors. An empty set believes nobody.
+    #[must_use]
+    pub fn with_anchors(&self, anchors: Arc<Anchors>) -> Self {
+        let anchors_version = version(&anchors);
+        Self { anchors, anchors_version, generation: self.generation + 1, ..self.clone() }
     }
 
     /// A short content hash of the anchors.
@@ -100,4 +96,13 @@ impl World {
     pub fn anchors_version(&self) -> u64 {
         self.anchors_version
     }
+}
+
+/// A short content hash.
+fn version(anchors: &Anchors) -> u64 {
+    let mut fingerprints: Vec<[u8; 32]> =
+        anchors.iter().map(|anchor| *anchor.fingerprint()).collect();
+    fingerprints.sort_unstable();
+    let [a, b, c, d, e, f, g, h, ..] = certs::sha256(fingerprints.as_flattened());
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }

@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["pages", "sandbox"],
     &["proxy"],
     &["listen", "revocation", "upstream"],
-    &["fetch", "store", "world", "audit", "metrics", "problem"],
+    &["fetch", "store", "trust", "world", "audit", "metrics", "problem"],
     &["config"],
     &["clock", "drain", "log"],
 ];

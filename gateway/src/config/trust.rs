@@ -22,10 +22,36 @@ pub struct Trust {
     pub intermediates: Vec<(String, Vec<u8>)>,
     /// Files and bytes (PEM or DER) of the revocation lists.
     pub crls: Vec<(String, Vec<u8>)>,
+    /// The trusted lists.
+    pub lists: Option<ListSettings>,
     /// How more is fetched.
     pub revocation: Option<RevocationSettings>,
     /// What a QWAC must look like.
     pub profile: ProfilePolicy,
+}
+
+/// The trusted lists.
+#[derive(Clone, Debug)]
+pub struct ListSettings {
+    /// Where the snapshots are.
+    pub directory: PathBuf,
+    /// How the gateway imports by itself.
+    pub import: Option<ListImport>,
+}
+
+/// How the gateway imports trusted lists by itself.
+#[derive(Clone, Debug)]
+pub struct ListImport {
+    /// URL of the list of lists.
+    pub list_of_lists: String,
+    /// The certificates that may sign it, in DER.
+    pub signers: Vec<Vec<u8>>,
+    /// Who may be asked.
+    pub allow: Vec<Origin>,
+    /// The territories that matter; none: all.
+    pub territories: Vec<String>,
+    /// How often.
+    pub every: Duration,
 }
 
 /// The fetching of revocation lists and OCSP answers.
@@ -51,9 +77,17 @@ impl Trust {
     ) -> (Option<Self>, Option<Anchors>) {
         let place = key.child("anchors");
         let paths = wire.anchors.as_deref().unwrap_or_default();
-        let named = wire.anchors.is_none() || safety::has_anchors(paths, &place, reading);
+        let listed = wire.lists.is_some();
+        let named = wire.anchors.is_none() || listed || safety::has_anchors(paths, &place, reading);
         let anchors = files(paths, &place, PEM_BYTES_MAX, reading);
-        let mut set = anchors.as_deref().and_then(|files| anchor_set(files, &place, reading));
+        let mut set = anchors.as_deref().and_then(|files| match files {
+            [] if listed => Some(Anchors::default()),
+            files => anchor_set(files, &place, reading),
+        });
+        let place = key.child("lists");
+        let lists = wire.lists.as_ref().map(|wire| ListSettings::read(wire, &place, reading));
+        let sound = !matches!(lists, Some(None));
+        let lists = lists.flatten();
         let place = key.child("intermediates");
         let intermediates = files(&wire.intermediates, &place, PEM_BYTES_MAX, reading);
         if let (Some(set), Some(files)) = (&mut set, &intermediates)
@@ -67,20 +101,81 @@ impl Trust {
         let place = key.child("crls");
         let crls = files(&wire.crls, &place, CRL_BYTES_MAX, reading);
         if let (Some(anchors), Some(set), Some(crls)) = (&anchors, &set, &crls) {
-            are_lists_of(set, crls, &place, reading);
+            // The CAs of the trusted lists are not known here; the world is built with them.
+            if !listed {
+                are_lists_of(set, crls, &place, reading);
+            }
             if wire.revocation.is_none() {
                 safety::revocation_is_known(anchors, crls, insecure, &place, reading);
             }
         }
         let profile = profile(wire.client_auth_eku, &key.child("client_auth_eku"), reading);
         let trust = match (anchors, intermediates, crls) {
-            (Some(anchors), Some(intermediates), Some(crls)) if named && set.is_some() => {
-                Some(Self { anchors, intermediates, crls, revocation: fetched, profile })
+            (Some(anchors), Some(intermediates), Some(crls)) if named && sound && set.is_some() => {
+                Some(Self { anchors, intermediates, crls, lists, revocation: fetched, profile })
             }
             _ => None,
         };
         (trust, set)
     }
+}
+
+impl ListSettings {
+    fn read(wire: &wire::Lists, key: &Key, reading: &mut Reading<'_>) -> Option<Self> {
+        let directory = wire.directory.as_deref().map(|path| reading.path(path));
+        let Some(url) = &wire.list_of_lists else {
+            return Some(Self { directory: directory?, import: None });
+        };
+        let allow = origins(&wire.allow, &key.child("allow"), reading);
+        let place = key.child("list_of_lists");
+        let origin = reqwest::Url::parse(url).ok().and_then(|url| Origin::of(&url));
+        let allowed = match (&origin, &allow) {
+            (Some(origin), Some(allow)) => allow.contains(origin),
+            _ => false,
+        };
+        if !allowed {
+            let what = "is not of an origin in `allow`";
+            reading.refuse(&place, what, "add its scheme and host to `trust.lists.allow`");
+        }
+        let place = key.child("signers");
+        if wire.signers.is_empty() {
+            let what = "is empty: nobody could have signed the list of lists";
+            reading.refuse(&place, what, "give the certificates that the Official Journal names");
+        }
+        let pems = files(&wire.signers, &place, PEM_BYTES_MAX, reading)?;
+        let mut signers = Vec::new();
+        for (index, (_, pem)) in pems.iter().enumerate() {
+            match certs::Leaf::ders_of_pem(pem) {
+                Ok(ders) => signers.extend(ders),
+                Err(error) => {
+                    let mend = "give certificates in PEM";
+                    reading.refuse(&place.item(index), error.to_string(), mend);
+                }
+            }
+        }
+        let every = reading.duration(&key.child("every"), &wire.every);
+        Some(Self {
+            directory: directory?,
+            import: Some(ListImport {
+                list_of_lists: url.clone(),
+                signers,
+                allow: allow.filter(|_| allowed)?,
+                territories: wire.territories.clone(),
+                every: every?,
+            }),
+        })
+    }
+}
+
+/// Each text as an origin.
+fn origins(texts: &[String], key: &Key, reading: &mut Reading<'_>) -> Option<Vec<Origin>> {
+    let origins = texts.iter().enumerate().map(|(index, text)| {
+        Origin::parse(text).map_err(|why| {
+            let mend = "write scheme and host, for example \"http://crl.qtsp.example\"";
+            reading.refuse(&key.item(index), why, mend);
+        })
+    });
+    origins.collect::<Vec<_>>().into_iter().collect::<Result<_, ()>>().ok()
 }
 
 impl RevocationSettings {
@@ -96,14 +191,7 @@ impl RevocationSettings {
                  shows those of a QWAC",
             );
         }
-        let origins = allow.iter().enumerate().map(|(index, text)| {
-            Origin::parse(text).map_err(|why| {
-                let mend = "write scheme and host, for example \"http://crl.qtsp.example\"";
-                reading.refuse(&place.item(index), why, mend);
-            })
-        });
-        let allow: Option<Vec<Origin>> =
-            origins.collect::<Vec<_>>().into_iter().collect::<Result<_, ()>>().ok();
+        let allow = origins(allow, &place, reading);
         let place = key.child("refresh");
         let refresh = reading.duration(&place, &wire.refresh);
         if refresh.is_some_and(|refresh| refresh < REVOCATION_REFRESH_MIN) {

@@ -22,7 +22,7 @@ pub(crate) use routes::{Amount, Api, Body, Domain, HttpMethod, Quota, Version};
 pub(crate) use service::{Drain, Insecure, Limits, Sandbox};
 pub(crate) use store::{Audit, Store};
 pub(crate) use text::{DateText, DurationText, InstantText};
-pub(crate) use trust::{ClientAuthEku, Eba, Regafi, Register, Revocation, Trust};
+pub(crate) use trust::{ClientAuthEku, Eba, Lists, Regafi, Register, Revocation, Trust};
 pub(crate) use upstream::{Codetab, Upstream, UpstreamTls};
 
 /// The configuration of an Octroi gateway.

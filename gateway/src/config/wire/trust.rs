@@ -21,12 +21,46 @@ pub(crate) struct Trust {
     /// each anchor, unless `[trust.revocation]` fetches them.
     #[serde(default)]
     pub(crate) crls: Vec<String>,
+    /// The EU's trusted lists: their CAs are anchors beside those of `anchors`, which may then be
+    /// empty.
+    pub(crate) lists: Option<Lists>,
     /// How revocation lists and OCSP answers are fetched, ahead of need, from the URLs that the
     /// certificates of TPPs name.
     pub(crate) revocation: Option<Revocation>,
     /// Whether the extended key usage of a QWAC must name TLS client authentication.
     #[serde(default)]
     pub(crate) client_auth_eku: ClientAuthEku,
+}
+
+/// The EU's trusted lists (ETSI TS 119 612).
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Lists {
+    /// Directory of the snapshots that `octroi trust import` makes, and the gateway if it imports
+    /// itself. What is made current there is taken in without a restart.
+    #[schemars(required)]
+    pub(crate) directory: Option<String>,
+    /// URL of the list of lists. With it the gateway imports by itself.
+    pub(crate) list_of_lists: Option<String>,
+    /// PEM files with the certificates that may sign the list of lists, as the Official Journal of
+    /// the EU publishes them. Needed with `list_of_lists`.
+    #[serde(default)]
+    pub(crate) signers: Vec<String>,
+    /// Origins that may be asked: of the list of lists and of each national list that it points at.
+    #[serde(default)]
+    pub(crate) allow: Vec<String>,
+    /// Territories whose lists matter, for example ["FR", "IE"]; empty: all.
+    #[serde(default)]
+    pub(crate) territories: Vec<String>,
+    /// How often the lists are imported.
+    #[serde(default = "Lists::every_default")]
+    pub(crate) every: DurationText,
+}
+
+impl Lists {
+    fn every_default() -> DurationText {
+        "6h".into()
+    }
 }
 
 /// The fetching of what issuers say about revocations. No request ever waits for it.

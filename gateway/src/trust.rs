@@ -1,0 +1,12 @@
+//! Trusted lists as data: lists are fetched, verified, and kept as snapshots, each named by its hash;
+//! one of them is current.
+
+mod import;
+mod refresh;
+mod snapshot;
+mod verify;
+
+pub use import::{Import, ImportError, Imported, Source, Told};
+pub use refresh::{OtherAnchors, Refresh};
+pub use snapshot::{Change, ListedCa, ListedService, Snapshot, SnapshotError, SnapshotList, Store};
+pub use verify::{VerifyError, verified};

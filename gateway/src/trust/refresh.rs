@@ -1,0 +1,180 @@
+//! Keeps the world's anchors what the current snapshot says: takes in what `octroi trust` made
+//! current, drops lists that have ended, and imports anew on a schedule.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use certs::{Anchors, Use};
+use prometheus::{GaugeVec, IntCounterVec, IntGauge, Opts, Registry};
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::import::Import;
+use super::snapshot::{Snapshot, Store};
+use crate::clock;
+
+/// How often the directory is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// The pause after an import that failed.
+const RETRY: Duration = Duration::from_secs(300);
+
+/// What the anchors are made of besides the lists.
+pub type OtherAnchors = Box<dyn Fn() -> Anchors + Send + Sync>;
+
+/// Keeps anchors current.
+pub struct Refresh {
+    store: Store,
+    import: Option<(Import, Duration)>,
+    others: OtherAnchors,
+    metrics: TrustMetrics,
+    /// The name of the snapshot in force, and the anchors that it gave.
+    known: (Option<String>, Vec<[u8; 32]>),
+}
+
+impl Refresh {
+    /// From what is current in `store`; `import` says what to import, and how often.
+    ///
+    /// # Errors
+    /// A metric registered twice.
+    pub fn new(
+        store: Store,
+        import: Option<(Import, Duration)>,
+        others: OtherAnchors,
+        registry: &Registry,
+    ) -> prometheus::Result<Self> {
+        let metrics = TrustMetrics::new(registry)?;
+        Ok(Self { store, import, others, metrics, known: (None, Vec::new()) })
+    }
+
+    /// Works until `closing`; `publish` is called with each new set of anchors.
+    pub async fn run(
+        mut self,
+        publish: impl Fn(Arc<Anchors>) + Send + 'static,
+        mut closing: watch::Receiver<bool>,
+    ) {
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut import_at = Instant::now();
+        loop {
+            tokio::select! {
+                _ = look.tick() => {}
+                _ = closing.changed() => return,
+            }
+            if self.import.is_some() && Instant::now() >= import_at {
+                let pause = self.import().await;
+                import_at = Instant::now() + pause.mul_f64(rand::random_range(0.9..=1.0));
+            }
+            self.look(&publish);
+        }
+    }
+
+    /// Imports once; gives the pause until the next time.
+    async fn import(&self) -> Duration {
+        let Some((import, every)) = &self.import else { return RETRY };
+        let imported = match import.run(&self.store, clock::now()).await {
+            Ok(imported) => imported,
+            Err(error) => {
+                self.metrics.refreshes.with_label_values(&["failed"]).inc();
+                tracing::error!(%error, "the list of trusted lists was refused; the old lists stay");
+                return RETRY.min(*every);
+            }
+        };
+        let mut whole = true;
+        for told in &imported.told {
+            if let Some(fault) = &told.fault {
+                whole = false;
+                let kept = told.kept;
+                tracing::error!(list = told.list, %fault, kept, "a trusted list was refused");
+            }
+        }
+        let outcome = if whole { "ok" } else { "partly" };
+        self.metrics.refreshes.with_label_values(&[outcome]).inc();
+        let same = |current: &Snapshot| {
+            current.lists == imported.snapshot.lists
+                && current.services == imported.snapshot.services
+        };
+        let unchanged = self.store.current().is_ok_and(|(_, current)| same(&current));
+        if !unchanged && let Err(error) = self.store.put(&imported.snapshot) {
+            tracing::error!(%error, "the trusted lists could not be kept");
+        }
+        if whole { *every } else { RETRY.min(*every) }
+    }
+
+    /// Takes in what is current, if that makes other anchors than those in force.
+    fn look(&mut self, publish: &impl Fn(Arc<Anchors>)) {
+        let (name, snapshot) = match self.store.current() {
+            Ok((name, snapshot)) => (Some(name), Some(snapshot)),
+            Err(error) => {
+                self.metrics.readable.set(0);
+                tracing::error!(%error, "the current trusted lists cannot be read; the old ones stay");
+                return;
+            }
+        };
+        self.metrics.readable.set(1);
+        let mut anchors = (self.others)();
+        if let Some(snapshot) = &snapshot {
+            self.metrics.show(snapshot);
+            snapshot.add_anchors(&mut anchors, Use::Web, clock::now());
+        }
+        self.metrics.anchors.set(i64::try_from(anchors.len()).unwrap_or(i64::MAX));
+        let mut set: Vec<[u8; 32]> = anchors.iter().map(|anchor| *anchor.fingerprint()).collect();
+        set.sort_unstable();
+        if self.known == (name.clone(), set.clone()) {
+            return;
+        }
+        if set.is_empty() {
+            tracing::error!("the trusted lists name no CA any more: nobody is believed");
+        }
+        if self.known.1 != set {
+            tracing::info!(anchors = set.len(), snapshot = name, "trust anchors in force");
+            publish(Arc::new(anchors));
+        }
+        self.known = (name, set);
+    }
+}
+
+struct TrustMetrics {
+    refreshes: IntCounterVec,
+    anchors: IntGauge,
+    readable: IntGauge,
+    ends_in: GaugeVec,
+}
+
+impl TrustMetrics {
+    fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let metrics = Self {
+            refreshes: IntCounterVec::new(
+                Opts::new("octroi_trust_refreshes_total", "Imports of trusted lists"),
+                &["outcome"],
+            )?,
+            anchors: IntGauge::new("octroi_trust_anchors", "CAs that are believed")?,
+            readable: IntGauge::new(
+                "octroi_trust_snapshot_readable",
+                "1 while the current snapshot of the trusted lists can be read",
+            )?,
+            ends_in: GaugeVec::new(
+                Opts::new(
+                    "octroi_trust_list_ends_in_seconds",
+                    "Until the trusted list of a territory ends; its CAs go with it",
+                ),
+                &["territory"],
+            )?,
+        };
+        registry.register(Box::new(metrics.refreshes.clone()))?;
+        registry.register(Box::new(metrics.anchors.clone()))?;
+        registry.register(Box::new(metrics.readable.clone()))?;
+        registry.register(Box::new(metrics.ends_in.clone()))?;
+        Ok(metrics)
+    }
+
+    /// Territories are two capitals of a verified list: a closed set.
+    fn show(&self, snapshot: &Snapshot) {
+        let now = clock::now();
+        for list in &snapshot.lists {
+            if let Some(end) = list.next_update {
+                let seconds = end.duration_since(now).as_secs_f64();
+                self.ends_in.with_label_values(&[list.territory.as_str()]).set(seconds);
+            }
+        }
+    }
+}
