@@ -11,6 +11,7 @@ mod anchors;
 mod chain;
 mod der;
 mod digest;
+pub mod http_signature;
 mod identity;
 mod leaf;
 mod lint;

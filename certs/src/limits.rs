@@ -98,6 +98,12 @@ pub const LIST_SERVICES_MAX: usize = 10_000;
 /// Most pointers of a trusted list.
 pub const LIST_POINTERS_MAX: usize = 200;
 
+/// Longest Signature or Signature-Input header that is read.
+pub const SIGNATURE_BYTES_MAX: usize = 8 * 1024;
+
+/// Most headers or components that one signature covers.
+pub const SIGNATURE_COMPONENTS_MAX: usize = 64;
+
 /// Longest serial number: RFC 5280 §4.1.2.2 allows 20 octets, one more for a leading zero.
 pub const SERIAL_BYTES_MAX: usize = 21;
 
