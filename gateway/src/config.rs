@@ -24,6 +24,7 @@ mod safety;
 mod sandbox;
 mod schema;
 mod secret;
+mod signature;
 mod store;
 mod structure;
 #[cfg(test)]
@@ -54,6 +55,7 @@ pub use problem::{ConfigProblems, Problem};
 pub use register::{RegafiFiles, RegisterFile, RegisterFiles};
 pub use sandbox::SandboxSettings;
 pub use secret::Secret;
+pub use signature::SignatureSettings;
 pub use store::StoreSettings;
 pub(crate) use trust::borrowed;
 pub use trust::{ListImport, ListSettings, RevocationSettings, Trust};
@@ -80,6 +82,8 @@ pub struct Config {
     pub trust: Trust,
     /// The registers of authorised TPPs.
     pub register: RegisterFiles,
+    /// What is asked of signed requests, and who may sign them.
+    pub signature: Option<SignatureSettings>,
     /// Where tokens and quotas live.
     pub store: StoreSettings,
     /// The access log.
@@ -193,6 +197,11 @@ fn typed(wire: &wire::Document, file: &Path, reading: &mut Reading<'_>) -> Optio
     let register =
         part(&wire.register, |wire| RegisterFiles::read(wire, &key("register"), reading));
     let store = part(&wire.store, |wire| StoreSettings::read(wire, &key("store"), reading));
+    let place = key("signature");
+    let signature = part(&wire.signature, |wire| SignatureSettings::read(wire, &place, reading));
+    if wire.signature.is_none() || signature.is_some() {
+        signature::somebody_signs(wire, signature.as_ref(), reading);
+    }
     let audit = part(&wire.audit, |wire| AuditSettings::read(wire, &key("audit"), reading));
     let limits = Limits::read(&wire.limits, &key("limits"), reading);
     let drain = DrainSettings::read(&wire.drain, &key("drain"), reading);
@@ -214,6 +223,7 @@ fn typed(wire: &wire::Document, file: &Path, reading: &mut Reading<'_>) -> Optio
         trust: trust?,
         register: register?,
         store: store?,
+        signature,
         audit: audit?,
         domains: domains?,
         codetabs: codetabs?,

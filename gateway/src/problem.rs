@@ -2,6 +2,7 @@
 //! STET's ErrorModel, so that both kinds of client read it.
 
 use bytes::Bytes;
+use certs::http_signature::Diagnosis;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, LINK, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use jiff::Timestamp;
@@ -36,6 +37,42 @@ struct Body<'a> {
     error: &'a str,
     message: &'a str,
     path: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signature: Option<Signature<'a>>,
+}
+
+/// What is wrong with a signature, for its sender.
+#[derive(Serialize)]
+struct Signature<'a> {
+    /// What the signature was verified over.
+    signing_string: Option<&'a str>,
+    /// The digest of the body that arrived.
+    digest: &'a str,
+    /// The first line on which the sender's signing string was another, where it was found.
+    first_difference: Option<Difference<'a>>,
+}
+
+#[derive(Serialize)]
+struct Difference<'a> {
+    line: usize,
+    expected: &'a str,
+    signed: &'a str,
+    mistake: &'a str,
+}
+
+impl<'a> Signature<'a> {
+    fn of(diagnosis: &'a Diagnosis) -> Self {
+        Self {
+            signing_string: diagnosis.signing_string.as_deref(),
+            digest: &diagnosis.digest,
+            first_difference: diagnosis.differs.as_ref().map(|differs| Difference {
+                line: differs.line,
+                expected: &differs.ours,
+                signed: &differs.theirs,
+                mistake: &differs.mistake,
+            }),
+        }
+    }
 }
 
 /// The sentence of a refusal: what is particular to this request, else the reason's own.
@@ -66,6 +103,7 @@ pub fn body(refusal: &Refusal, type_base: &str, about: About<'_>) -> Bytes {
         error,
         message: bounded(reason.sentence()),
         path: bounded(about.path),
+        signature: refusal.diagnosis().map(Signature::of),
     };
     serde_json::to_vec(&body).map(Bytes::from).unwrap_or_default()
 }

@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use certs::{Anchors, Identity, Revocations};
+use certs::{Anchors, Identity, Leaf, Revocations, Trusted};
 use prometheus::Registry;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -47,6 +47,14 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// Has a certificate watched whose path is known: a QSEALC, for example.
+    pub fn watch(&self, certificate: &Leaf, trusted: &Trusted) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.sender.try_send(CertifiedPath::of(certificate, trusted)).is_ok() {
+            told.insert(*certificate.fingerprint());
+        }
+    }
+
     /// Has `identity` watched from now on, if it is anybody's that we would let in.
     pub fn notice(&self, identity: &Identity) {
         let (Ok(leaf), Ok(trusted), Ok(_)) =

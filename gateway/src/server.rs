@@ -249,6 +249,9 @@ fn watch_revocations(
         },
         drain.watch(Stage::Closing),
     )?;
+    for (seal, trusted) in world.seals.paths() {
+        watch.watch(seal.certificate(), trusted);
+    }
     Ok(Some(watch))
 }
 

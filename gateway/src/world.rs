@@ -9,11 +9,11 @@ use certs::{AnchorError, Anchors, CrlError, Revocations, Use};
 use jiff::SignedDuration;
 use policies::freshness::Freshness;
 use policies::register::{Published, RegisterError, Sources};
-use policies::{Register, Routes, RoutesError, World, WorldError, WorldParts};
+use policies::{Register, Routes, RoutesError, Seals, World, WorldError, WorldParts};
 use thiserror::Error;
 
 use crate::clock;
-use crate::config::{Config, Problem, RegisterFiles, Trust, borrowed};
+use crate::config::{Config, Problem, RefusalMode, RegisterFiles, Trust, borrowed};
 use crate::trust::{SnapshotError, Store};
 
 pub use kept::{Kept, Path as CertifiedPath};
@@ -80,10 +80,12 @@ impl WorldLoadError {
 /// The first part that cannot be read or would leave the gate open.
 pub fn load(config: &Config) -> Result<Arc<World>, WorldLoadError> {
     let mut anchors = other_anchors(&config.trust)?;
+    let mut seal_anchors = other_anchors(&config.trust)?;
     if let Some(lists) = &config.trust.lists {
         match Store::new(&lists.directory).current() {
             Ok((_, snapshot)) => {
                 snapshot.add_anchors(&mut anchors, Use::Web, clock::now());
+                snapshot.add_anchors(&mut seal_anchors, Use::Seals, clock::now());
             }
             // What is imported later is taken in then; PEM anchors may do until then.
             Err(SnapshotError::Nothing(_)) => {}
@@ -101,12 +103,19 @@ pub fn load(config: &Config) -> Result<Arc<World>, WorldLoadError> {
     Ok(Arc::new(World::build(WorldParts {
         routes: Routes::build(&config.domains, codetabs, config.apis.clone())?,
         register: register(&config.register)?,
+        seals: seals(config, &seal_anchors),
         anchors,
         revocations,
         profile: config.trust.profile,
         revocation_unchecked: config.insecure.revocation_unchecked,
         generation: 1,
     })?))
+}
+
+fn seals(config: &Config, anchors: &Anchors) -> Seals {
+    let Some(settings) = &config.signature else { return Seals::default() };
+    let explains = config.listen.tpp.refusal != RefusalMode::Handshake;
+    Seals::judge(settings.seals.clone(), anchors, settings.policy.clone(), explains, clock::now())
 }
 
 /// The anchors that are not of trusted lists, with the CAs that complete paths.

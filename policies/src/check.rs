@@ -62,6 +62,8 @@ names! {
         Consent = "consent",
         /// There is quota left.
         Quota = "quota",
+        /// The request was signed with the caller's QSEALC, where the API asks for it.
+        Signature = "signature",
         /// The body is a request of this version.
         Body = "body",
     }

@@ -20,7 +20,7 @@ use crate::token;
 use crate::verdict::Refusal;
 use crate::world::World;
 
-pub use stages::{Admitted, Entitled, Metered, Permit};
+pub use stages::{Admitted, Entitled, Metered, Permit, Sealed};
 
 /// Judges everything that can be judged without asking the store: who calls, and what for.
 ///

@@ -17,12 +17,13 @@ mod funds_confirmation;
 mod presented;
 mod reason;
 mod routes;
+mod seals;
 mod token;
 mod verdict;
 mod world;
 
 pub use check::{Check, CheckName, CheckOutcome, Evidence, Source, Trail};
-pub use decide::{Admitted, Entitled, Metered, Permit, admit};
+pub use decide::{Admitted, Entitled, Metered, Permit, Sealed, admit};
 pub use funds_confirmation::{BodyFault, FundsRequest, Member, Wrong};
 pub use presented::Presented;
 pub use quota::{QuotaFact, QuotaRule};
@@ -31,6 +32,7 @@ pub use register::{Register, ServiceCode, ServiceSet, Standing};
 pub use routes::{
     AmountForm, Api, ApiVersion, BodyRule, Codetab, Domain, Method, Routes, RoutesError,
 };
+pub use seals::Seals;
 pub use token::{Psu, TokenDigest, TokenFact, TokenKind, TokenRecord, TokenRecordError};
 pub use verdict::{Detail, Refusal};
 pub use world::{World, WorldError, WorldParts};

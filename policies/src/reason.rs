@@ -216,6 +216,41 @@ reasons! {
         "The customer's strong authentication is older than the consent may be."
         "Send the customer to the bank again for a new strong authentication."
         "RTS (EU) 2018/389 art. 10, as amended by (EU) 2022/2360";
+    SignatureMissing "signature_missing" 401 Tpp
+        "No request signature"
+        "This API takes only requests that are signed with your QSEALC."
+        "Sign the request as the bank's documentation says, and send the Signature header."
+        "STET PSD2 part 1 §3.5; RFC 9421";
+    SignatureInvalid "signature_invalid" 401 Tpp
+        "Request signature invalid"
+        "The signature of the request does not hold, or does not cover what it must."
+        "Compare your signing string with the one in the answer, or run octroi cert doctor."
+        "draft-cavage-http-signatures-12 §2; RFC 9421 §3.2";
+    SignatureExpired "signature_expired" 401 Tpp
+        "Request signature not of now"
+        "The signature was made too long ago, or in the future."
+        "Sign each request when you send it; check your clock."
+        "draft-cavage-http-signatures-12 §2.1; RFC 9421 §7.2.2";
+    SignatureKeyUnknown "signature_key_unknown" 401 Tpp
+        "Signing certificate unknown"
+        "The keyId names no QSEALC that this bank knows."
+        "Enrol the QSEALC, and end keyId with an underscore and its SHA-256 fingerprint."
+        "STET PSD2 part 1 §3.5.1.2";
+    SignatureUntrusted "signature_untrusted" 403 Tpp
+        "Signing certificate not accepted"
+        "The QSEALC is no QSEALC of a trusted QTSP, or has ended, or was revoked."
+        "Use a QSEALC of a QTSP on an EU trusted list that is valid now."
+        "ETSI TS 119 495 §5; EN 319 412-3";
+    SignatureOtherOrganisation "signature_other_organisation" 403 Tpp
+        "Signed by another organisation"
+        "The QSEALC of the signature and the QWAC of the connection name two organisations."
+        "Use a QWAC and a QSEALC of the same organisation id."
+        "RTS (EU) 2018/389 art. 34";
+    DigestMismatch "digest_mismatch" 401 Tpp
+        "Digest does not fit the body"
+        "The Digest header is missing, or not of the body that arrived."
+        "Compute the digest over the octets of the body that you send, and sign it."
+        "RFC 3230 §4.3.2; RFC 9530 §2";
     BodyInvalid "body_invalid" 400 Tpp
         "Request body invalid"
         "The body is not what this version of the API asks for."

@@ -109,6 +109,8 @@ pub struct Api {
     pub required_services: Vec<ServiceCode>,
     /// The token must carry one of these.
     pub scopes: Vec<String>,
+    /// Whether its requests must be signed with the caller's QSEALC.
+    pub signed: bool,
     /// What its body must be.
     pub body: BodyRule,
     /// Its versions.

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use certs::http_signature::Diagnosis;
+
 use crate::reason::Reason;
 
 /// A request that may not pass, and why. Made only on the refusing path, where strings are allowed.
@@ -15,6 +17,7 @@ pub struct Refusal {
     retry_after_seconds: Option<u32>,
     allow: Option<&'static str>,
     successor: Option<String>,
+    diagnosis: Option<Box<Diagnosis>>,
 }
 
 /// One sentence about this very request. Never a token, key, IBAN or name of a person.
@@ -43,6 +46,7 @@ impl Refusal {
             retry_after_seconds: reason.retry_after_seconds(),
             allow: None,
             successor: None,
+            diagnosis: None,
         }
     }
 
@@ -65,6 +69,19 @@ impl Refusal {
     pub fn succeeded_by(mut self, successor: String) -> Self {
         self.successor = Some(successor);
         self
+    }
+
+    /// With what is wrong with the request's signature, for its sender alone.
+    #[must_use]
+    pub fn diagnosed(mut self, diagnosis: Diagnosis) -> Self {
+        self.diagnosis = Some(Box::new(diagnosis));
+        self
+    }
+
+    /// What is wrong with the request's signature. For the answer only, never for a record.
+    #[must_use]
+    pub fn diagnosis(&self) -> Option<&Diagnosis> {
+        self.diagnosis.as_deref()
     }
 
     /// `Retry-After`.

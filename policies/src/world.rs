@@ -7,6 +7,7 @@ use certs::{Anchors, ProfilePolicy, Revocations};
 
 use crate::register::Register;
 use crate::routes::Routes;
+use crate::seals::Seals;
 
 /// What a world is built from.
 pub struct WorldParts {
@@ -18,6 +19,8 @@ pub struct WorldParts {
     pub anchors: Anchors,
     /// What they have revoked.
     pub revocations: Revocations,
+    /// The known QSEALCs.
+    pub seals: Seals,
     /// What a QWAC must look like.
     pub profile: ProfilePolicy,
     /// A certificate on which no revocation list speaks is let through. Unsafe.
@@ -37,6 +40,8 @@ pub struct World {
     pub anchors: Arc<Anchors>,
     /// What they have revoked.
     pub revocations: Arc<Revocations>,
+    /// The known QSEALCs.
+    pub seals: Arc<Seals>,
     /// What a QWAC must look like.
     pub profile: ProfilePolicy,
     /// A certificate on which no revocation list speaks is let through.
@@ -71,6 +76,7 @@ impl World {
             register: Arc::new(parts.register),
             anchors: Arc::new(parts.anchors),
             revocations: Arc::new(parts.revocations),
+            seals: Arc::new(parts.seals),
             profile: parts.profile,
             revocation_unchecked: parts.revocation_unchecked,
             generation: parts.generation,

@@ -72,6 +72,7 @@ fn from_the_certificate_to_the_quota_nothing_is_allocated() {
         register: register.unwrap(),
         anchors,
         revocations,
+        seals: policies::Seals::default(),
         profile,
         revocation_unchecked: false,
         generation: 1,
@@ -103,13 +104,15 @@ fn from_the_certificate_to_the_quota_nothing_is_allocated() {
             TokenFact::Live { record: Arc::clone(&record), as_of: now, source: Source::TokenCache };
         let admitted = policies::admit(&presented, &world, now, &mut trail).ok()?;
         let entitled = admitted.with_token(fact, now, &mut trail).ok()?;
-        entitled.with_quota(QuotaFact::Granted { remaining: None }, &mut trail).ok()
+        let metered =
+            entitled.with_quota(QuotaFact::Granted { remaining: None }, &mut trail).ok()?;
+        metered.with_signature(|| unreachable!("the API asks for none"), now, &mut trail).ok()
     };
     assert!(judge().is_some(), "what is measured is the path that allows");
     let counted = ALLOCATIONS.with(Cell::get);
-    let metered = judge();
+    let sealed = judge();
     assert_eq!(ALLOCATIONS.with(Cell::get) - counted, 0);
-    assert!(metered.is_some());
+    assert!(sealed.is_some());
 }
 
 fn routes() -> Routes {
@@ -133,6 +136,7 @@ fn routes() -> Routes {
         required_roles: [PspRole::CardBasedInstruments].into_iter().collect(),
         required_services: Vec::new(),
         scopes: vec!["cbpii".to_owned()],
+        signed: false,
         body: BodyRule::FundsConfirmation,
         versions: vec![version],
         consent_days_max: 180,

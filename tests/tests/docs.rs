@@ -74,15 +74,21 @@ fn every_reason_has_its_page_and_stands_in_the_list_and_the_summary() {
 fn the_command_line_page_is_what_help_prints() {
     let mut page =
         "# Command line\n\nWhat `octroi help` and the verbs' `--help` print.\n".to_owned();
-    let verbs: [&[&str]; 9] = [
+    let verbs: [&[&str]; 15] = [
         &[],
         &["sandbox"],
         &["sandbox", "token"],
+        &["sandbox", "sign"],
         &["run"],
         &["check"],
         &["explain"],
         &["cert", "inspect"],
         &["cert", "issue"],
+        &["cert", "doctor"],
+        &["trust", "import"],
+        &["trust", "list"],
+        &["trust", "diff"],
+        &["trust", "rollback"],
         &["version"],
     ];
     for verb in verbs {

@@ -10,6 +10,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use certs::http_signature::HttpRequest;
 use certs::{Identity, Leaf};
 use jiff::Timestamp;
 use policies::{BodyRule, Presented, QuotaFact, Refusal, Trail, World};
@@ -116,7 +117,22 @@ fn judge(
         Ok(metered) => metered,
         Err(refusal) => return Ok(Verdict { refusal: Some(refusal), assumed }),
     };
-    let body = match (body, metered.body_rule()) {
+    if metered.needs_signature() {
+        assumed.push("the request is signed by its sender; `octroi cert doctor` judges signatures");
+        return Ok(Verdict { refusal: None, assumed });
+    }
+    let unsigned = || HttpRequest {
+        method: presented.method,
+        target: presented.target,
+        authority: presented.host,
+        fields: Vec::new(),
+        body: body.unwrap_or_default(),
+    };
+    let sealed = match metered.with_signature(unsigned, at, trail) {
+        Ok(sealed) => sealed,
+        Err(refusal) => return Ok(Verdict { refusal: Some(refusal), assumed }),
+    };
+    let body = match (body, sealed.body_rule()) {
         (Some(body), _) => body,
         (None, BodyRule::None) => &[],
         (None, BodyRule::FundsConfirmation) => {
@@ -124,7 +140,7 @@ fn judge(
             return Ok(Verdict { refusal: None, assumed });
         }
     };
-    let refusal = metered.with_body(body, trail).err();
+    let refusal = sealed.with_body(body, trail).err();
     Ok(Verdict { refusal, assumed })
 }
 

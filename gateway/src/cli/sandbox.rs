@@ -1,11 +1,14 @@
 //! `octroi sandbox`: the arguments of the sandbox and of its `token`.
 
+mod sign;
+
 use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
+use self::sign::SignArgs;
 use super::run::runtime;
 use super::{Answer, Failure};
 use crate::config::Config;
@@ -53,6 +56,8 @@ impl SandboxArgs {
 pub(super) enum SandboxCommand {
     /// Print an access token that a persona "just" consented to.
     Token(TokenArgs),
+    /// Print the header fields with which a TPP signs a request with its QSEALC.
+    Sign(SignArgs),
 }
 
 /// Arguments of `octroi sandbox token`.
@@ -95,6 +100,7 @@ pub(super) fn run(args: &SandboxArgs, out: &mut dyn Write) -> Result<Answer, Fai
             let line = runtime(1)?.block_on(token.run()).map_err(Failure::cannot)?;
             writeln!(out, "{line}")?;
         }
+        Some(SandboxCommand::Sign(sign)) => return sign.run(out),
         None => serve(args, out)?,
     }
     Ok(Answer::Good)

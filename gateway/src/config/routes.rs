@@ -96,6 +96,7 @@ fn api(wire: &wire::Api, quotas: &Quotas, key: &Key, reading: &mut Reading<'_>) 
         required_roles: required_roles?,
         required_services: services?,
         scopes: scopes?,
+        signed: wire.signed,
         body: match wire.body? {
             wire::Body::None => BodyRule::None,
             wire::Body::FundsConfirmation => BodyRule::FundsConfirmation,

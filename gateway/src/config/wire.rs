@@ -7,6 +7,7 @@
 mod listen;
 mod routes;
 mod service;
+mod signature;
 mod store;
 mod text;
 mod trust;
@@ -20,6 +21,7 @@ use serde::Deserialize;
 pub(crate) use listen::{Admin, Listen, Psu, Refusal, Tpp};
 pub(crate) use routes::{Amount, Api, Body, Domain, HttpMethod, Quota, Version};
 pub(crate) use service::{Drain, Insecure, Limits, Sandbox};
+pub(crate) use signature::{Signature, SignatureForm};
 pub(crate) use store::{Audit, Store};
 pub(crate) use text::{DateText, DurationText, InstantText};
 pub(crate) use trust::{ClientAuthEku, Eba, Lists, Regafi, Register, Revocation, Trust};
@@ -52,6 +54,8 @@ pub(crate) struct Document {
     /// Where tokens and quotas live: `embedded = "store.redb"` for one process, or `redis_file`.
     #[schemars(required)]
     pub(crate) store: Option<Store>,
+    /// What is asked of signed requests, and who may sign them. Needed where an API is `signed`.
+    pub(crate) signature: Option<Signature>,
     /// The access log: one record for every request, allowed or refused.
     #[schemars(required)]
     pub(crate) audit: Option<Audit>,

@@ -7,7 +7,7 @@ use pingora::proxy::Session;
 use policies::{Permit, Presented, Reason, Refusal};
 
 use super::context::{Asked, Context};
-use super::request::Head;
+use super::request::{self, Head};
 use super::{Gateway, body, headers, micros};
 use crate::listen::Connection;
 use crate::listen::head::HeadBounds;
@@ -86,7 +86,12 @@ pub(super) async fn judge(
     let limits = &gateway.limits;
     let body = body::read(session, limits.body_bytes_max, limits.body_timeout).await?;
     ctx.bytes_in = u64::try_from(body.len()).unwrap_or(u64::MAX);
-    metered.with_body(&body, &mut ctx.trail)
+    let sealed = metered.with_signature(
+        || request::signed(session.req_header(), &ctx.asked.host, &body),
+        now,
+        &mut ctx.trail,
+    )?;
+    sealed.with_body(&body, &mut ctx.trail)
 }
 
 /// Keeps the request as sent, for the record and the answer, whatever becomes of it.

@@ -1,5 +1,6 @@
 //! Pingora's request head, read once into what the decision looks at.
 
+use certs::http_signature::HttpRequest;
 use http::header::{AUTHORIZATION, HOST};
 use pingora::http::RequestHeader;
 use policies::{Reason, Refusal};
@@ -53,6 +54,22 @@ impl<'a> Head<'a> {
             host: host.filter(|host| !host.is_empty()).ok_or_else(|| malformed(HeadFault::Host))?,
             authorization: header.headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes),
         })
+    }
+}
+
+/// The whole request, as its signature is verified over.
+pub(super) fn signed<'a>(
+    header: &'a RequestHeader,
+    authority: &'a str,
+    body: &'a [u8],
+) -> HttpRequest<'a> {
+    let fields = header.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    HttpRequest {
+        method: header.method.as_str(),
+        target: std::str::from_utf8(header.raw_path()).unwrap_or_default(),
+        authority,
+        fields: fields.collect(),
+        body,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use certs::http_signature::HttpRequest;
 use certs::{OrganisationId, RoleSet};
 use jiff::Timestamp;
 
@@ -135,6 +136,44 @@ pub struct Metered {
 }
 
 impl Metered {
+    /// Whether the request must be signed.
+    pub fn needs_signature(&self) -> bool {
+        self.entitled.admitted.route.api.signed
+    }
+
+    /// Goes on with the whole request, which is only looked at where it must be signed.
+    ///
+    /// # Errors
+    /// It is not signed by its sender.
+    pub fn with_signature<'r>(
+        self,
+        request: impl FnOnce() -> HttpRequest<'r>,
+        now: Timestamp,
+        trail: &mut Trail,
+    ) -> Result<Sealed, Refusal> {
+        if self.needs_signature() {
+            let world = &self.entitled.admitted.world;
+            let sealed = world.seals.sealed(
+                &request(),
+                self.entitled.organisation_id(),
+                &world.revocations,
+                world.revocation_unchecked,
+                now,
+            );
+            let evidence = Evidence::of(Source::Request);
+            Steps { trail }.take(CheckName::Signature, evidence, sealed)?;
+        }
+        Ok(Sealed { entitled: self.entitled })
+    }
+}
+
+/// A TPP whose request is its own, with a body still to be understood.
+#[must_use]
+pub struct Sealed {
+    entitled: Entitled,
+}
+
+impl Sealed {
     /// What the body must be.
     pub fn body_rule(&self) -> BodyRule {
         self.entitled.admitted.route.api.body
@@ -158,7 +197,7 @@ impl Metered {
     }
 }
 
-/// Proof that every check passed. Only [`Metered::with_body`] makes one.
+/// Proof that every check passed. Only [`Sealed::with_body`] makes one.
 #[must_use]
 pub struct Permit {
     entitled: Entitled,

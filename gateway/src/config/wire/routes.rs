@@ -46,6 +46,9 @@ pub(crate) struct Api {
     /// OAuth scopes of which the token must hold at least one.
     #[schemars(required)]
     pub(crate) scopes: Option<Vec<String>>,
+    /// Whether each request must be signed with the QSEALC of its sender: see `[signature]`.
+    #[serde(default)]
+    pub(crate) signed: bool,
     /// What the request body must be.
     #[schemars(required)]
     pub(crate) body: Option<Body>,

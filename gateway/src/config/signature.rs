@@ -1,0 +1,124 @@
+//! `[signature]`: requests signed with a QSEALC.
+
+use certs::Leaf;
+use certs::http_signature::{Seal, SignatureForm, SignatureMethod, SignaturePolicy};
+use jiff::SignedDuration;
+
+use super::key::Key;
+use super::limits::PEM_BYTES_MAX;
+use super::problem::quoted;
+use super::reading::Reading;
+use super::safety;
+use super::wire;
+
+/// What is asked of signed requests, and who may sign them.
+#[derive(Clone, Debug)]
+pub struct SignatureSettings {
+    /// The known QSEALCs.
+    pub seals: Vec<Seal>,
+    /// What a signature must be.
+    pub policy: SignaturePolicy,
+}
+
+impl SignatureSettings {
+    pub(super) fn read(
+        wire: &wire::Signature,
+        key: &Key,
+        reading: &mut Reading<'_>,
+    ) -> Option<Self> {
+        let place = key.child("seals");
+        let seals = wire.seals.as_deref().map(|paths| seals(paths, &place, reading));
+        let place = key.child("algorithms");
+        let listed =
+            safety::is_listed(&wire.algorithms, "the signature", "rsa-sha256", &place, reading);
+        let methods = methods(&wire.algorithms, &place, reading);
+        if wire.forms.is_empty() {
+            let mend = "write \"cavage\", \"rfc9421\" or both";
+            reading.refuse(&key.child("forms"), "is empty: no signature is accepted", mend);
+        }
+        let lower = covered(&wire.covered, &key.child("covered"), reading);
+        let age_max = reading.duration(&key.child("age_max"), &wire.age_max);
+        let skew_max = reading.duration(&key.child("skew_max"), &wire.skew_max);
+        let form = |form: &wire::SignatureForm| match form {
+            wire::SignatureForm::Cavage => SignatureForm::Cavage,
+            wire::SignatureForm::Rfc9421 => SignatureForm::Message,
+        };
+        let policy = SignaturePolicy {
+            forms: wire.forms.iter().map(form).collect(),
+            methods: methods?,
+            fields: wire.covered.clone(),
+            age_max: SignedDuration::try_from(age_max?).ok()?,
+            skew_max: SignedDuration::try_from(skew_max?).ok()?,
+            sha1_key_ids: wire.sha1_key_ids,
+        };
+        (listed && lower).then_some(Self { seals: seals??, policy })
+    }
+}
+
+fn seals(paths: &[String], key: &Key, reading: &mut Reading<'_>) -> Option<Vec<Seal>> {
+    let mut seals = Vec::new();
+    let mut sound = true;
+    for (index, path) in paths.iter().enumerate() {
+        let place = key.item(index);
+        let Some(pem) = reading.file(&place, path, PEM_BYTES_MAX) else {
+            sound = false;
+            continue;
+        };
+        let read = Leaf::from_pem(&pem).map_err(|error| error.to_string());
+        let seal = read.and_then(|(leaf, sent)| {
+            Seal::new(leaf, sent).map_err(|_| "its key cannot be read".to_owned())
+        });
+        match seal {
+            Ok(seal) => seals.push(seal),
+            Err(why) => {
+                let mend = "give the QSEALC in PEM, the CAs above it after it";
+                reading.refuse(&place, format!("{path}: {why}"), mend);
+                sound = false;
+            }
+        }
+    }
+    sound.then_some(seals)
+}
+
+fn methods(names: &[String], key: &Key, reading: &mut Reading<'_>) -> Option<Vec<SignatureMethod>> {
+    let method = |(index, name): (usize, &String)| {
+        let method = SignatureMethod::from_name(name);
+        if method.is_none() {
+            let known = SignatureMethod::ALL.map(SignatureMethod::name).join(", ");
+            let what = format!("is {}: no algorithm that is known", quoted(name));
+            reading.refuse(&key.item(index), what, format!("write one of {known}"));
+        }
+        method
+    };
+    names.iter().enumerate().map(method).collect::<Vec<_>>().into_iter().collect()
+}
+
+fn covered(names: &[String], key: &Key, reading: &mut Reading<'_>) -> bool {
+    let mut sound = true;
+    for (index, name) in names.iter().enumerate() {
+        let lower = !name.is_empty() && *name == name.to_ascii_lowercase();
+        if !lower {
+            let what = format!("is {}: no header field in lower case", quoted(name));
+            reading.refuse(&key.item(index), what, "write it as \"x-request-id\"");
+            sound = false;
+        }
+    }
+    sound
+}
+
+/// An API that must be signed, with nobody who could sign, would refuse every call.
+pub(super) fn somebody_signs(
+    wire: &wire::Document,
+    settings: Option<&SignatureSettings>,
+    reading: &mut Reading<'_>,
+) {
+    for (index, api) in wire.api.iter().flatten().enumerate() {
+        if api.signed && settings.is_none_or(|settings| settings.seals.is_empty()) {
+            reading.refuse(
+                &Key::root().child("api").item(index).child("signed"),
+                "is true, and no QSEALC is known: nobody could sign a request",
+                "name the QSEALCs of your TPPs in `signature.seals`",
+            );
+        }
+    }
+}
