@@ -47,15 +47,17 @@ bench: ## a bare Pingora and Octroi side by side, release build
 	cargo build --release --package octroi --package octroi-benches
 	$(TARGET_DIR)/release/side-by-side $(ARGS)
 
-fuzz: ## each fuzz target for FUZZ_SECONDS seconds (needs nightly and cargo-fuzz)
+fuzz: ## each fuzz target for FUZZ_SECONDS seconds, two at a time (needs nightly and cargo-fuzz)
 	@cargo +nightly fuzz --version >/dev/null 2>&1 || { \
 		echo "octroi: needs the nightly toolchain and cargo-fuzz: rustup toolchain install nightly && cargo install cargo-fuzz" >&2; \
 		exit 1; }
-	@for target in $$(cargo +nightly fuzz list --fuzz-dir tests/fuzz); do \
-		echo "octroi: $$target, $(FUZZ_SECONDS) s"; \
-		cargo +nightly fuzz run --fuzz-dir tests/fuzz $$target -- \
-			-max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=5 || exit 1; \
-	done
+	@cargo +nightly fuzz build --fuzz-dir tests/fuzz
+	@cargo +nightly fuzz list --fuzz-dir tests/fuzz | xargs -P 2 -I TARGET sh -c '\
+		log=$$(mktemp); \
+		if cargo +nightly fuzz run --fuzz-dir tests/fuzz TARGET -- \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=5 >"$$log" 2>&1; \
+		then echo "octroi: TARGET: $$(tail -n 1 "$$log")"; \
+		else cat "$$log"; exit 255; fi'
 
 deps: ## installs what building and testing need and this machine lacks
 	@.ci/deps test
