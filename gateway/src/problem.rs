@@ -131,6 +131,10 @@ pub fn headers(refusal: &Refusal) -> Vec<(HeaderName, HeaderValue)> {
                 reason.sentence().replace(['"', '\\'], "'")
             ),
         ),
+        None if reason.asks_for_signature() => add(
+            WWW_AUTHENTICATE,
+            "Signature realm=\"psd2\",headers=\"(request-target) date digest\"".to_owned(),
+        ),
         None => {}
     }
     if let Some(seconds) = refusal.retry_after_seconds() {

@@ -374,6 +374,20 @@ impl Reason {
         }
     }
 
+    /// Whether a signed request would mend it: then the challenge is the `Signature` scheme
+    /// (draft-cavage-http-signatures-12 §3.1).
+    #[must_use]
+    pub const fn asks_for_signature(self) -> bool {
+        matches!(
+            self,
+            Self::SignatureMissing
+                | Self::SignatureInvalid
+                | Self::SignatureExpired
+                | Self::SignatureKeyUnknown
+                | Self::DigestMismatch
+        )
+    }
+
     /// Seconds after which trying again makes sense, where the reason alone tells: every 503.
     #[must_use]
     pub const fn retry_after_seconds(self) -> Option<u32> {
@@ -427,10 +441,8 @@ mod tests {
     #[test]
     fn every_401_challenges_and_every_429_and_503_says_when_to_come_back() {
         for reason in Reason::ALL {
-            assert_eq!(
-                reason.status() == 401,
-                reason.status() == 401 && reason.bearer_error().is_some()
-            );
+            let challenges = reason.bearer_error().is_some() || reason.asks_for_signature();
+            assert!(reason.status() != 401 || challenges, "{reason}");
             if matches!(reason.status(), 429 | 503) {
                 assert!(reason.retry_after_seconds().is_some(), "{reason}");
             }

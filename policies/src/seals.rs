@@ -1,5 +1,8 @@
 //! The known QSEALCs: whose they are, and which QTSP vouches for them.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 
 use certs::http_signature::{
