@@ -121,6 +121,18 @@ pub enum AnchorError {
         /// Whose it is.
         subject: String,
     },
+    /// A key that nothing should be built on.
+    #[error("{source_name}: certificate {position} ({subject}) has a weak key ({key})")]
+    WeakKey {
+        /// The file.
+        source_name: String,
+        /// From 1.
+        position: usize,
+        /// Whose it is.
+        subject: String,
+        /// Such as "RSA 1024".
+        key: String,
+    },
     /// Too many.
     #[error("{source_name}: more than {ANCHORS_MAX} anchors")]
     TooMany {
@@ -259,19 +271,25 @@ fn ca(name: &str, position: usize, der: &[u8]) -> Result<Leaf, AnchorError> {
         position,
         error,
     })?;
-    if is_ca(&certificate) {
-        return Ok(certificate);
+    let (source_name, subject) = (name.to_owned(), certificate.subject().to_owned());
+    if !is_ca(&certificate) {
+        return Err(AnchorError::NotCa { source_name, position, subject });
     }
-    Err(AnchorError::NotCa {
-        source_name: name.to_owned(),
-        position,
-        subject: certificate.subject().to_owned(),
-    })
+    if !certificate.key().is_accepted() {
+        let key = certificate.key().to_string();
+        return Err(AnchorError::WeakKey { source_name, position, subject, key });
+    }
+    Ok(certificate)
 }
 
 fn store_of(der: &[u8]) -> Result<X509Store, openssl::error::ErrorStack> {
     let mut builder = X509StoreBuilder::new()?;
     builder.add_cert(X509::from_der(der)?)?;
-    builder.set_flags(X509VerifyFlags::PARTIAL_CHAIN | X509VerifyFlags::NO_CHECK_TIME)?;
+    // Without STRICT, OpenSSL looks away from much that RFC 5280 §4.2 demands of CAs.
+    builder.set_flags(
+        X509VerifyFlags::PARTIAL_CHAIN
+            | X509VerifyFlags::NO_CHECK_TIME
+            | X509VerifyFlags::X509_STRICT,
+    )?;
     Ok(builder.build())
 }

@@ -220,6 +220,21 @@ impl Leaf {
         &self.extensions.ca_issuer_urls
     }
 
+    /// Whether it has nameConstraints.
+    pub(crate) fn constrains_names(&self) -> bool {
+        self.extensions.constrains_names
+    }
+
+    /// Whether its nameConstraints exclude names.
+    pub(crate) fn excludes_names(&self) -> bool {
+        self.extensions.excludes_names
+    }
+
+    /// Whether a constraint for CAs below it is not critical.
+    pub(crate) fn is_lax(&self) -> bool {
+        self.extensions.lax
+    }
+
     /// OIDs of certificatePolicies.
     pub fn policies(&self) -> &[String] {
         &self.extensions.policies

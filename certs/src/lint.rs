@@ -132,6 +132,8 @@ lints! {
     SubjectCountry "subject_country_other" Refuses
         "The subject's countryName is not the organizationIdentifier's country." "EN 319 412-3 §4.2.1";
 
+    StatementValue "qc_statement_value" Warns
+        "QcCompliance or QcSSCD carries a value, which the standard does not know." "EN 319 412-5 §4.2.1, §4.2.2";
     RoleName "role_name" Warns
         "A role's name is not the one of its OID; the OID counts." "TS 119 495 REG-5.2.2-5";
     RoleUnknown "role_unknown" Warns

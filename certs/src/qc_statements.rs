@@ -30,6 +30,8 @@ pub struct QcStatements {
     pub legislation: Vec<String>,
     /// The PSD2 statement (TS 119 495 §5.1).
     pub psd2: Option<Psd2Statement>,
+    /// QcCompliance or QcSSCD, which are said by being there, carry a value as well.
+    pub has_stray_value: bool,
     /// OIDs of all statements, in the order written.
     pub present: Vec<String>,
 }

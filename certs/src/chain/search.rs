@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{ChainFault, Link, Trusted};
 use crate::anchors::{Anchor, Anchors, is_ca, issuer_id};
-use crate::leaf::Leaf;
+use crate::leaf::{AlternativeName, Leaf};
 use crate::limits::{PATH_CANDIDATES_MAX, PATH_CERTIFICATES_MAX, PATH_STEPS_MAX};
 
 pub(super) struct Search<'a> {
@@ -58,6 +58,10 @@ impl<'a> Search<'a> {
     }
 
     pub(super) fn run(mut self) -> Result<Trusted, ChainFault> {
+        if self.leaf.constrains_names() {
+            let why = "it has nameConstraints, which only a CA may have".to_owned();
+            return Err(ChainFault::NotVerified { why });
+        }
         let sent = std::mem::take(&mut self.sent);
         match self.extend(&sent, &mut Vec::new()) {
             End::Found(trusted) => Ok(trusted),
@@ -85,7 +89,7 @@ impl<'a> Search<'a> {
             if self.candidates > PATH_CANDIDATES_MAX {
                 return End::GivenUp;
             }
-            match anchor.verifies(self.leaf, between) {
+            match self.holds(anchor, between) {
                 Ok(()) => {
                     let trusted = trusted(self.leaf, between, anchor);
                     if trusted.is_valid_at(self.now) {
@@ -117,11 +121,26 @@ impl<'a> Search<'a> {
     }
 }
 
+impl Search<'_> {
+    /// OpenSSL compares a wildcard with an excluded subtree as if the asterisk were a label, and so
+    /// finds it outside of one that it reaches into.
+    fn holds(&self, anchor: &Anchor, between: &[Arc<Leaf>]) -> Result<(), String> {
+        let excluded =
+            between.iter().any(|ca| ca.excludes_names()) || anchor.certificate().excludes_names();
+        let wildcard = |name: &AlternativeName| matches!(name, AlternativeName::Dns(name) if name.contains('*'));
+        if excluded && self.leaf.alternative_names().iter().any(wildcard) {
+            return Err("a wildcard stands where names are excluded".to_owned());
+        }
+        anchor.verifies(self.leaf, between)
+    }
+}
+
 /// A CA certificate with a key and a signature that may be relied on.
 pub(crate) fn may_issue(certificate: &Leaf) -> bool {
     is_ca(certificate)
         && certificate.key().is_accepted()
         && certificate.signature_algorithm().is_accepted()
+        && !certificate.is_lax()
 }
 
 fn trusted(leaf: &Leaf, between: &[Arc<Leaf>], anchor: &Anchor) -> Trusted {

@@ -157,11 +157,13 @@ fn tpp() -> Tpp {
     Tpp { seal: Seal::new(certificate, Vec::new()).unwrap(), key, key_id }
 }
 
+type Fields = Vec<(&'static str, String)>;
+
 const COVERED: [&str; 5] = ["(request-target)", "date", "digest", "x-request-id", "content-type"];
 const COMPONENTS: [&str; 5] =
     ["@method", "@target-uri", "content-digest", "x-request-id", "content-type"];
 
-fn fields(digest: &str) -> Vec<(&'static str, String)> {
+fn fields(digest: &str) -> Fields {
     vec![
         ("date", DATE.to_owned()),
         ("x-request-id", "abc".to_owned()),
@@ -177,7 +179,7 @@ fn borrowed<'a>(fields: &'a [(&'static str, String)]) -> HttpRequest<'a> {
     request(&fields)
 }
 
-fn cavage(tpp: &Tpp) -> Vec<(&'static str, String)> {
+fn cavage(tpp: &Tpp) -> Fields {
     let mut fields = fields(&digest(BODY));
     let unsigned = borrowed(&fields);
     let method = SignatureMethod::RsaSha256;
@@ -186,7 +188,7 @@ fn cavage(tpp: &Tpp) -> Vec<(&'static str, String)> {
     fields
 }
 
-fn message(tpp: &Tpp) -> Vec<(&'static str, String)> {
+fn message(tpp: &Tpp) -> Fields {
     let mut fields = fields(&digest(BODY));
     let unsigned = borrowed(&fields);
     let method = SignatureMethod::RsaPssSha512;
@@ -223,17 +225,17 @@ fn what_a_tpp_signs_verifies_in_both_forms() {
 fn each_tampering_has_its_fault() {
     let tpp = tpp();
     let policy = SignaturePolicy::default();
-    let bent = |change: &dyn Fn(&mut Vec<(&'static str, String)>)| {
+    let bent = |change: &dyn Fn(&mut Fields)| {
         let mut fields = cavage(&tpp);
         change(&mut fields);
         judged(&fields, &tpp).unwrap_err()
     };
-    let set = |fields: &mut Vec<(&'static str, String)>, name: &str, value: &str| {
+    let set = |fields: &mut Fields, name: &str, value: &str| {
         for field in fields.iter_mut().filter(|field| field.0 == name) {
             value.clone_into(&mut field.1);
         }
     };
-    let swap = |fields: &mut Vec<(&'static str, String)>, from: &str, to: &str| {
+    let swap = |fields: &mut Fields, from: &str, to: &str| {
         for field in fields.iter_mut().filter(|field| field.0 == "signature") {
             field.1 = field.1.replace(from, to);
         }

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use x509_parser::asn1_rs::{Any, FromDer, Oid};
 use x509_parser::extensions::{
     AuthorityInfoAccess, BasicConstraints, CRLDistributionPoints, DistributionPointName,
-    ExtendedKeyUsage, GeneralName, KeyUsage as ParsedKeyUsage, SubjectAlternativeName,
-    X509Extension,
+    ExtendedKeyUsage, GeneralName, KeyUsage as ParsedKeyUsage, NameConstraints,
+    SubjectAlternativeName, X509Extension,
 };
 use x509_parser::nom;
 use x509_parser::oid_registry as known;
@@ -15,6 +15,13 @@ use super::LeafError;
 use crate::der;
 use crate::limits::{EXTENSIONS_MAX, NAMES_MAX, URL_BYTES_MAX};
 use crate::qc_statements::{QcFault, QcStatements};
+
+/// What must be critical in a CA (RFC 5280 §4.2.1.10, §4.2.1.11, §4.2.1.14).
+const CONSTRAINTS: [Oid<'static>; 3] = [
+    known::OID_X509_EXT_NAME_CONSTRAINTS,
+    known::OID_X509_EXT_POLICY_CONSTRAINTS,
+    known::OID_X509_EXT_INHIBIT_ANY_POLICY,
+];
 
 /// `id-pe-qcStatements` (RFC 3739 §3.2.6).
 const QC_STATEMENTS: Oid<'static> = x509_parser::asn1_rs::oid!(1.3.6.1.5.5.7.1.3);
@@ -29,6 +36,12 @@ pub(super) struct Extensions {
     pub(super) ocsp_urls: Vec<String>,
     pub(super) ca_issuer_urls: Vec<String>,
     pub(super) policies: Vec<String>,
+    /// It has nameConstraints.
+    pub(super) constrains_names: bool,
+    /// They exclude names.
+    pub(super) excludes_names: bool,
+    /// Constraints for CAs below it that are not critical: some readers would look away.
+    pub(super) lax: bool,
     pub(super) qc: Result<QcStatements, QcFault>,
 }
 
@@ -46,11 +59,17 @@ impl Extensions {
             ocsp_urls: Vec::new(),
             ca_issuer_urls: Vec::new(),
             policies: Vec::new(),
+            constrains_names: false,
+            excludes_names: false,
+            lax: false,
             qc: Err(QcFault::Absent),
         };
         for (index, extension) in list.iter().enumerate() {
             if list.iter().take(index).any(|earlier| earlier.oid == extension.oid) {
                 return Err(LeafError::DuplicateExtension { oid: extension.oid.to_id_string() });
+            }
+            if CONSTRAINTS.contains(&extension.oid) {
+                extensions.lax |= !extension.critical;
             }
             extensions.read_one(&extension.oid, extension.value)?;
         }
@@ -96,12 +115,31 @@ impl Extensions {
                     self.ca_issuer_urls.push(location);
                 }
             }
+        } else if *oid == known::OID_X509_EXT_NAME_CONSTRAINTS {
+            let name = "nameConstraints";
+            let constraints = whole(value, name, NameConstraints::from_der)?;
+            if !names_are_constrained(&constraints) {
+                return Err(LeafError::Extension { name });
+            }
+            self.constrains_names = true;
+            let excluded = constraints.excluded_subtrees;
+            self.excludes_names = excluded.is_some_and(|subtrees| !subtrees.is_empty());
         } else if *oid == known::OID_X509_EXT_CERTIFICATE_POLICIES {
             let name = "certificatePolicies";
             self.policies = policies(value).ok_or(LeafError::Extension { name })?;
         }
         Ok(())
     }
+}
+
+/// At least one subtree, and host names as RFC 5280 §4.2.1.10 writes them: no leading period.
+fn names_are_constrained(constraints: &NameConstraints<'_>) -> bool {
+    let lists = [&constraints.permitted_subtrees, &constraints.excluded_subtrees];
+    let mut subtrees = lists.into_iter().flatten().flatten().peekable();
+    subtrees.peek().is_some()
+        && subtrees.all(
+            |subtree| !matches!(subtree.base, GeneralName::DNSName(name) if name.starts_with('.')),
+        )
 }
 
 /// `SEQUENCE OF PolicyInformation`, of which only the identifier matters to us (§4.2.1.4).

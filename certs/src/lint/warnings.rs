@@ -24,6 +24,9 @@ pub(super) fn of(leaf: &Leaf) -> Vec<Finding> {
         roles(psd2, &mut remark);
         authority(psd2, &mut remark);
     }
+    if statements.is_some_and(|statements| statements.has_stray_value) {
+        remark(Lint::StatementValue, "it is said by being there".to_owned());
+    }
     subject(leaf, &mut remark);
     if statements.is_some_and(|statements| statements.types == [QcType::Web]) {
         web(leaf, &mut remark);

@@ -56,9 +56,11 @@ fn read_statement(
     info: Option<&Any<'_>>,
 ) -> Result<(), QcFault> {
     if *id == QC_COMPLIANCE {
-        statements.compliance = no_value(info, "QcCompliance")?;
+        statements.compliance = true;
+        statements.has_stray_value |= info.is_some();
     } else if *id == QC_SSCD {
-        statements.sscd = no_value(info, "QcSSCD")?;
+        statements.sscd = true;
+        statements.has_stray_value |= info.is_some();
     } else if *id == QC_TYPE {
         statements.types = values(info, "QcType", |any| der::oid(any).map(|oid| qc_type(&oid)))?;
     } else if *id == QC_CC_LEGISLATION {
@@ -67,14 +69,6 @@ fn read_statement(
         statements.psd2 = Some(Psd2Statement::read(info)?);
     }
     Ok(())
-}
-
-/// QcCompliance and QcSSCD are said by being there; a value would be something else.
-fn no_value(info: Option<&Any<'_>>, name: &'static str) -> Result<bool, QcFault> {
-    match info {
-        None => Ok(true),
-        Some(_) => Err(QcFault::Malformed { name }),
-    }
 }
 
 fn values<T>(

@@ -25,7 +25,7 @@ use crate::limits::{CRL_BYTES_MAX, CRL_ENTRIES_MAX};
 pub struct RevocationList {
     issuer: IssuerId,
     /// cRLNumber's octets without leading zeros; they order the lists of one issuer.
-    number: Option<Box<[u8]>>,
+    number: Box<[u8]>,
     pub(super) this_update: Timestamp,
     pub(super) next_update: Timestamp,
     pub(super) revoked: HashMap<Box<[u8]>, Timestamp>,
@@ -50,6 +50,12 @@ pub enum CrlError {
     /// Without nextUpdate nobody knows until when it counts (§5.1.2.5).
     #[error("{file}: the list has no nextUpdate")]
     NoNextUpdate {
+        /// The file.
+        file: String,
+    },
+    /// Without cRLNumber nobody knows which of two lists is the newer (§5.2.3).
+    #[error("{file}: the list has no cRLNumber")]
+    NoNumber {
         /// The file.
         file: String,
     },
@@ -148,10 +154,10 @@ impl RevocationList {
             let since = instant(entry.revocation_date).ok_or_else(malformed)?;
             revoked.insert(entry.raw_serial().into(), since);
         }
-        let number = crl.crl_number().map(|number| number.to_bytes_be().into());
+        let number = crl.crl_number().ok_or_else(|| CrlError::NoNumber { file: file() })?;
         Ok(Self {
             issuer: issuer_id(signer),
-            number,
+            number: number.to_bytes_be().into(),
             this_update: instant(crl.last_update()).ok_or_else(malformed)?,
             next_update: instant(next_update).ok_or_else(malformed)?,
             revoked,
@@ -186,12 +192,8 @@ impl RevocationList {
     /// Whether `other`, of the same issuer, was made before this one: then it must not take its
     /// place, however it came here.
     pub fn supersedes(&self, other: &Self) -> bool {
-        let order = match (&self.number, &other.number) {
-            (Some(ours), Some(theirs)) => {
-                ours.len().cmp(&theirs.len()).then_with(|| ours.cmp(theirs))
-            }
-            _ => std::cmp::Ordering::Equal,
-        };
+        let (ours, theirs) = (&self.number, &other.number);
+        let order = ours.len().cmp(&theirs.len()).then_with(|| ours.cmp(theirs));
         order.then(self.this_update.cmp(&other.this_update)).is_ge()
     }
 }

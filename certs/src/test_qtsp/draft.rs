@@ -7,6 +7,8 @@ use openssl::hash::MessageDigest;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Padding;
 use openssl::sign::{RsaPssSaltlen, Signer as OpenSslSigner};
+use x509_parser::asn1_rs::FromDer;
+use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::QtspError;
 use super::der::{
@@ -18,6 +20,8 @@ pub(super) const ORGANISATION: &str = "2.5.4.10";
 pub(super) const COMMON_NAME: &str = "2.5.4.3";
 pub(super) const ORGANISATION_ID: &str = "2.5.4.97";
 
+const SUBJECT_KEY_ID: &str = "2.5.29.14";
+const AUTHORITY_KEY_ID: &str = "2.5.29.35";
 pub(super) const BASIC_CONSTRAINTS: &str = "2.5.29.19";
 pub(super) const KEY_USAGE: &str = "2.5.29.15";
 pub(super) const EXT_KEY_USAGE: &str = "2.5.29.37";
@@ -175,6 +179,8 @@ pub(super) struct Draft {
     /// subjectPublicKeyInfo.
     pub(super) key: Vec<u8>,
     pub(super) extensions: Vec<Extension>,
+    /// Whether subjectKeyIdentifier and authorityKeyIdentifier stand before the others.
+    pub(super) identified: bool,
     pub(super) algorithm: Algorithm,
     /// The algorithm in the signed part, where it is another.
     pub(super) inner_algorithm: Option<Algorithm>,
@@ -208,7 +214,17 @@ impl Draft {
             Some(version) => context(0, true, &integer(&[version])?)?,
             None => Vec::new(),
         };
-        let extensions = self.extensions.iter().map(Extension::encode);
+        let mut all = self.extensions.clone();
+        if self.identified && !all.is_empty() {
+            let issuer_key = key.public_key_to_der()?;
+            for (oid, value) in [
+                (AUTHORITY_KEY_ID, authority_key_id(&issuer_key)?),
+                (SUBJECT_KEY_ID, subject_key_id(&self.key)?),
+            ] {
+                all.insert(0, Extension { oid: oid.into(), critical: false, value });
+            }
+        }
+        let extensions = all.iter().map(Extension::encode);
         let extensions = extensions.collect::<Result<Vec<_>, QtspError>>()?;
         let extensions = if extensions.is_empty() {
             Vec::new()
@@ -228,6 +244,22 @@ impl Draft {
         let signature = self.algorithm.sign(key, &signed)?;
         sequence(&[signed, algorithm, bits(&signature)?])
     }
+}
+
+/// A key's identifier (RFC 5280 §4.2.1.2, method 1).
+fn key_id(key: &[u8]) -> Result<[u8; 20], QtspError> {
+    let (_, key) = SubjectPublicKeyInfo::from_der(key).map_err(|_| QtspError::Encoding("a key"))?;
+    Ok(crate::digest::sha1(&key.subject_public_key.data))
+}
+
+/// subjectKeyIdentifier.
+fn subject_key_id(key: &[u8]) -> Result<Vec<u8>, QtspError> {
+    octets(&key_id(key)?)
+}
+
+/// authorityKeyIdentifier.
+fn authority_key_id(issuer_key: &[u8]) -> Result<Vec<u8>, QtspError> {
+    sequence(&[context(0, false, &key_id(issuer_key)?)?])
 }
 
 /// keyUsage with these bits, counted from the left (RFC 5280 §4.2.1.3).

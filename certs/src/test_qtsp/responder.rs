@@ -184,6 +184,7 @@ impl Signer {
                 critical: false,
                 value: ext_key_usage(&[purpose])?,
             }],
+            identified: true,
             algorithm: Algorithm::EcdsaSha256,
             inner_algorithm: None,
         };

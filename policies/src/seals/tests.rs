@@ -17,6 +17,8 @@ fn hours(hours: i64) -> Timestamp {
     now().checked_add(SignedDuration::from_hours(hours)).unwrap()
 }
 
+type Fields = Vec<(&'static str, String)>;
+
 struct Case {
     qtsp: Authority,
     anchors: Anchors,
@@ -24,7 +26,7 @@ struct Case {
     revoked: bool,
     listed_until: i64,
     sender: &'static str,
-    fields: Box<dyn Fn(&mut Vec<(&'static str, String)>)>,
+    fields: Box<dyn Fn(&mut Fields)>,
     known: bool,
 }
 

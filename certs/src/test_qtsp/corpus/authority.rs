@@ -80,6 +80,7 @@ pub(super) fn ca_draft(
             extension(BASIC_CONSTRAINTS, basic_constraints(true, None)?),
             extension(KEY_USAGE, key_usage(&[5, 6])?),
         ],
+        identified: true,
         algorithm,
         inner_algorithm: None,
     })

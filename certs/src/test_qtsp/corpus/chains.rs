@@ -215,6 +215,26 @@ fn constraints(workshop: &mut Workshop) -> Result<(), QtspError> {
         })?;
         workshop.chain(name, about, expect, &ca, &[&ca])?;
     }
+    let loose = workshop.unlisted_ca(&root, "Corpus CA with loose constraints", &|draft| {
+        draft.set(NAME_CONSTRAINTS, permitted_dns("corpus.example")?);
+        Ok(())
+    })?;
+    let about = "nameConstraints that are not critical stand between.";
+    workshop.chain("names-not-critical", about, untrusted(), &loose, &[&loose])?;
+    let bare = workshop.unlisted_ca(&root, "Corpus CA without key identifiers", &|draft| {
+        draft.identified = false;
+        Ok(())
+    })?;
+    let about = "A CA without key identifiers stands between.";
+    workshop.chain("intermediate-no-key-identifiers", about, untrusted(), &bare, &[&bare])?;
+    let lax = workshop.unlisted_ca(&root, "Corpus CA with lax basicConstraints", &|draft| {
+        for extension in &mut draft.extensions {
+            extension.critical &= extension.oid != BASIC_CONSTRAINTS;
+        }
+        Ok(())
+    })?;
+    let about = "A CA whose basicConstraints is not critical stands between.";
+    workshop.chain("intermediate-lax-constraints", about, untrusted(), &lax, &[&lax])?;
     let no_ca = workshop.unlisted_ca(&root, "Corpus no CA", &|draft| {
         draft.set(BASIC_CONSTRAINTS, basic_constraints(false, None)?);
         Ok(())

@@ -11,7 +11,7 @@ use crate::test_qtsp::QtspError;
 use crate::test_qtsp::der::{octets, oid, sequence};
 use crate::test_qtsp::draft::{
     ALTERNATIVE_NAME, Algorithm, BASIC_CONSTRAINTS, EXT_KEY_USAGE, Extension, KEY_USAGE,
-    QC_STATEMENTS, basic_constraints, ext_key_usage, key_usage,
+    NAME_CONSTRAINTS, QC_STATEMENTS, basic_constraints, ext_key_usage, key_usage, permitted_dns,
 };
 
 const PURPOSE: &str = "certificate_purpose";
@@ -204,6 +204,18 @@ fn structure(workshop: &mut Workshop) -> Result<(), QtspError> {
         for extension in &mut piece.draft.extensions {
             extension.critical |= extension.oid == QC_STATEMENTS;
         }
+        Ok(())
+    })?;
+    let about = "Neither authorityKeyIdentifier nor subjectKeyIdentifier.";
+    let keys = "RFC 5280 §4.2.1.1";
+    workshop.add("key-identifiers-missing", about, keys, untrusted(), &|piece| {
+        piece.draft.identified = false;
+        Ok(())
+    })?;
+    let about = "nameConstraints in a certificate that is no CA's.";
+    let names = "RFC 5280 §4.2.1.10";
+    workshop.add("name-constraints-in-leaf", about, names, untrusted(), &|piece| {
+        piece.draft.set(NAME_CONSTRAINTS, permitted_dns("corpus.example")?);
         Ok(())
     })?;
     let about = "An octet after the value of subjectAltName.";

@@ -239,6 +239,7 @@ impl Workshop {
                     issuer_info("http://ocsp.corpus.invalid/", "http://ca.corpus.invalid/1.cer")?,
                 ),
             ],
+            identified: true,
             algorithm: self.issuing.algorithm,
             inner_algorithm: None,
         };
