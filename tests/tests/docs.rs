@@ -71,6 +71,22 @@ fn every_reason_has_its_page_and_stands_in_the_list_and_the_summary() {
 }
 
 #[test]
+fn the_lints_page_is_the_table_of_lints() {
+    let mut page = "# Lints\n\nWhat `octroi cert inspect` remarks about a certificate. The codes never \
+                    change their meaning.\n\n## They refuse\n\n| lint | says | source |\n|---|---|---|\n"
+        .to_owned();
+    let mut warns = false;
+    for lint in certs::Lint::ALL {
+        if !warns && lint.severity() == certs::Severity::Warns {
+            page.push_str("\n## They warn\n\n| lint | says | source |\n|---|---|---|\n");
+            warns = true;
+        }
+        writeln!(page, "| `{}` | {} | {} |", lint.code(), lint.sentence(), lint.clause()).unwrap();
+    }
+    holds("reference/lints.md", &page);
+}
+
+#[test]
 fn the_command_line_page_is_what_help_prints() {
     let mut page =
         "# Command line\n\nWhat `octroi help` and the verbs' `--help` print.\n".to_owned();
@@ -192,7 +208,14 @@ fn every_command_that_is_shown_works_and_prints_what_is_shown() {
     fs::create_dir_all(place.path().join("target/debug")).unwrap();
     symlink(octroi(), place.path().join("target/debug/octroi")).unwrap();
     symlink(gateway.place().dir(), place.path().join(".octroi-sandbox")).unwrap();
-    for page in ["README.md", "docs/src/first-call.md"] {
+    let pages = [
+        ("README.md", 3),
+        ("docs/src/first-call.md", 3),
+        ("docs/src/identity.md", 1),
+        ("docs/src/signatures.md", 4),
+        ("docs/src/reference/corpus.md", 1),
+    ];
+    for (page, commands) in pages {
         let text =
             fs::read_to_string(root().join(page)).unwrap().replace(":8443", &format!(":{port}"));
         let mut token = String::new();
@@ -232,6 +255,6 @@ fn every_command_that_is_shown_works_and_prints_what_is_shown() {
             }
             ran += 1;
         }
-        assert!(ran >= 3, "{page} shows commands");
+        assert!(ran >= commands, "{page} shows commands");
     }
 }

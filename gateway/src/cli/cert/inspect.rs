@@ -6,7 +6,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use certs::{
-    ClientAuthEku, Leaf, ProfileFault, ProfilePolicy, QcType, Qsealc, Qwac, RevocationStatus,
+    ClientAuthEku, Leaf, ProfileFault, ProfilePolicy, QcType, Qsealc, Qwac, RevocationSource,
+    RevocationStatus,
 };
 use jiff::Timestamp;
 
@@ -121,7 +122,11 @@ fn acceptance(config: &Config, leaf: &Leaf, sent: &[Vec<u8>]) -> Result<Acceptan
 fn told(status: RevocationStatus, unchecked: bool) -> (String, Option<String>) {
     match status {
         RevocationStatus::Good { as_of, source } => {
-            (format!("good as of {as_of} ({source:?})").to_lowercase(), None)
+            let source = match source {
+                RevocationSource::Crl => "CRL",
+                RevocationSource::Ocsp => "OCSP",
+            };
+            (format!("good as of {as_of} ({source})"), None)
         }
         RevocationStatus::Revoked { since } => {
             let told = format!("revoked since {since}");
