@@ -10,11 +10,13 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::import::Import;
-use super::snapshot::{Snapshot, Store};
+use super::snapshot::{Snapshot, Stamp, Store};
 use crate::clock;
 
 /// How often the directory is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often the snapshot is read although nothing changed.
+const READ_EVERY: Duration = Duration::from_secs(30);
 /// The pause after an import that failed.
 const RETRY: Duration = Duration::from_secs(300);
 
@@ -29,6 +31,8 @@ pub struct Refresh {
     metrics: TrustMetrics,
     /// The name of the snapshot in force, and the anchors that it gave.
     known: (Option<String>, Vec<[u8; 32]>),
+    /// What was read last, and when.
+    seen: Option<(Stamp, Instant)>,
 }
 
 impl Refresh {
@@ -43,7 +47,7 @@ impl Refresh {
         registry: &Registry,
     ) -> prometheus::Result<Self> {
         let metrics = TrustMetrics::new(registry)?;
-        Ok(Self { store, import, others, metrics, known: (None, Vec::new()) })
+        Ok(Self { store, import, others, metrics, known: (None, Vec::new()), seen: None })
     }
 
     /// Works until `closing`; `publish` is called with each new set of anchors.
@@ -64,7 +68,7 @@ impl Refresh {
                 let pause = self.import().await;
                 import_at = Instant::now() + pause.mul_f64(rand::random_range(0.9..=1.0));
             }
-            self.look(&publish);
+            tokio::task::block_in_place(|| self.look(&publish));
         }
     }
 
@@ -102,6 +106,13 @@ impl Refresh {
 
     /// Takes in what is current, if that makes other anchors than those in force.
     fn look(&mut self, publish: &impl Fn(Arc<Anchors>)) {
+        // Read again when it is another, and now and then, because lists end by themselves.
+        let stamp = self.store.stamp();
+        let fresh = |(seen, at): &(Stamp, Instant)| *seen == stamp && at.elapsed() < READ_EVERY;
+        if self.seen.as_ref().is_some_and(fresh) {
+            return;
+        }
+        self.seen = Some((stamp, Instant::now()));
         let (name, snapshot) = match self.store.current() {
             Ok((name, snapshot)) => (Some(name), Some(snapshot)),
             Err(error) => {

@@ -207,6 +207,13 @@ impl Snapshot {
     /// Every CA that issues for websites or seals at `at`, of the lists that have not ended then.
     #[must_use]
     pub fn cas(&self, at: Timestamp) -> Vec<ListedCa> {
+        let mut cas: Vec<ListedCa> = self.believed(at).into_values().map(|(ca, _)| ca).collect();
+        cas.sort();
+        cas
+    }
+
+    /// The same by SHA-256, each with its certificate in DER.
+    fn believed(&self, at: Timestamp) -> BTreeMap<String, (ListedCa, Vec<u8>)> {
         let mut cas = BTreeMap::new();
         for service in self.services.iter().filter(|service| self.counts(&service.territory, at)) {
             let started = service.periods.iter().filter(|period| period.since <= at);
@@ -220,45 +227,34 @@ impl Snapshot {
                     |error| format!("(unreadable: {error})"),
                     |leaf| leaf.subject().to_owned(),
                 );
-                let ca = cas.entry(sha256.clone()).or_insert_with(|| ListedCa {
+                let listed = || ListedCa {
                     territory: service.territory.clone(),
                     provider: service.provider.clone(),
                     subject,
-                    sha256,
+                    sha256: sha256.clone(),
                     web: false,
                     seals: false,
                     since: period.since,
                     downgrades: period.downgrades,
-                });
+                };
+                let (ca, _) = cas.entry(sha256.clone()).or_insert_with(|| (listed(), der));
                 ca.web |= period.web;
                 ca.seals |= period.seals;
             }
         }
-        let mut cas: Vec<ListedCa> = cas.into_values().collect();
-        cas.sort();
         cas
     }
 
     /// Adds to `anchors` the CAs that issue for `wanted` at `at`. One that cannot be an anchor (an
     /// end-entity certificate, an unreadable one) is passed over; the names of those come back.
     pub fn add_anchors(&self, anchors: &mut Anchors, wanted: Use, at: Timestamp) -> Vec<String> {
+        let fits = |ca: &ListedCa| match wanted {
+            Use::Web => ca.web,
+            Use::Seals => ca.seals,
+        };
         let mut passed_over = Vec::new();
-        for ca in self.cas(at) {
-            let fits = match wanted {
-                Use::Web => ca.web,
-                Use::Seals => ca.seals,
-            };
-            if !fits {
-                continue;
-            }
-            let der = self.services.iter().flat_map(|service| &service.certificates);
-            let der = der.filter_map(|text| STANDARD.decode(text).ok());
-            let Some(der) =
-                der.into_iter().find(|der| hex::encode(certs::sha256(der)) == ca.sha256)
-            else {
-                continue;
-            };
-            if let Err(error) = anchors.add(&ca.territory, 1, &der) {
+        for (ca, der) in self.believed(at).values().filter(|(ca, _)| fits(ca)) {
+            if let Err(error) = anchors.add(&ca.territory, 1, der) {
                 passed_over.push(error.to_string());
             }
         }
@@ -291,6 +287,9 @@ impl Snapshot {
     }
 }
 
+/// The current snapshot's name, and its file's length and time.
+pub(super) type Stamp = (Option<String>, Option<(u64, Option<std::time::SystemTime>)>);
+
 /// A directory of snapshots, of which one is current.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -320,6 +319,15 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(SnapshotError::File { file, error }),
         }
+    }
+
+    /// What changes when another snapshot becomes current, or somebody touches its file.
+    pub(super) fn stamp(&self) -> Stamp {
+        let name = self.current_name().ok().flatten();
+        let file = name.as_ref().map(|name| self.directory.join(format!("{name}.json")));
+        let meta = file.and_then(|file| fs::metadata(file).ok());
+        let touched = meta.map(|meta| (meta.len(), meta.modified().ok()));
+        (name, touched)
     }
 
     /// The current snapshot with its name.
