@@ -9,7 +9,8 @@ use std::time::Duration;
 use certs::{ListKind, Pointer, TrustedList};
 use jiff::Timestamp;
 
-use super::snapshot::{Snapshot, SnapshotError, Store};
+use super::snapshot::{Snapshot, SnapshotError};
+use super::store::Store;
 use super::verify::{VerifyError, verified};
 use crate::fetch::{FetchBounds, FetchFault, Fetched, Fetcher};
 

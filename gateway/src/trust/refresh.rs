@@ -10,7 +10,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::import::Import;
-use super::snapshot::{Snapshot, Stamp, Store};
+use super::snapshot::Snapshot;
+use super::store::{Stamp, Store};
 use crate::clock;
 
 /// How often the directory is looked at.
