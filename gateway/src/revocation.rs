@@ -8,7 +8,7 @@ mod ask;
 mod metrics;
 mod schedule;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ const WATCHED_MAX: usize = 10_000;
 const NOTICED_MAX: usize = 1_024;
 /// Questions that are asked at the same time.
 const QUESTIONS_AT_ONCE: usize = 8;
+/// After so long a certificate that comes again counts as seen anew.
+const TELL_AGAIN: Duration = Duration::from_secs(3600);
 /// How often, at most, a changed world is swapped in.
 const PUBLISH_EVERY: Duration = Duration::from_millis(20);
 
@@ -42,36 +44,33 @@ const SHOW_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Watch {
     sender: mpsc::Sender<CertifiedPath>,
-    /// Fingerprints that were told already.
-    told: Mutex<HashSet<[u8; 32]>>,
+    told: Arc<Told>,
 }
+
+/// When each fingerprint was told last.
+type Told = Mutex<HashMap<[u8; 32], Instant>>;
 
 impl Watch {
     /// Has a certificate watched whose path is known: a QSEALC, for example.
     pub fn watch(&self, certificate: &Leaf, trusted: &Trusted) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let lately = |at: &Instant| now.duration_since(*at) < TELL_AGAIN;
+        if told.get(certificate.fingerprint()).is_some_and(lately) {
+            return;
+        }
+        // A full queue forgets it: the next handshake tells it again.
         if self.sender.try_send(CertifiedPath::of(certificate, trusted)).is_ok() {
-            told.insert(*certificate.fingerprint());
+            told.insert(*certificate.fingerprint(), now);
         }
     }
 
     /// Has `identity` watched from now on, if it is anybody's that we would let in.
     pub fn notice(&self, identity: &Identity) {
-        let (Ok(leaf), Ok(trusted), Ok(_)) =
+        if let (Ok(leaf), Ok(trusted), Ok(_)) =
             (identity.leaf(), identity.trust(), identity.profile())
-        else {
-            return;
-        };
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.contains(identity.fingerprint()) {
-            return;
-        }
-        if told.len() >= WATCHED_MAX {
-            told.clear();
-        }
-        // A full queue forgets it: the next handshake tells it again.
-        if self.sender.try_send(CertifiedPath::of(leaf, trusted)).is_ok() {
-            told.insert(*identity.fingerprint());
+        {
+            self.watch(leaf, trusted);
         }
     }
 }
@@ -105,11 +104,13 @@ pub fn watch(
     let known = kept.load(anchors, &mut revocations, clock::now());
     let fetcher = Fetcher::new(settings.allow.clone())?;
     let (sender, noticed) = mpsc::channel(NOTICED_MAX);
+    let told = Arc::new(Told::default());
     let mut keeper = Keeper {
         asker: Arc::new(Asker::new(fetcher)),
         kept,
         revocations,
         watched: HashMap::new(),
+        told: Arc::clone(&told),
         schedule: Schedule::new(settings.refresh),
         metrics: RevocationMetrics::new(registry)?,
         changed: true,
@@ -118,7 +119,7 @@ pub fn watch(
         keeper.watch(path, true);
     }
     tokio::spawn(keeper.run(noticed, publish, closing));
-    Ok(Watch { sender, told: Mutex::new(HashSet::new()) })
+    Ok(Watch { sender, told })
 }
 
 struct Keeper {
@@ -127,6 +128,7 @@ struct Keeper {
     revocations: Revocations,
     /// By fingerprint, with when it was last seen.
     watched: HashMap<[u8; 32], (CertifiedPath, Instant)>,
+    told: Arc<Told>,
     schedule: Schedule,
     metrics: RevocationMetrics,
     /// Something was learnt that is not published yet.
@@ -179,7 +181,11 @@ impl Keeper {
 
     fn watch(&mut self, path: CertifiedPath, kept: bool) {
         let (fingerprint, now) = (path.fingerprint(), Instant::now());
-        if !kept && let Err(error) = self.kept.keep_path(&path) {
+        let new = !self.watched.contains_key(&fingerprint);
+        if !kept
+            && new
+            && let Err(error) = self.kept.keep_path(&path)
+        {
             tracing::warn!(%error, "a TPP's certificates could not be kept for the next start");
         }
         for (subject, issuer) in path.pairs() {
@@ -197,6 +203,8 @@ impl Keeper {
         let oldest = self.watched.iter().min_by_key(|(_, (_, seen))| *seen);
         let Some(fingerprint) = oldest.map(|(fingerprint, _)| *fingerprint) else { return };
         if let Some((path, _)) = self.watched.remove(&fingerprint) {
+            // When it comes again, it is watched again.
+            self.told.lock().unwrap_or_else(PoisonError::into_inner).remove(&fingerprint);
             self.kept.drop_path(&fingerprint);
             let leaf = path.certificates.first();
             self.schedule
