@@ -48,6 +48,7 @@ use toml::de::DeTable;
 pub use audit::AuditSettings;
 pub use drain::DrainSettings;
 pub use insecure::Insecure;
+pub use key_pair::{KeyPair, RenewalError};
 pub use limits::{Limits, RETRY_BUFFER_BYTES};
 pub use listen::{AdminListener, Listen, PsuListener, RefusalMode, TppListener};
 pub use origin::Origin;

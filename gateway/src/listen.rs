@@ -6,11 +6,13 @@ mod connection;
 mod gate;
 pub mod head;
 mod limits;
+mod renewal;
 mod socket;
 mod tls;
 
 pub use accept::{Bounds, Door, serve_psu, serve_tpp};
 pub use connection::{Connection, Phase};
 pub use gate::Refusing;
+pub use renewal::{Build, Renewal, RenewalMetrics};
 pub use socket::bind;
 pub use tls::{psu_acceptor, tpp_acceptor};

@@ -15,11 +15,11 @@ use tokio::sync::Semaphore;
 use crate::admin::{self, Admin};
 use crate::audit::{Audit, AuditError};
 use crate::clock;
-use crate::config::{Config, UpstreamAddress};
+use crate::config::{Config, KeyPair, Listen, UpstreamAddress};
 use crate::drain::{self, Drain, Signal, Stage};
 use crate::fetch::Fetcher;
 use crate::listen::head::HeadBounds;
-use crate::listen::{self, Bounds, Door};
+use crate::listen::{self, Bounds, Build, Door, Renewal, RenewalMetrics};
 use crate::metrics::Metrics;
 use crate::pages;
 use crate::proxy::{AtTheGate, Gateway, Line};
@@ -132,18 +132,14 @@ pub async fn run(
     let for_world = Arc::clone(&gateway);
     let watch = watch_revocations(&config, &gateway, &drain)?;
     refresh_trust(&config, &gateway, &drain)?;
+    let (tpp_certificate, psu_certificate) = server_certificates(&config, &gateway)?;
     let door = Door {
         noticed: Arc::new(move |identity| {
             if let Some(watch) = &watch {
                 watch.notice(identity);
             }
         }),
-        acceptor: tls(
-            "listen.tpp",
-            listen::tpp_acceptor,
-            &config.listen.tpp.certificate_pem,
-            config.listen.tpp.key_pem.expose(),
-        )?,
+        acceptor: tpp_certificate.acceptor(),
         world: Arc::new(move || for_world.world.load_full()),
         refusal: config.listen.tpp.refusal,
         app: Arc::clone(&proxy),
@@ -153,12 +149,6 @@ pub async fn run(
         metrics: Arc::clone(&gateway.metrics),
         drain: drain.clone(),
     };
-    let psu_acceptor = tls(
-        "listen.psu",
-        listen::psu_acceptor,
-        &config.listen.psu.certificate_pem,
-        config.listen.psu.key_pem.expose(),
-    )?;
     let psu_connections = Arc::new(Semaphore::new(PSU_CONNECTIONS_MAX));
     let admin_routes = admin::routes(Admin {
         gateway: Arc::clone(&gateway),
@@ -169,12 +159,15 @@ pub async fn run(
     tokio::spawn(listen::serve_tpp(tpp, Arc::new(door)));
     tokio::spawn(listen::serve_psu(
         psu,
-        psu_acceptor,
+        psu_certificate.acceptor(),
         pages::routes(),
         psu_connections,
         bounds,
         drain.clone(),
     ));
+    for renewal in [tpp_certificate, psu_certificate] {
+        tokio::spawn(renewal.run(drain.watch(Stage::Closing)));
+    }
     tokio::spawn(async move {
         if let Err(error) = axum::serve(admin, admin_routes).await {
             tracing::error!(%error, "the admin listener ended");
@@ -356,11 +349,18 @@ fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartErro
     listen::bind(address).map_err(|source| StartError::Bind { key, address, source })
 }
 
-fn tls(
-    key: &'static str,
-    acceptor: impl Fn(&[u8], &[u8]) -> Result<openssl::ssl::SslAcceptor, openssl::error::ErrorStack>,
-    certificate_pem: &[u8],
-    key_pem: &[u8],
-) -> Result<openssl::ssl::SslAcceptor, StartError> {
-    acceptor(certificate_pem, key_pem).map_err(|source| StartError::Tls { key, source })
+fn server_certificates(
+    config: &Config,
+    gateway: &Gateway,
+) -> Result<(Renewal, Renewal), StartError> {
+    let metrics = RenewalMetrics::new(gateway.metrics.registry())?;
+    let listener = |key, listener, build: Build, pair: &KeyPair| {
+        Renewal::new(listener, build, pair.clone(), metrics.clone())
+            .map_err(|source| StartError::Tls { key, source })
+    };
+    let Listen { tpp, psu, .. } = &config.listen;
+    Ok((
+        listener("listen.tpp", "tpp", listen::tpp_acceptor, &tpp.certificate)?,
+        listener("listen.psu", "psu", listen::psu_acceptor, &psu.certificate)?,
+    ))
 }

@@ -166,9 +166,9 @@ fn template(
     if let Some(settings) = &upstream.tls {
         let ca = certificates(codetab, "ca", &settings.ca_pem)?;
         peer.options.ca = Some(Arc::new(ca.into_boxed_slice()));
-        if let Some((certificate_pem, key_pem)) = &settings.client {
-            let chain = certificates(codetab, "client_certificate", certificate_pem)?;
-            let key = PKey::private_key_from_pem(key_pem.expose()).map_err(tls)?;
+        if let Some(pair) = &settings.client {
+            let chain = certificates(codetab, "client_certificate", &pair.certificate_pem)?;
+            let key = PKey::private_key_from_pem(pair.key_pem.expose()).map_err(tls)?;
             peer.client_cert_key = Some(Arc::new(CertKey::new(chain, key)));
         }
     }

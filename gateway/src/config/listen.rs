@@ -6,7 +6,7 @@ use http::Uri;
 
 use super::insecure::Insecure;
 use super::key::Key;
-use super::key_pair;
+use super::key_pair::{self, KeyPair};
 use super::limits::{ADMIN_KEY_CHARS_MIN, SECRET_BYTES_MAX};
 use super::problem::quoted;
 use super::reading::Reading;
@@ -30,10 +30,8 @@ pub struct Listen {
 pub struct TppListener {
     /// Where it listens.
     pub address: SocketAddr,
-    /// The server certificate and its intermediates, PEM, leaf first.
-    pub certificate_pem: Vec<u8>,
-    /// The private key of the leaf, PEM.
-    pub key_pem: Secret,
+    /// The server certificate with its key.
+    pub certificate: KeyPair,
     /// What a TPP with a bad certificate learns.
     pub refusal: RefusalMode,
 }
@@ -75,10 +73,8 @@ impl From<wire::Refusal> for RefusalMode {
 pub struct PsuListener {
     /// Where it listens.
     pub address: SocketAddr,
-    /// The server certificate and its intermediates, PEM, leaf first.
-    pub certificate_pem: Vec<u8>,
-    /// The private key of the leaf, PEM.
-    pub key_pem: Secret,
+    /// The server certificate with its key.
+    pub certificate: KeyPair,
     /// The `https` URL under which browsers reach it, without a slash at the end.
     pub public_url: String,
 }
@@ -120,12 +116,7 @@ fn tpp(wire: &wire::Tpp, key: &Key, reading: &mut Reading<'_>) -> Option<TppList
         reading,
     );
     let (address, pair) = (address?, pair?);
-    required.then(|| TppListener {
-        address,
-        certificate_pem: pair.certificate_pem,
-        key_pem: pair.key_pem,
-        refusal: wire.refusal.into(),
-    })
+    required.then(|| TppListener { address, certificate: pair, refusal: wire.refusal.into() })
 }
 
 fn psu(wire: &wire::Psu, key: &Key, reading: &mut Reading<'_>) -> Option<PsuListener> {
@@ -137,13 +128,7 @@ fn psu(wire: &wire::Psu, key: &Key, reading: &mut Reading<'_>) -> Option<PsuList
     );
     let place = key.child("public_url");
     let public_url = wire.public_url.as_deref().and_then(|text| https_url(text, &place, reading));
-    let pair = pair?;
-    Some(PsuListener {
-        address: address?,
-        certificate_pem: pair.certificate_pem,
-        key_pem: pair.key_pem,
-        public_url: public_url?,
-    })
+    Some(PsuListener { address: address?, certificate: pair?, public_url: public_url? })
 }
 
 fn admin(

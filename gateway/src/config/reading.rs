@@ -131,7 +131,8 @@ impl<'a> Reading<'a> {
     }
 }
 
-fn read_bounded(path: &Path, bytes_max: u64) -> std::io::Result<Vec<u8>> {
+/// At most one byte more than `bytes_max`, so that the caller can tell.
+pub(super) fn read_bounded(path: &Path, bytes_max: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
     Ok(bytes)

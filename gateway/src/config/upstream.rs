@@ -6,12 +6,11 @@ use http::uri::Authority;
 use policies::Codetab;
 
 use super::key::Key;
-use super::key_pair;
+use super::key_pair::{self, KeyPair};
 use super::limits::PEM_BYTES_MAX;
 use super::problem::quoted;
 use super::reading::Reading;
 use super::safety::is_loopback;
-use super::secret::Secret;
 use super::wire;
 
 /// A bank and its adapter.
@@ -57,7 +56,7 @@ pub struct UpstreamTls {
     /// The CA of its certificate, PEM.
     pub ca_pem: Vec<u8>,
     /// The gateway's client certificate and its key, PEM.
-    pub client: Option<(Vec<u8>, Secret)>,
+    pub client: Option<KeyPair>,
 }
 
 pub(super) fn read(
@@ -170,7 +169,7 @@ fn client(
     wire: &wire::UpstreamTls,
     key: &Key,
     reading: &mut Reading<'_>,
-) -> Option<Option<(Vec<u8>, Secret)>> {
+) -> Option<Option<KeyPair>> {
     let (certificate, private) = (&wire.client_certificate, &wire.client_key_file);
     if certificate.is_none() && private.is_none() {
         return Some(None);
@@ -185,7 +184,7 @@ fn client(
         (&key.child("client_key_file"), private.as_deref()),
         reading,
     )?;
-    Some(Some((pair.certificate_pem, pair.key_pem)))
+    Some(Some(pair))
 }
 
 fn is_near(socket: &str) -> bool {

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use certs::Identity;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -45,7 +46,7 @@ pub struct Bounds {
 /// What the TPP listener opens to.
 pub struct Door<A> {
     /// TLS, client certificate required.
-    pub acceptor: SslAcceptor,
+    pub acceptor: Arc<ArcSwap<SslAcceptor>>,
     /// The world that identities are read by.
     pub world: Arc<dyn Fn() -> Arc<World> + Send + Sync>,
     /// Is told who came.
@@ -103,11 +104,11 @@ where
         peer: SocketAddr,
         shutdown: &tokio::sync::watch::Receiver<bool>,
     ) {
-        let world = (self.world)();
+        let (acceptor, world) = (self.acceptor.load_full(), (self.world)());
         let socket = Socket::new(stream, peer);
         let introduced =
-            tls::introduce(&self.acceptor, socket, peer, &world, self.bounds.handshake).await;
-        drop(world);
+            tls::introduce(&acceptor, socket, peer, &world, self.bounds.handshake).await;
+        drop((acceptor, world));
         self.metrics.handshake(introduced.as_ref().err().copied());
         let Ok((tls, connection)) = introduced else { return };
         (self.noticed)(connection.identity());
@@ -167,13 +168,12 @@ async fn overstayed(connection: &Connection, bounds: Bounds) -> &'static str {
 /// Serves browsers: TLS without client certificates, then `pages`.
 pub async fn serve_psu(
     listener: TcpListener,
-    acceptor: SslAcceptor,
+    acceptor: Arc<ArcSwap<SslAcceptor>>,
     pages: Router,
     connections: Arc<Semaphore>,
     bounds: Bounds,
     drain: Drain,
 ) {
-    let acceptor = Arc::new(acceptor);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -181,7 +181,7 @@ pub async fn serve_psu(
         };
         let Some((stream, peer)) = settled(accepted).await else { continue };
         let Ok(room) = Arc::clone(&connections).try_acquire_owned() else { continue };
-        let (acceptor, pages, drain) = (Arc::clone(&acceptor), pages.clone(), drain.clone());
+        let (acceptor, pages, drain) = (acceptor.load_full(), pages.clone(), drain.clone());
         tokio::spawn(async move {
             let _room = room;
             let socket = Socket::new(stream, peer);

@@ -27,6 +27,7 @@ pub(crate) struct Tpp {
     #[schemars(required)]
     pub(crate) address: Option<String>,
     /// PEM file with the server certificate for the codetab hosts first, then its intermediates.
+    /// A renewed pair is taken in within seconds, without a restart.
     #[schemars(required)]
     pub(crate) certificate: Option<String>,
     /// PEM file with the private key of `certificate`, without pass phrase, readable by its owner
@@ -64,6 +65,7 @@ pub(crate) struct Psu {
     #[schemars(required)]
     pub(crate) address: Option<String>,
     /// PEM file with the server certificate of `public_url`'s host first, then its intermediates.
+    /// A renewed pair is taken in within seconds, without a restart.
     #[schemars(required)]
     pub(crate) certificate: Option<String>,
     /// PEM file with the private key of `certificate`, without pass phrase, readable by its owner
