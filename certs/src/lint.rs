@@ -134,6 +134,8 @@ lints! {
 
     StatementValue "qc_statement_value" Warns
         "QcCompliance or QcSSCD carries a value, which the standard does not know." "EN 319 412-5 §4.2.1, §4.2.2";
+    SscdForWeb "qc_sscd_for_web" Warns
+        "A QWAC says that its key is in a signature creation device (QcSSCD)." "EN 319 412-5 §5 QCS-5-01";
     RoleName "role_name" Warns
         "A role's name is not the one of its OID; the OID counts." "TS 119 495 REG-5.2.2-5";
     RoleUnknown "role_unknown" Warns
@@ -142,6 +144,8 @@ lints! {
         "No role of the statement grants anything." "TS 119 495 §5.2.2";
     AuthorityIdForm "authority_id_form" Warns
         "nCAId is not CC-AUTHORITY." "TS 119 495 §5.2.3";
+    AuthorityNameLatin "authority_name_not_latin" Warns
+        "nCAName is not written in Latin letters." "TS 119 495 GEN-5.2.3-1";
     AuthorityNa "authority_na" Warns
         "nCAId is NA beside roles that an authority grants, or the reverse." "TS 119 495 §5.2.3";
     OrganisationIdOther "organisation_id_other_form" Warns
@@ -158,6 +162,8 @@ lints! {
         "A QWAC without a host name in subjectAltName." "EN 319 412-4 §4.1";
     KeyUsageMissing "key_usage_missing" Warns
         "There is no keyUsage." "EN 319 412-2 §4.3.2";
+    KeyUsageForEc "key_usage_for_ec" Warns
+        "keyUsage allows encipherment, which a key of an elliptic curve cannot do." "RFC 8813 §3";
     ExtKeyUsageMissing "ext_key_usage_missing" Warns
         "A QWAC without extKeyUsage: it may be used for anything." "EN 319 412-4 §4.2";
     ExtKeyUsageAny "ext_key_usage_any" Warns

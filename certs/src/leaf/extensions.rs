@@ -205,6 +205,11 @@ impl KeyUsage {
         self.0 >> 1 & 1 != 0
     }
 
+    /// keyEncipherment or dataEncipherment: what only RSA can do.
+    pub const fn encipherment(self) -> bool {
+        self.0 >> 2 & 0b11 != 0
+    }
+
     /// keyCertSign: only for CAs.
     pub const fn key_cert_sign(self) -> bool {
         self.0 >> 5 & 1 != 0

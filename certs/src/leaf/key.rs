@@ -68,6 +68,12 @@ impl PublicKey {
         Self { algorithm, bits }
     }
 
+    /// On a curve: it can sign, and not encrypt.
+    pub const fn is_elliptic(self) -> bool {
+        use KeyAlgorithm::{Ed25519, P256 as Nist256, P384 as Nist384, P521 as Nist521};
+        matches!(self.algorithm, Nist256 | Nist384 | Nist521 | Ed25519)
+    }
+
     /// RSA 2048 to 8192 bits, P-256, P-384, P-521 or Ed25519.
     pub const fn is_accepted(self) -> bool {
         match self.algorithm {

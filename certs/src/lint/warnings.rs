@@ -31,9 +31,7 @@ pub(super) fn of(leaf: &Leaf) -> Vec<Finding> {
     if statements.is_some_and(|statements| statements.types == [QcType::Web]) {
         web(leaf, &mut remark);
     }
-    if leaf.key_usage().is_none() {
-        remark(Lint::KeyUsageMissing, "it may be used for anything".to_owned());
-    }
+    key_usage(leaf, &mut remark);
     if leaf.crl_urls().is_empty() && leaf.ocsp_urls().is_empty() {
         remark(Lint::RevocationSourceMissing, "the bank needs its issuer's CRL".to_owned());
     }
@@ -70,6 +68,9 @@ fn authority(psd2: &Psd2Statement, remark: &mut impl FnMut(Lint, String)) {
     if [name, id].iter().any(|text| (*text == NO_AUTHORITY) != is_public) {
         remark(Lint::AuthorityNa, format!("nCAName {name:?}, nCAId {id:?}"));
     }
+    if !name.chars().all(is_latin) {
+        remark(Lint::AuthorityNameLatin, format!("it is {name:?}"));
+    }
     let well_formed = id.split_once('-').is_some_and(|(country, code)| {
         let capitals = |text: &str| text.bytes().all(|octet| octet.is_ascii_uppercase());
         country.len() == 2 && capitals(country) && (2..=8).contains(&code.len()) && capitals(code)
@@ -77,6 +78,12 @@ fn authority(psd2: &Psd2Statement, remark: &mut impl FnMut(Lint, String)) {
     if !well_formed && id != NO_AUTHORITY {
         remark(Lint::AuthorityIdForm, format!("it is {id:?}"));
     }
+}
+
+/// Letters of the Latin blocks of Unicode (up to Latin Extended-B, and Extended Additional); what is
+/// no letter belongs to every script.
+fn is_latin(character: char) -> bool {
+    !character.is_alphabetic() || matches!(character, '\0'..='\u{24f}' | '\u{1e00}'..='\u{1eff}')
 }
 
 fn subject(leaf: &Leaf, remark: &mut impl FnMut(Lint, String)) {
@@ -106,10 +113,23 @@ fn web(leaf: &Leaf, remark: &mut impl FnMut(Lint, String)) {
     if !leaf.alternative_names().iter().any(named) {
         remark(Lint::AlternativeNameMissing, "no dNSName".to_owned());
     }
+    if leaf.qc().is_ok_and(|statements| statements.sscd) {
+        remark(Lint::SscdForWeb, "that is for signatures and seals".to_owned());
+    }
     match leaf.ext_key_usage() {
         None => remark(Lint::ExtKeyUsageMissing, "serverAuth and clientAuth are usual".to_owned()),
         Some(usage) if usage.any => {
             remark(Lint::ExtKeyUsageAny, "it does not stand for clientAuth".to_owned());
+        }
+        Some(_) => {}
+    }
+}
+
+fn key_usage(leaf: &Leaf, remark: &mut impl FnMut(Lint, String)) {
+    match leaf.key_usage() {
+        None => remark(Lint::KeyUsageMissing, "it may be used for anything".to_owned()),
+        Some(usage) if usage.encipherment() && leaf.key().is_elliptic() => {
+            remark(Lint::KeyUsageForEc, format!("the key is {}", leaf.key()));
         }
         Some(_) => {}
     }

@@ -34,6 +34,7 @@ pub(super) const QC_STATEMENTS: &str = "1.3.6.1.5.5.7.1.3";
 
 /// ASN.1 tag of UTF8String.
 pub(super) const UTF8: u32 = 12;
+pub(super) const PRINTABLE: u32 = 19;
 
 /// With what an issuer signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,9 +108,10 @@ fn pss_parameters() -> Result<Vec<u8>, QtspError> {
 /// One attribute of a name: OID, tag of its string type, content octets.
 pub(super) type Attribute = (&'static str, u32, Vec<u8>);
 
-/// One attribute in UTF-8.
+/// One attribute in UTF-8; a country as the PrintableString that X.520 makes of it.
 pub(super) fn attribute(dotted: &'static str, value: &str) -> Attribute {
-    (dotted, UTF8, value.as_bytes().to_vec())
+    let tag = if dotted == COUNTRY { PRINTABLE } else { UTF8 };
+    (dotted, tag, value.as_bytes().to_vec())
 }
 
 /// A name of RDNs, each of attributes.

@@ -77,7 +77,7 @@ fn roles(workshop: &mut Workshop) -> Result<(), QtspError> {
         "good-authority-name-in-greek",
         about,
         "ETSI TS 119 495 §5.2.3",
-        accept(),
+        warn("authority_name_not_latin"),
         &|piece| {
             piece.psd2.authority_name = "Τράπεζα της Ελλάδος / Société".to_owned();
             piece.restate()
@@ -93,7 +93,8 @@ fn statements(workshop: &mut Workshop) -> Result<(), QtspError> {
         piece.state(&[psd2, qc_type(&["3"])?, statement(QC_COMPLIANCE, None)?])
     })?;
     let about = "Retention period, QcSSCD, a disclosure statement and a statement of no standard.";
-    workshop.add("good-more-statements", about, clause, accept(), &|piece| {
+    let expect = warn("qc_sscd_for_web");
+    workshop.add("good-more-statements", about, clause, expect, &|piece| {
         let psd2 = statement(PSD2_STATEMENT, Some(piece.psd2.encode()?))?;
         let place =
             sequence(&[universal(22, b"https://qtsp.corpus.invalid/pds")?, universal(19, b"en")?])?;
@@ -190,8 +191,9 @@ fn extensions(workshop: &mut Workshop) -> Result<(), QtspError> {
         piece.draft.set(EXT_KEY_USAGE, ext_key_usage(&[email, SERVER_AUTH, CLIENT_AUTH])?);
         Ok(())
     })?;
-    let about = "digitalSignature and keyEncipherment.";
-    workshop.add("good-key-encipherment", about, clause, accept(), &|piece| {
+    let about = "digitalSignature and keyEncipherment, which a key of an elliptic curve cannot do.";
+    let expect = warn("key_usage_for_ec");
+    workshop.add("good-key-encipherment", about, clause, expect, &|piece| {
         piece.draft.set(KEY_USAGE, key_usage(&[0, 2])?);
         Ok(())
     })?;

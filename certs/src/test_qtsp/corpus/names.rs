@@ -3,8 +3,8 @@
 use super::workshop::{Piece, Workshop, accept, lint, refuse};
 use crate::test_qtsp::QtspError;
 use crate::test_qtsp::draft::{
-    ALTERNATIVE_NAME, COMMON_NAME, COUNTRY, ORGANISATION, ORGANISATION_ID, UTF8, attribute,
-    dns_name,
+    ALTERNATIVE_NAME, COMMON_NAME, COUNTRY, ORGANISATION, ORGANISATION_ID, PRINTABLE, UTF8,
+    attribute, dns_name,
 };
 
 const CLAUSE: &str = "ETSI TS 119 495 §5.2.1; EN 319 412-1 §5.1.4";
@@ -277,7 +277,7 @@ fn agreement(workshop: &mut Workshop) -> Result<(), QtspError> {
     let expect = lint(MISSING, "subject_country_other");
     let about = "The subject's countryName is another country.";
     workshop.add("name-subject-of-other-country", about, clause, expect, &|piece| {
-        piece.draft.rename(COUNTRY, UTF8, b"FR");
+        piece.draft.rename(COUNTRY, PRINTABLE, b"FR");
         Ok(())
     })?;
     let expect = lint(MISSING, "organisation_id_country");
@@ -289,7 +289,7 @@ fn agreement(workshop: &mut Workshop) -> Result<(), QtspError> {
         &|piece| {
             piece.rename("PSDXX-CBI-C1");
             piece.psd2.authority_id = "XX-CBI".to_owned();
-            piece.draft.rename(COUNTRY, UTF8, b"XX");
+            piece.draft.rename(COUNTRY, PRINTABLE, b"XX");
             piece.restate()
         },
     )

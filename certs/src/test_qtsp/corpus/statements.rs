@@ -171,15 +171,11 @@ fn psd2(workshop: &mut Workshop) -> Result<(), QtspError> {
 }
 
 fn roles(workshop: &mut Workshop) -> Result<(), QtspError> {
+    let clause = "ETSI TS 119 495 §5.2.2; PSD2 art. 65";
     for (name, about, roles) in [
         ("role-account-information", "PSP_AI only.", &[("3", "PSP_AI")][..]),
         ("role-account-servicing", "PSP_AS only: a bank is not every TPP.", &[("1", "PSP_AS")]),
         ("role-payment-initiation", "PSP_PI only.", &[("2", "PSP_PI")]),
-        ("role-unspecified", "The role \"unspecified\".", &[("0", "Unspecified")]),
-        ("role-unknown", "A role of no standard.", &[("99", "PSP_XX")]),
-        ("role-none", "An empty list of roles.", &[]),
-        ("role-name-lies", "The OID of PSP_AI under the name of PSP_IC.", &[("3", "PSP_IC")]),
-        ("role-oid-longer", "An OID below the one of PSP_IC.", &[("4.1", "PSP_IC")]),
         ("role-verification-of-payee", "VOP_RS and VOP_VS.", &[("51", "VOP_RS"), ("52", "VOP_VS")]),
         (
             "role-all-but-one",
@@ -187,12 +183,27 @@ fn roles(workshop: &mut Workshop) -> Result<(), QtspError> {
             &[("1", "PSP_AS"), ("2", "PSP_PI"), ("3", "PSP_AI")],
         ),
     ] {
-        let clause = "ETSI TS 119 495 §5.2.2; PSD2 art. 65";
         workshop.add(name, about, clause, refuse("role_missing"), &|piece| piece.roles(roles))?;
+    }
+    for (name, about, roles, warning) in [
+        (
+            "role-unspecified",
+            "The role \"unspecified\".",
+            &[("0", "Unspecified")][..],
+            "roles_empty",
+        ),
+        ("role-unknown", "A role of no standard.", &[("99", "PSP_XX")], "role_unknown"),
+        ("role-none", "An empty list of roles.", &[], "roles_empty"),
+        ("role-name-lies", "The OID of PSP_AI named PSP_IC.", &[("3", "PSP_IC")], "role_name"),
+        ("role-oid-longer", "An OID below PSP_IC's.", &[("4.1", "PSP_IC")], "role_unknown"),
+    ] {
+        let expect = super::Expect { warning: Some(warning), ..refuse("role_missing") };
+        workshop.add(name, about, clause, expect, &|piece| piece.roles(roles))?;
     }
     let about = "The role's OID is of another arc that ends in 4.";
     let clause = "ETSI TS 119 495 §5.2.2";
-    workshop.add("role-other-arc", about, clause, refuse("role_missing"), &|piece| {
+    let expect = super::Expect { warning: Some("role_unknown"), ..refuse("role_missing") };
+    workshop.add("role-other-arc", about, clause, expect, &|piece| {
         piece.psd2.roles = vec![("0.4.0.194121.1.4".to_owned(), "PSP_IC".to_owned())];
         piece.restate()
     })
