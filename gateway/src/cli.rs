@@ -6,6 +6,7 @@ mod explain;
 mod files;
 mod run;
 mod sandbox;
+mod tpp;
 mod trust;
 mod version;
 
@@ -38,6 +39,8 @@ enum Verb {
     Cert(cert::Args),
     /// Trusted lists as data: import, list, diff, rollback
     Trust(trust::Args),
+    /// The TPPs that the gateway has let in
+    Tpp(tpp::Args),
     /// Tell which program and which OpenSSL this is
     Version(version::Args),
 }
@@ -89,6 +92,7 @@ impl Cli {
             Verb::Explain(args) => explain::run(&args, out),
             Verb::Cert(args) => cert::run(args, out),
             Verb::Trust(args) => trust::run(args, out),
+            Verb::Tpp(args) => tpp::run(args, out),
             Verb::Version(args) => version::run(args, out),
         }
     }

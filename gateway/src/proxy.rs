@@ -5,6 +5,7 @@ mod context;
 mod headers;
 mod line;
 mod malformed;
+mod own;
 mod refuse;
 mod request;
 
@@ -27,6 +28,8 @@ use crate::drain::Drain;
 use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::upstream::Upstream;
+
+use line::Verdict;
 
 pub use context::Context;
 pub use malformed::AtTheGate;
@@ -67,7 +70,11 @@ impl ProxyHttp for Line {
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         match line::judge(&self.0, session, ctx).await {
-            Ok(permit) => {
+            Ok(Verdict::Own(body)) => {
+                own::answer(&self.0, session, ctx, body).await?;
+                Ok(true)
+            }
+            Ok(Verdict::Permitted(permit)) => {
                 ctx.permit = Some(permit);
                 ctx.permitted_at = Some(std::time::Instant::now());
                 Ok(false)

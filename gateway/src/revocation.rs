@@ -24,6 +24,7 @@ use self::schedule::Schedule;
 use crate::clock;
 use crate::config::RevocationSettings;
 use crate::fetch::Fetcher;
+use crate::tpps::Shown;
 use crate::world::{CertifiedPath, Kept};
 
 /// Certificates that are watched at most; the one not seen for longest makes room.
@@ -39,6 +40,8 @@ const PUBLISH_EVERY: Duration = Duration::from_millis(20);
 
 /// How often the metrics are brought up to date: answers end without anything happening.
 const SHOW_EVERY: Duration = Duration::from_secs(1);
+/// The same for the series of the TPPs while none came or went.
+const SHOW_TPPS_EVERY: Duration = Duration::from_secs(3600);
 
 /// Where handshakes tell whom they let in.
 #[derive(Debug)]
@@ -110,6 +113,8 @@ pub fn watch(
         kept,
         revocations,
         watched: HashMap::new(),
+        shown: HashMap::new(),
+        shown_at: None,
         told: Arc::clone(&told),
         schedule: Schedule::new(settings.refresh),
         metrics: RevocationMetrics::new(registry)?,
@@ -128,6 +133,10 @@ struct Keeper {
     revocations: Revocations,
     /// By fingerprint, with when it was last seen.
     watched: HashMap<[u8; 32], (CertifiedPath, Instant)>,
+    /// What those of them that name a TPP say.
+    shown: HashMap<[u8; 32], Shown>,
+    /// When the series of the TPPs were last brought up to date; none, when they must be.
+    shown_at: Option<Instant>,
     told: Arc<Told>,
     schedule: Schedule,
     metrics: RevocationMetrics,
@@ -173,6 +182,7 @@ impl Keeper {
                 }
                 _ = show.tick() => {
                     self.metrics.show(&self.revocations, self.watched.len(), clock::now());
+                    self.show_tpps();
                 }
                 _ = closing.changed() => return,
             }
@@ -193,9 +203,21 @@ impl Keeper {
                 self.schedule.add(question, now);
             }
         }
+        if new && let Some(shown) = Shown::read(&path) {
+            self.shown.insert(fingerprint, shown);
+            self.shown_at = None;
+        }
         self.watched.insert(fingerprint, (path, now));
         if self.watched.len() > WATCHED_MAX {
             self.forget_oldest();
+        }
+    }
+
+    fn show_tpps(&mut self) {
+        let now = Instant::now();
+        if self.shown_at.is_none_or(|at| now.duration_since(at) >= SHOW_TPPS_EVERY) {
+            self.shown_at = Some(now);
+            self.metrics.show_tpps(self.shown.values(), clock::now());
         }
     }
 
@@ -203,6 +225,8 @@ impl Keeper {
         let oldest = self.watched.iter().min_by_key(|(_, (_, seen))| *seen);
         let Some(fingerprint) = oldest.map(|(fingerprint, _)| *fingerprint) else { return };
         if let Some((path, _)) = self.watched.remove(&fingerprint) {
+            self.shown.remove(&fingerprint);
+            self.shown_at = None;
             // When it comes again, it is watched again.
             self.told.lock().unwrap_or_else(PoisonError::into_inner).remove(&fingerprint);
             self.kept.drop_path(&fingerprint);

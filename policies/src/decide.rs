@@ -4,6 +4,7 @@
 //! On the path that allows nothing is allocated, except what the body rule reads into.
 
 mod identity;
+mod introduce;
 mod request;
 mod stages;
 #[cfg(test)]
@@ -11,15 +12,18 @@ mod tests;
 
 use std::sync::Arc;
 
+use certs::Qwac;
 use jiff::Timestamp;
 
 use crate::check::{Check, CheckName, CheckOutcome, Evidence, Source, Trail};
 use crate::presented::Presented;
 use crate::reason::Reason;
+use crate::routes::Seat;
 use crate::token;
 use crate::verdict::Refusal;
 use crate::world::World;
 
+pub use introduce::{Introduction, Opening, asks_who_it_is, introduce};
 pub use stages::{Admitted, Entitled, Metered, Permit, Sealed};
 
 /// Judges everything that can be judged without asking the store: who calls, and what for.
@@ -36,22 +40,10 @@ pub fn admit(
     let certificate = Evidence::of(Source::Certificate);
     let routes = Evidence::of(Source::Routes);
 
-    let anchors =
-        Evidence { source: Source::Anchors, version: world.anchors_version(), as_of: None };
-    let (identity, trusted) =
-        step.take(CheckName::Trust, anchors, identity::trusted(presented, world))?;
-    step.take(CheckName::Validity, certificate, identity::valid(trusted, now))?;
-    let (evidence, revocation) = identity::unrevoked(trusted, world, now);
-    step.take(CheckName::Revocation, evidence, revocation)?;
-    let qwac = identity.profile();
-    step.take(CheckName::Profile, certificate, identity::profiled(qwac))?;
-    let qwac = step.take(CheckName::OrganisationId, certificate, identity::named(qwac))?;
-
-    let codetab = request::codetab(presented, &world.routes, now);
-    let codetab = step.take(CheckName::Host, routes, codetab)?;
+    let (qwac, codetab) = step.caller(presented, world, now)?;
     let route = step.take(CheckName::Path, routes, request::route(presented, &world.routes))?;
     step.take(CheckName::Version, routes, request::alive(route, now))?;
-    step.take(CheckName::Method, routes, request::method(presented, &route.api))?;
+    step.take(CheckName::Method, routes, request::only(presented, route.api.method))?;
 
     step.take(CheckName::Role, certificate, identity::role(qwac, &route.api))?;
     let (evidence, registered) = identity::registered(qwac, &route.api, world, now);
@@ -76,6 +68,29 @@ struct Steps<'t> {
 }
 
 impl Steps<'_> {
+    /// Who calls, and at which bank's host: what comes before every other question.
+    fn caller<'a>(
+        &mut self,
+        presented: &Presented<'a>,
+        world: &'a World,
+        now: Timestamp,
+    ) -> Result<(&'a Qwac, &'a Arc<Seat>), Refusal> {
+        let certificate = Evidence::of(Source::Certificate);
+        let anchors =
+            Evidence { source: Source::Anchors, version: world.anchors_version(), as_of: None };
+        let (identity, trusted) =
+            self.take(CheckName::Trust, anchors, identity::trusted(presented, world))?;
+        self.take(CheckName::Validity, certificate, identity::valid(trusted, now))?;
+        let (evidence, revocation) = identity::unrevoked(trusted, world, now);
+        self.take(CheckName::Revocation, evidence, revocation)?;
+        let qwac = identity.profile();
+        self.take(CheckName::Profile, certificate, identity::profiled(qwac))?;
+        let qwac = self.take(CheckName::OrganisationId, certificate, identity::named(qwac))?;
+        let codetab = request::codetab(presented, &world.routes, now);
+        let codetab = self.take(CheckName::Host, Evidence::of(Source::Routes), codetab)?;
+        Ok((qwac, codetab))
+    }
+
     fn take<T>(
         &mut self,
         name: CheckName,

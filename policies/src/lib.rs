@@ -23,7 +23,10 @@ mod verdict;
 mod world;
 
 pub use check::{Check, CheckName, CheckOutcome, Evidence, Source, Trail};
-pub use decide::{Admitted, Entitled, Metered, Permit, Sealed, admit};
+pub use decide::{
+    Admitted, Entitled, Introduction, Metered, Opening, Permit, Sealed, admit, asks_who_it_is,
+    introduce,
+};
 pub use funds_confirmation::{BodyFault, FundsRequest, Member, Wrong};
 pub use presented::Presented;
 pub use quota::{QuotaFact, QuotaRule};

@@ -49,6 +49,19 @@ pub enum Standing {
     Unknown,
 }
 
+impl Standing {
+    /// As reports write it.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Authorised { .. } => "authorised",
+            Self::Withdrawn { .. } => "withdrawn",
+            Self::Undetermined(_) => "undetermined",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// One register file as published.
 #[derive(Clone, Copy, Debug)]
 pub struct Published<'a> {

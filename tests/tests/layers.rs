@@ -15,7 +15,9 @@ const LAYERS: &[&[&str]] = &[
     &["pages", "sandbox"],
     &["proxy"],
     &["listen", "revocation", "upstream"],
-    &["fetch", "store", "trust", "world", "audit", "metrics", "problem"],
+    &["tpps"],
+    &["fetch", "store", "trust", "world", "audit", "metrics", "introduction"],
+    &["problem"],
     &["config"],
     &["clock", "drain", "log"],
 ];

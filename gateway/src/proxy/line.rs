@@ -1,7 +1,8 @@
-//! From a request head to a [`Permit`]: the facts are gathered, `policies` decides.
+//! From a request head to a [`Verdict`]: the facts are gathered, `policies` decides.
 
 use std::time::Instant;
 
+use bytes::Bytes;
 use http::{HeaderValue, Version};
 use pingora::proxy::Session;
 use policies::{Permit, Presented, Reason, Refusal};
@@ -9,8 +10,17 @@ use policies::{Permit, Presented, Reason, Refusal};
 use super::context::{Asked, Context};
 use super::request::{self, Head};
 use super::{Gateway, body, headers, micros};
+use crate::introduction;
 use crate::listen::Connection;
 use crate::listen::head::HeadBounds;
+
+/// What becomes of a request that is not refused.
+pub(super) enum Verdict {
+    /// It goes to the adapter.
+    Permitted(Permit),
+    /// The gateway itself answers, with this JSON.
+    Own(Bytes),
+}
 
 /// Judges the request at the head of `session`, reading its body as the last step.
 ///
@@ -20,7 +30,7 @@ pub(super) async fn judge(
     gateway: &Gateway,
     session: &mut Session,
     ctx: &mut Context,
-) -> Result<Permit, Refusal> {
+) -> Result<Verdict, Refusal> {
     let Some(connection) = Connection::of(session).cloned() else {
         return Err(Refusal::new(Reason::CertificateMissing));
     };
@@ -54,6 +64,13 @@ pub(super) async fn judge(
             target: head.target,
             authorization: head.authorization,
         };
+        if policies::asks_who_it_is(head.target) {
+            ctx.route = world.routes.locate(head.host, head.target);
+            let introduction = policies::introduce(&presented, &world, now, &mut ctx.trail)?;
+            let unknown = |_| Refusal::new(Reason::CertificateUntrusted);
+            let leaf = connection.identity().leaf().map_err(unknown)?;
+            return Ok(Verdict::Own(introduction::body(&introduction, leaf, now)));
+        }
         let admitted = policies::admit(&presented, &world, now, &mut ctx.trail);
         ctx.route = world.routes.locate(head.host, head.target);
         admitted?
@@ -91,7 +108,7 @@ pub(super) async fn judge(
         now,
         &mut ctx.trail,
     )?;
-    sealed.with_body(&body, &mut ctx.trail)
+    sealed.with_body(&body, &mut ctx.trail).map(Verdict::Permitted)
 }
 
 /// Keeps the request as sent, for the record and the answer, whatever becomes of it.

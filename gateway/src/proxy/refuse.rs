@@ -1,18 +1,13 @@
 //! How a refusal is answered: with its reason, on a connection that stays usable.
 
-use std::time::Duration;
-
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 use policies::{Reason, Refusal};
 
 use super::context::Context;
-use super::{Gateway, body, headers};
+use super::{Gateway, headers, own};
 use crate::problem;
-
-/// Longest wait for the rest of a refused request's body before its connection is given up.
-const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 
 /// Writes the refusal.
 ///
@@ -28,14 +23,9 @@ pub(super) async fn answer(
     refusal: Refusal,
 ) -> Result<()> {
     let body = problem::body(&refusal, &gateway.problem_type_base, ctx.about());
-    let mut response = header(&refusal, ctx, body.len())?;
+    let response = header(&refusal, ctx, body.len())?;
     ctx.refusal = Some(refusal);
-    if !body::drain(session, gateway.limits.body_bytes_max, DRAIN_LIMIT).await {
-        session.set_keepalive(None);
-        response.insert_header(http::header::CONNECTION, "close")?;
-    }
-    session.write_response_header(Box::new(response), false).await?;
-    session.write_response_body(Some(body), true).await
+    own::write(gateway, session, response, body).await
 }
 
 /// Turns an adapter's refusal into ours: `response` is rewritten, its body replaced as it passes.

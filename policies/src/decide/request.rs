@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use crate::presented::Presented;
 use crate::reason::Reason;
-use crate::routes::{Api, HostMatch, Route, Routes, Seat, without_port};
+use crate::routes::{HostMatch, Method, Route, Routes, Seat, without_port};
 use crate::verdict::Refusal;
 
 /// SNI and Host must be one host (RFC 9110 §7.4: 421), and that host a codetab's.
@@ -77,11 +77,11 @@ pub(super) fn alive(route: &Route, now: Timestamp) -> Result<(), Refusal> {
     }
 }
 
-pub(super) fn method(presented: &Presented<'_>, api: &Api) -> Result<(), Refusal> {
-    if presented.method == api.method.name() {
+pub(super) fn only(presented: &Presented<'_>, method: Method) -> Result<(), Refusal> {
+    if presented.method == method.name() {
         Ok(())
     } else {
-        let detail = format!("this path takes {} only", api.method.name());
-        Err(Refusal::because(Reason::MethodNotAllowed, detail).allowing(api.method.name()))
+        let detail = format!("this path takes {} only", method.name());
+        Err(Refusal::because(Reason::MethodNotAllowed, detail).allowing(method.name()))
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::host::{self, HostMatch, Hosts};
-use super::{Api, ApiVersion, Codetab, Domain};
+use super::{Api, ApiVersion, Codetab, Domain, SELF_PATH};
 
 /// The routes cannot be what the configuration says.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +54,9 @@ pub enum RoutesError {
         "path \"{0}\" is not an exact origin-form path; begin it with / and leave out query, %, // and dots"
     )]
     Path(String),
+    /// A path at which the gateway itself answers.
+    #[error("path \"{0}\" is the gateway's own; give the API another")]
+    Reserved(String),
 }
 
 /// A codetab and its place in the configuration.
@@ -80,6 +83,7 @@ pub struct Routes {
     hosts: Hosts,
     codetabs: Vec<Arc<Seat>>,
     apis: Vec<Arc<Api>>,
+    all: Vec<Arc<Route>>,
     paths: HashMap<Box<str>, Arc<Route>>,
 }
 
@@ -110,8 +114,8 @@ impl Routes {
         let apis: Vec<_> = apis.into_iter().map(Arc::new).collect();
         let hosts = Hosts::build(domains, &codetabs)
             .map_err(|name| RoutesError::Duplicate { what: "host", name })?;
-        let paths = paths(&apis)?;
-        Ok(Self { hosts, codetabs, apis, paths })
+        let (all, paths) = paths(&apis)?;
+        Ok(Self { hosts, codetabs, apis, all, paths })
     }
 
     /// The codetabs, in the order of the configuration.
@@ -129,6 +133,11 @@ impl Routes {
     /// Every version of every API; the place in this order is the version's number.
     pub fn versions(&self) -> impl Iterator<Item = (&Api, &ApiVersion)> {
         self.apis().flat_map(|api| api.versions.iter().map(move |version| (api, version)))
+    }
+
+    /// Every version of every API, in that order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Route>> {
+        self.all.iter()
     }
 
     /// What `host` (a port is ignored) is at `now`.
@@ -164,9 +173,10 @@ fn unique<'a>(
     Ok(())
 }
 
-fn paths(apis: &[Arc<Api>]) -> Result<HashMap<Box<str>, Arc<Route>>, RoutesError> {
-    let mut paths = HashMap::new();
-    let mut number = 0;
+type Compiled = (Vec<Arc<Route>>, HashMap<Box<str>, Arc<Route>>);
+
+fn paths(apis: &[Arc<Api>]) -> Result<Compiled, RoutesError> {
+    let (mut all, mut paths) = (Vec::new(), HashMap::new());
     for (place, api) in apis.iter().enumerate() {
         guarded(api)?;
         let api_number = u16::try_from(place).map_err(|_| RoutesError::TooMany("api"))?;
@@ -174,17 +184,21 @@ fn paths(apis: &[Arc<Api>]) -> Result<HashMap<Box<str>, Arc<Route>>, RoutesError
         for version in &api.versions {
             succeeded(api, version)?;
             let version = version.clone();
+            let number = all.len();
             let route = Arc::new(Route { api: api.clone(), version, api_number, number });
-            number += 1;
+            all.push(route.clone());
             for path in &route.version.paths {
                 exact(path)?;
+                if path == SELF_PATH {
+                    return Err(RoutesError::Reserved(path.clone()));
+                }
                 if paths.insert(path.clone().into_boxed_str(), route.clone()).is_some() {
                     return Err(RoutesError::Duplicate { what: "path", name: path.clone() });
                 }
             }
         }
     }
-    if paths.is_empty() { Err(RoutesError::Nothing("path")) } else { Ok(paths) }
+    if paths.is_empty() { Err(RoutesError::Nothing("path")) } else { Ok((all, paths)) }
 }
 
 fn guarded(api: &Api) -> Result<(), RoutesError> {
