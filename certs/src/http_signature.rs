@@ -22,7 +22,7 @@ pub use component::HttpRequest;
 pub use digest::{content_digest, digest};
 pub use doctor::{Diagnosis, diagnose};
 pub use message::sign_message;
-pub use ring::{Seal, SealRing};
+pub use ring::{Seal, SealError, SealRing};
 
 pub use cavage::sign_cavage;
 

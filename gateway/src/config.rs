@@ -56,7 +56,7 @@ pub use problem::{ConfigProblems, Problem};
 pub use register::{RegafiFiles, RegisterFile, RegisterFiles};
 pub use sandbox::SandboxSettings;
 pub use secret::Secret;
-pub use signature::SignatureSettings;
+pub use signature::{SealFetch, SignatureSettings};
 pub use store::StoreSettings;
 pub(crate) use trust::borrowed;
 pub use trust::{ListImport, ListSettings, RevocationSettings, Trust};

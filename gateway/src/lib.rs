@@ -20,6 +20,7 @@ pub mod problem;
 pub mod proxy;
 pub mod revocation;
 pub mod sandbox;
+pub mod seals;
 pub mod server;
 pub mod store;
 pub mod tpps;

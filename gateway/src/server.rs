@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use certs::Anchors;
 use pingora::apps::{HttpServerOptions, ServerApp};
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::admin::{self, Admin};
 use crate::audit::{Audit, AuditError};
@@ -25,6 +26,7 @@ use crate::pages;
 use crate::proxy::{AtTheGate, Gateway, Line};
 use crate::revocation::{self, Watch, WatchError};
 use crate::sandbox::{self, Addresses};
+use crate::seals::{SealKeeper, SealsError};
 use crate::store::{self, StoreError};
 use crate::trust::{Import, Refresh, Source, Store};
 use crate::upstream::{Upstream, UpstreamError};
@@ -73,6 +75,9 @@ pub enum StartError {
     /// What keeps revocations current.
     #[error(transparent)]
     Revocation(#[from] WatchError),
+    /// What keeps seals current.
+    #[error(transparent)]
+    Seals(#[from] SealsError),
     /// A metric registered twice.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -130,8 +135,10 @@ pub async fn run(
     let connections = Arc::new(Semaphore::new(config.limits.connections_max));
     let proxy = Arc::new(engine(&config, &gateway));
     let for_world = Arc::clone(&gateway);
-    let watch = watch_revocations(&config, &gateway, &drain)?;
-    refresh_trust(&config, &gateway, &drain)?;
+    let watch = watch_revocations(&config, &gateway, &drain)?.map(Arc::new);
+    let (for_seals, seal_anchors) = watch::channel(Arc::new(world::seal_anchors(&config)?));
+    refresh_trust(&config, &gateway, &drain, for_seals)?;
+    keep_seals(&config, &gateway, &drain, watch.clone(), seal_anchors)?;
     let (tpp_certificate, psu_certificate) = server_certificates(&config, &gateway)?;
     let door = Door {
         noticed: Arc::new(move |identity| {
@@ -242,14 +249,16 @@ fn watch_revocations(
         },
         drain.watch(Stage::Closing),
     )?;
-    for (seal, trusted) in world.seals.paths() {
-        watch.watch(seal.certificate(), trusted);
-    }
     Ok(Some(watch))
 }
 
 /// Keeps the world's anchors what the trusted lists say, where the configuration names some.
-fn refresh_trust(config: &Config, gateway: &Arc<Gateway>, drain: &Drain) -> Result<(), StartError> {
+fn refresh_trust(
+    config: &Config,
+    gateway: &Arc<Gateway>,
+    drain: &Drain,
+    for_seals: watch::Sender<Arc<Anchors>>,
+) -> Result<(), StartError> {
     let Some(lists) = &config.trust.lists else { return Ok(()) };
     let import = match &lists.import {
         Some(settings) => {
@@ -271,8 +280,36 @@ fn refresh_trust(config: &Config, gateway: &Arc<Gateway>, drain: &Drain) -> Resu
     let refresh = Refresh::new(store, import, others, gateway.metrics.registry())?;
     let for_world = Arc::clone(gateway);
     tokio::spawn(refresh.run(
-        move |anchors| {
+        move |anchors, seal_anchors| {
             for_world.world.rcu(|world| Arc::new(world.with_anchors(Arc::clone(&anchors))));
+            for_seals.send_replace(seal_anchors);
+        },
+        drain.watch(Stage::Closing),
+    ));
+    Ok(())
+}
+
+/// Keeps the world's seals current, where the configuration knows some or says where they are.
+fn keep_seals(
+    config: &Config,
+    gateway: &Arc<Gateway>,
+    drain: &Drain,
+    watch: Option<Arc<Watch>>,
+    anchors: watch::Receiver<Arc<Anchors>>,
+) -> Result<(), StartError> {
+    let Some(settings) = &config.signature else { return Ok(()) };
+    let explains = config.listen.tpp.refusal.explains();
+    let keeper = SealKeeper::new(settings.clone(), explains, gateway.metrics.registry())?;
+    let for_world = Arc::clone(gateway);
+    tokio::spawn(keeper.run(
+        anchors,
+        move |seals| {
+            for (seal, trusted) in seals.paths() {
+                if let Some(watch) = &watch {
+                    watch.watch(seal.certificate(), trusted);
+                }
+            }
+            for_world.world.rcu(|world| Arc::new(world.with_seals(Arc::clone(&seals))));
         },
         drain.watch(Stage::Closing),
     ));

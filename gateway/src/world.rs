@@ -1,6 +1,7 @@
 //! From the bytes that the configuration names to the world that requests are judged by.
 
 mod kept;
+mod published_seals;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,10 +14,11 @@ use policies::{Register, Routes, RoutesError, Seals, World, WorldError, WorldPar
 use thiserror::Error;
 
 use crate::clock;
-use crate::config::{Config, Problem, RefusalMode, RegisterFiles, Trust, borrowed};
+use crate::config::{Config, Problem, RegisterFiles, Trust, borrowed};
 use crate::trust::{SnapshotError, Store};
 
 pub use kept::{Kept, Path as CertifiedPath};
+pub use published_seals::PublishedSeals;
 
 /// Why no world can be made: nothing is served without one.
 #[derive(Debug, Error)]
@@ -79,19 +81,7 @@ impl WorldLoadError {
 /// # Errors
 /// The first part that cannot be read or would leave the gate open.
 pub fn load(config: &Config) -> Result<Arc<World>, WorldLoadError> {
-    let mut anchors = other_anchors(&config.trust)?;
-    let mut seal_anchors = other_anchors(&config.trust)?;
-    if let Some(lists) = &config.trust.lists {
-        match Store::new(&lists.directory).current() {
-            Ok((_, snapshot)) => {
-                snapshot.add_anchors(&mut anchors, Use::Web, clock::now());
-                snapshot.add_anchors(&mut seal_anchors, Use::Seals, clock::now());
-            }
-            // What is imported later is taken in then; PEM anchors may do until then.
-            Err(SnapshotError::Nothing(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
+    let anchors = anchors(config, Use::Web)?;
     let mut revocations = Revocations::from_crls(&borrowed(&config.trust.crls), &anchors)?;
     if let Some(settings) = &config.trust.revocation {
         let grace = SignedDuration::try_from(settings.tolerated_for).unwrap_or_default();
@@ -103,7 +93,7 @@ pub fn load(config: &Config) -> Result<Arc<World>, WorldLoadError> {
     Ok(Arc::new(World::build(WorldParts {
         routes: Routes::build(&config.domains, codetabs, config.apis.clone())?,
         register: register(&config.register)?,
-        seals: seals(config, &seal_anchors),
+        seals: seals(config, &seal_anchors(config)?),
         anchors,
         revocations,
         profile: config.trust.profile,
@@ -112,10 +102,39 @@ pub fn load(config: &Config) -> Result<Arc<World>, WorldLoadError> {
     })?))
 }
 
+/// Everybody who is believed to issue certificates for `wanted`.
+fn anchors(config: &Config, wanted: Use) -> Result<Anchors, WorldLoadError> {
+    let mut anchors = other_anchors(&config.trust)?;
+    if let Some(lists) = &config.trust.lists {
+        match Store::new(&lists.directory).current() {
+            Ok((_, snapshot)) => {
+                snapshot.add_anchors(&mut anchors, wanted, clock::now());
+            }
+            // What is imported later is taken in then; PEM anchors may do until then.
+            Err(SnapshotError::Nothing(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(anchors)
+}
+
+/// Who is believed to issue QSEALCs.
+///
+/// # Errors
+/// As [`load`].
+pub fn seal_anchors(config: &Config) -> Result<Anchors, WorldLoadError> {
+    anchors(config, Use::Seals)
+}
+
 fn seals(config: &Config, anchors: &Anchors) -> Seals {
     let Some(settings) = &config.signature else { return Seals::default() };
-    let explains = config.listen.tpp.refusal != RefusalMode::Handshake;
-    Seals::judge(settings.seals.clone(), anchors, settings.policy.clone(), explains, clock::now())
+    let mut seals = settings.seals.clone();
+    if let Some(fetch) = &settings.fetch {
+        let kept = PublishedSeals::new(&fetch.directory);
+        seals.extend(fetch.urls.iter().filter_map(|url| kept.get(url)));
+    }
+    let explains = config.listen.tpp.refusal.explains();
+    Seals::judge(seals, anchors, settings.policy.clone(), explains, clock::now())
 }
 
 /// The anchors that are not of trusted lists, with the CAs that complete paths.

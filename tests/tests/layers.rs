@@ -14,7 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["admin"],
     &["pages", "sandbox"],
     &["proxy"],
-    &["listen", "revocation", "upstream"],
+    &["listen", "revocation", "seals", "upstream"],
     &["tpps"],
     &["fetch", "store", "trust", "world", "audit", "metrics", "introduction"],
     &["problem"],

@@ -5,9 +5,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use certs::Leaf;
 use harness::client::Request;
 use harness::gateway::{Gateway, HOST, PATH, Place, path_text};
-use harness::{octroi, run};
+use harness::qtsp::{Mood, Publication};
+use harness::{eventually, octroi, run};
 use serde_json::Value;
 
 fn signed_gateway(place: Place, refusal: &str) -> Gateway {
@@ -191,4 +193,49 @@ fn an_api_that_must_be_signed_by_nobody_does_not_start() {
     let text =
         String::from_utf8_lossy(&[&checked.stdout[..], &checked.stderr].concat()).into_owned();
     assert!(!checked.status.success() && text.contains("nobody could sign a request"), "{text}");
+}
+
+#[test]
+fn a_seal_that_its_tpp_publishes_is_fetched_ahead_of_need_and_kept_over_a_restart() {
+    let sandbox = Gateway::sandbox();
+    let token = sandbox.token("funds-co", "gilles", &[]);
+    let place = sandbox.leave();
+    let pem = fs::read(place.file("tpp/funds-co/qsealc.pem")).unwrap();
+    let fingerprint = hex::encode(Leaf::from_pem(&pem).unwrap().0.fingerprint());
+    let other = fs::read(place.file("tpp/account-info/qsealc.pem")).unwrap();
+
+    let publication = Publication::start();
+    // Another certificate than the address names, first.
+    publication.set_crl(Mood::Says(other));
+    let change = |config: &mut toml::Table| {
+        let mut fetch = toml::Table::new();
+        let url = format!("{}/keys/qsealc_{fingerprint}.pem", publication.origin());
+        fetch.insert("urls".to_owned(), vec![url].into());
+        fetch.insert("allow".to_owned(), vec![publication.origin()].into());
+        fetch.insert("directory".to_owned(), "seals".into());
+        fetch.insert("every".to_owned(), "1s".into());
+        let mut signature = toml::Table::new();
+        signature.insert("fetch".to_owned(), fetch.into());
+        config.insert("signature".to_owned(), signature.into());
+        for api in config["api"].as_array_mut().unwrap() {
+            api.as_table_mut().unwrap().insert("signed".to_owned(), true.into());
+        }
+    };
+    let scene = Scene { gateway: Gateway::run_in(place, change), token };
+    let body = scene.gateway.request(&scene.token).body;
+    let fields = scene.sign("funds-co", "cavage", &body);
+    let ask = |scene: &Scene| scene.gateway.tpp("funds-co").send(&scene.request(&fields));
+    eventually("a fetch that is refused", || {
+        let refused = "octroi_seal_fetches_total{outcome=\"other_certificate\"}";
+        scene.gateway.metrics().contains(refused).then_some(())
+    });
+    assert_eq!(ask(&scene).code(), "signature_key_unknown");
+
+    publication.set_crl(Mood::Says(pem));
+    eventually("the published seal", || (ask(&scene).status == 200).then_some(()));
+    // What its publisher does afterwards changes nothing, nor does a restart while it is away.
+    publication.set_crl(Mood::Refuses(404));
+    let Scene { gateway, token } = scene;
+    let scene = Scene { gateway: Gateway::run_in(gateway.leave(), change), token };
+    assert_eq!(ask(&scene).status, 200);
 }

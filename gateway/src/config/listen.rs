@@ -48,6 +48,12 @@ pub enum RefusalMode {
 }
 
 impl RefusalMode {
+    /// Whether anybody is told what is wrong.
+    #[must_use]
+    pub fn explains(self) -> bool {
+        self != Self::Handshake
+    }
+
     /// As the file writes it.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -4,6 +4,9 @@ use std::fmt;
 
 use reqwest::Url;
 
+use super::key::Key;
+use super::reading::Reading;
+
 /// Scheme, host and port of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
@@ -43,6 +46,21 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}:{}", self.scheme, self.host, self.port)
     }
+}
+
+/// Each text as an origin.
+pub(super) fn origins(
+    texts: &[String],
+    key: &Key,
+    reading: &mut Reading<'_>,
+) -> Option<Vec<Origin>> {
+    let origins = texts.iter().enumerate().map(|(index, text)| {
+        Origin::parse(text).map_err(|why| {
+            let mend = "write scheme and host, for example \"http://crl.qtsp.example\"";
+            reading.refuse(&key.item(index), why, mend);
+        })
+    });
+    origins.collect::<Vec<_>>().into_iter().collect::<Result<_, ()>>().ok()
 }
 
 #[cfg(test)]

@@ -1,11 +1,14 @@
 //! `[signature]`: requests signed with a QSEALC.
 
-use certs::Leaf;
+use std::path::PathBuf;
+use std::time::Duration;
+
 use certs::http_signature::{Seal, SignatureForm, SignatureMethod, SignaturePolicy};
 use jiff::SignedDuration;
 
 use super::key::Key;
 use super::limits::PEM_BYTES_MAX;
+use super::origin::{Origin, origins};
 use super::problem::quoted;
 use super::reading::Reading;
 use super::safety;
@@ -16,18 +19,44 @@ use super::wire;
 pub struct SignatureSettings {
     /// The known QSEALCs.
     pub seals: Vec<Seal>,
+    /// Where more of them are published.
+    pub fetch: Option<SealFetch>,
     /// What a signature must be.
     pub policy: SignaturePolicy,
 }
 
+/// The fetching of QSEALCs.
+#[derive(Clone, Debug)]
+pub struct SealFetch {
+    /// Each the address of one QSEALC.
+    pub urls: Vec<String>,
+    /// Who may be asked.
+    pub allow: Vec<Origin>,
+    /// Where they are kept.
+    pub directory: PathBuf,
+    /// How often.
+    pub every: Duration,
+}
+
 impl SignatureSettings {
+    fn knows_nobody(&self) -> bool {
+        self.seals.is_empty() && self.fetch.is_none()
+    }
+
     pub(super) fn read(
         wire: &wire::Signature,
         key: &Key,
         reading: &mut Reading<'_>,
     ) -> Option<Self> {
         let place = key.child("seals");
-        let seals = wire.seals.as_deref().map(|paths| seals(paths, &place, reading));
+        let seals = seals(&wire.seals, &place, reading);
+        if wire.seals.is_empty() && wire.fetch.is_none() {
+            let mend =
+                "name the QSEALCs of your TPPs, or where they are published (`signature.fetch`)";
+            reading.refuse(&place, "is empty: nobody could sign a request", mend);
+        }
+        let place = key.child("fetch");
+        let fetch = wire.fetch.as_ref().map(|wire| SealFetch::read(wire, &place, reading));
         let place = key.child("algorithms");
         let listed =
             safety::is_listed(&wire.algorithms, "the signature", "rsa-sha256", &place, reading);
@@ -51,7 +80,41 @@ impl SignatureSettings {
             skew_max: SignedDuration::try_from(skew_max?).ok()?,
             sha1_key_ids: wire.sha1_key_ids,
         };
-        (listed && lower).then_some(Self { seals: seals??, policy })
+        let fetch = match fetch {
+            None => None,
+            Some(read) => Some(read?),
+        };
+        (listed && lower).then_some(Self { seals: seals?, fetch, policy })
+    }
+}
+
+impl SealFetch {
+    fn read(wire: &wire::SealFetch, key: &Key, reading: &mut Reading<'_>) -> Option<Self> {
+        let directory = wire.directory.as_deref().map(|path| reading.path(path));
+        let every = reading.duration(&key.child("every"), &wire.every);
+        let allow = wire.allow.as_deref().unwrap_or_default();
+        let allow = origins(allow, &key.child("allow"), reading)?;
+        let place = key.child("urls");
+        let urls = wire.urls.as_deref().unwrap_or_default();
+        let mut sound = true;
+        if wire.urls.is_some() && urls.is_empty() {
+            reading.refuse(
+                &place,
+                "is empty: nothing would be fetched",
+                "name at least one address",
+            );
+            sound = false;
+        }
+        for (index, url) in urls.iter().enumerate() {
+            let origin = reqwest::Url::parse(url).ok().and_then(|url| Origin::of(&url));
+            if !origin.is_some_and(|origin| allow.contains(&origin)) {
+                let what = format!("is {}: not of an origin in `allow`", quoted(url));
+                let mend = "add its scheme and host to `signature.fetch.allow`";
+                reading.refuse(&place.item(index), what, mend);
+                sound = false;
+            }
+        }
+        sound.then_some(Self { urls: urls.to_vec(), allow, directory: directory?, every: every? })
     }
 }
 
@@ -64,11 +127,7 @@ fn seals(paths: &[String], key: &Key, reading: &mut Reading<'_>) -> Option<Vec<S
             sound = false;
             continue;
         };
-        let read = Leaf::from_pem(&pem).map_err(|error| error.to_string());
-        let seal = read.and_then(|(leaf, sent)| {
-            Seal::new(leaf, sent).map_err(|_| "its key cannot be read".to_owned())
-        });
-        match seal {
+        match Seal::read(&pem) {
             Ok(seal) => seals.push(seal),
             Err(why) => {
                 let mend = "give the QSEALC in PEM, the CAs above it after it";
@@ -113,7 +172,7 @@ pub(super) fn somebody_signs(
     reading: &mut Reading<'_>,
 ) {
     for (index, api) in wire.api.iter().flatten().enumerate() {
-        if api.signed && settings.is_none_or(|settings| settings.seals.is_empty()) {
+        if api.signed && settings.is_none_or(SignatureSettings::knows_nobody) {
             reading.refuse(
                 &Key::root().child("api").item(index).child("signed"),
                 "is true, and no QSEALC is known: nobody could sign a request",

@@ -8,7 +8,7 @@ use certs::{Anchors, ClientAuthEku, ProfilePolicy, Revocations};
 use super::insecure::Insecure;
 use super::key::Key;
 use super::limits::{CRL_BYTES_MAX, PEM_BYTES_MAX, REVOCATION_REFRESH_MIN};
-use super::origin::Origin;
+use super::origin::{Origin, origins};
 use super::reading::Reading;
 use super::safety;
 use super::wire;
@@ -165,17 +165,6 @@ impl ListSettings {
             }),
         })
     }
-}
-
-/// Each text as an origin.
-fn origins(texts: &[String], key: &Key, reading: &mut Reading<'_>) -> Option<Vec<Origin>> {
-    let origins = texts.iter().enumerate().map(|(index, text)| {
-        Origin::parse(text).map_err(|why| {
-            let mend = "write scheme and host, for example \"http://crl.qtsp.example\"";
-            reading.refuse(&key.item(index), why, mend);
-        })
-    });
-    origins.collect::<Vec<_>>().into_iter().collect::<Result<_, ()>>().ok()
 }
 
 impl RevocationSettings {

@@ -21,7 +21,7 @@ use serde::Deserialize;
 pub(crate) use listen::{Admin, Listen, Psu, Refusal, Tpp};
 pub(crate) use routes::{Amount, Api, Body, Domain, HttpMethod, Quota, Version};
 pub(crate) use service::{Drain, Insecure, Limits, Sandbox};
-pub(crate) use signature::{Signature, SignatureForm};
+pub(crate) use signature::{SealFetch, Signature, SignatureForm};
 pub(crate) use store::{Audit, Store};
 pub(crate) use text::{DateText, DurationText, InstantText};
 pub(crate) use trust::{ClientAuthEku, Eba, Lists, Regafi, Register, Revocation, Trust};

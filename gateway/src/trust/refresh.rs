@@ -30,8 +30,8 @@ pub struct Refresh {
     import: Option<(Import, Duration)>,
     others: OtherAnchors,
     metrics: TrustMetrics,
-    /// The name of the snapshot in force, and the anchors that it gave.
-    known: (Option<String>, Vec<[u8; 32]>),
+    /// The name of the snapshot in force, and the anchors that it gave for QWACs and QSEALCs.
+    known: (Option<String>, [Vec<[u8; 32]>; 2]),
     /// What was read last, and when.
     seen: Option<(Stamp, Instant)>,
 }
@@ -48,13 +48,14 @@ impl Refresh {
         registry: &Registry,
     ) -> prometheus::Result<Self> {
         let metrics = TrustMetrics::new(registry)?;
-        Ok(Self { store, import, others, metrics, known: (None, Vec::new()), seen: None })
+        Ok(Self { store, import, others, metrics, known: (None, Default::default()), seen: None })
     }
 
-    /// Works until `closing`; `publish` is called with each new set of anchors.
+    /// Works until `closing`; `publish` is called with each new set of anchors: those for QWACs, and
+    /// those for QSEALCs.
     pub async fn run(
         mut self,
-        publish: impl Fn(Arc<Anchors>) + Send + 'static,
+        publish: impl Fn(Arc<Anchors>, Arc<Anchors>) + Send + 'static,
         mut closing: watch::Receiver<bool>,
     ) {
         let mut look = tokio::time::interval(LOOK_EVERY);
@@ -106,7 +107,7 @@ impl Refresh {
     }
 
     /// Takes in what is current, if that makes other anchors than those in force.
-    fn look(&mut self, publish: &impl Fn(Arc<Anchors>)) {
+    fn look(&mut self, publish: &impl Fn(Arc<Anchors>, Arc<Anchors>)) {
         // Read again when it is another, and now and then, because lists end by themselves.
         let stamp = self.store.stamp();
         let fresh = |(seen, at): &(Stamp, Instant)| *seen == stamp && at.elapsed() < READ_EVERY;
@@ -123,26 +124,33 @@ impl Refresh {
             }
         };
         self.metrics.readable.set(1);
-        let mut anchors = (self.others)();
+        let (mut anchors, mut for_seals) = ((self.others)(), (self.others)());
         if let Some(snapshot) = &snapshot {
             self.metrics.show(snapshot);
             snapshot.add_anchors(&mut anchors, Use::Web, clock::now());
+            snapshot.add_anchors(&mut for_seals, Use::Seals, clock::now());
         }
         self.metrics.anchors.set(i64::try_from(anchors.len()).unwrap_or(i64::MAX));
-        let mut set: Vec<[u8; 32]> = anchors.iter().map(|anchor| *anchor.fingerprint()).collect();
-        set.sort_unstable();
-        if self.known == (name.clone(), set.clone()) {
+        let known = (name, [fingerprints(&anchors), fingerprints(&for_seals)]);
+        if self.known == known {
             return;
         }
-        if set.is_empty() {
+        if anchors.is_empty() {
             tracing::error!("the trusted lists name no CA any more: nobody is believed");
         }
-        if self.known.1 != set {
-            tracing::info!(anchors = set.len(), snapshot = name, "trust anchors in force");
-            publish(Arc::new(anchors));
+        if self.known.1 != known.1 {
+            let (count, snapshot) = (anchors.len(), &known.0);
+            tracing::info!(anchors = count, snapshot, "trust anchors in force");
+            publish(Arc::new(anchors), Arc::new(for_seals));
         }
-        self.known = (name, set);
+        self.known = known;
     }
+}
+
+fn fingerprints(anchors: &Anchors) -> Vec<[u8; 32]> {
+    let mut all: Vec<[u8; 32]> = anchors.iter().map(|anchor| *anchor.fingerprint()).collect();
+    all.sort_unstable();
+    all
 }
 
 struct TrustMetrics {

@@ -101,7 +101,7 @@ impl Kept {
             text.map_err(io::Error::other)
         });
         let pem = blocks.collect::<io::Result<Vec<_>>>()?.concat();
-        self.write(&format!("path-{}.pem", hex::encode(path.fingerprint())), &pem)
+        write(&self.directory, &format!("path-{}.pem", hex::encode(path.fingerprint())), &pem)
     }
 
     /// Forgets a path, and the answer about its leaf.
@@ -117,7 +117,7 @@ impl Kept {
     /// # Errors
     /// The file system's.
     pub fn keep_list(&self, list: &RevocationList, bytes: &[u8]) -> io::Result<()> {
-        self.write(&format!("crl-{}.crl", hex::encode(list.issuer())), bytes)
+        write(&self.directory, &format!("crl-{}.crl", hex::encode(list.issuer())), bytes)
     }
 
     /// Keeps a responder's answer about `subject`.
@@ -125,7 +125,7 @@ impl Kept {
     /// # Errors
     /// The file system's.
     pub fn keep_answer(&self, subject: &Leaf, bytes: &[u8]) -> io::Result<()> {
-        self.write(&format!("ocsp-{}.der", hex::encode(subject.fingerprint())), bytes)
+        write(&self.directory, &format!("ocsp-{}.der", hex::encode(subject.fingerprint())), bytes)
     }
 
     fn answer_file(&self, subject: &Leaf) -> PathBuf {
@@ -140,15 +140,15 @@ impl Kept {
         });
         named.take(FILES_MAX).filter_map(|entry| fs::read(entry.path()).ok())
     }
+}
 
-    /// Whole or not at all.
-    fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        fs::create_dir_all(&self.directory)?;
-        let new = self.directory.join(format!("{name}.new"));
-        let mut options = fs::OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-        file.write_all(bytes)?;
-        file.sync_data()?;
-        fs::rename(&new, self.directory.join(name))
-    }
+/// Writes `name` in `directory`, whole or not at all.
+pub(super) fn write(directory: &std::path::Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    fs::create_dir_all(directory)?;
+    let new = directory.join(format!("{name}.new"));
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    file.write_all(bytes)?;
+    file.sync_data()?;
+    fs::rename(&new, directory.join(name))
 }

@@ -11,9 +11,11 @@ use super::DurationText;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Signature {
     /// PEM files of the QSEALCs that are known, each with the CAs between it and an anchor after it.
-    /// A `keyId` only chooses among them; nothing is ever fetched from it.
-    #[schemars(required)]
-    pub(crate) seals: Option<Vec<String>>,
+    /// A `keyId` only chooses among the known ones; nothing is ever fetched from it.
+    #[serde(default)]
+    pub(crate) seals: Vec<String>,
+    /// Where the TPPs publish QSEALCs, fetched ahead of need.
+    pub(crate) fetch: Option<SealFetch>,
     /// The forms that are accepted.
     #[serde(default = "Signature::forms_default")]
     pub(crate) forms: Vec<SignatureForm>,
@@ -33,6 +35,32 @@ pub(crate) struct Signature {
     /// Whether `keyId` may end with 40 hexadecimal digits (SHA-1) instead of 64 (SHA-256).
     #[serde(default = "Signature::sha1_key_ids_default")]
     pub(crate) sha1_key_ids: bool,
+}
+
+/// The fetching of QSEALCs from where TPPs publish them. No request ever waits for it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SealFetch {
+    /// Each the address of one QSEALC, in PEM (with the CAs above it after it) or DER. Where its last
+    /// part ends with `_` and a fingerprint, as a STET `keyId` does, only that certificate is taken.
+    #[schemars(required)]
+    pub(crate) urls: Option<Vec<String>>,
+    /// Origins that may be asked, for example "https://keys.tpp.example". A name that resolves to a
+    /// private address is not asked.
+    #[schemars(required)]
+    pub(crate) allow: Option<Vec<String>>,
+    /// Directory where they are kept over restarts. Only the gateway writes there.
+    #[schemars(required)]
+    pub(crate) directory: Option<String>,
+    /// How often each is asked for again.
+    #[serde(default = "SealFetch::every_default")]
+    pub(crate) every: DurationText,
+}
+
+impl SealFetch {
+    fn every_default() -> DurationText {
+        "1h".into()
+    }
 }
 
 /// A form of HTTP signatures.
