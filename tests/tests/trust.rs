@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use certs::test_qtsp::Authority;
-use harness::gateway::{Gateway, HOST, path_text};
+use certs::PspRole;
+use certs::test_qtsp::{Authority, Kind, Recipe};
+use harness::gateway::{Gateway, HOST, PATH, path_text};
 use harness::lists::{List, Signer};
 use harness::{eventually, run};
 use jiff::Timestamp;
@@ -241,6 +242,54 @@ fn a_newly_listed_qtsp_serves_without_a_restart_and_a_withdrawn_one_ends_open_co
         gateway.metrics().contains("octroi_trust_snapshot_readable 0").then_some(())
     });
     assert_eq!(open.exchange(&octets).unwrap().status, 200);
+}
+
+#[test]
+fn a_seal_counts_as_soon_as_its_qtsp_is_listed() {
+    let scene = Scene::new();
+    let sandbox = Gateway::sandbox();
+    let token = sandbox.token("funds-co", "gilles", &[]);
+    let place = sandbox.leave();
+    let known = fs::read(place.file("tpp/funds-co/qwac.pem")).unwrap();
+    let id = certs::Leaf::from_pem(&known).unwrap().0.organisation_ids()[0].text.clone().unwrap();
+    // The QWAC is under an anchor of a file, the QSEALC under a QTSP that only the list names.
+    let mut recipe =
+        Recipe::qwac("Funds Co", &id, &[PspRole::CardBasedInstruments], Timestamp::now());
+    recipe.kind = Kind::Qsealc;
+    let issued = scene.qtsp.issue(&recipe).unwrap();
+    fs::write(place.file("tpp/funds-co/qsealc.pem"), issued.chain_pem().unwrap()).unwrap();
+    fs::write(place.file("tpp/funds-co/qsealc.key"), issued.key_pem().unwrap()).unwrap();
+    let gateway = Gateway::run_in(place, |config| {
+        let mut lists = toml::Table::new();
+        lists.insert("directory".to_owned(), path_text(&scene.file("trust")).into());
+        config["trust"].as_table_mut().unwrap().insert("lists".to_owned(), lists.into());
+        let mut insecure = toml::Table::new();
+        insecure.insert("revocation_unchecked".to_owned(), true.into());
+        config.insert("insecure".to_owned(), insecure.into());
+        let mut signature = toml::Table::new();
+        signature.insert("seals".to_owned(), vec!["tpp/funds-co/qsealc.pem"].into());
+        config.insert("signature".to_owned(), signature.into());
+        for api in config["api"].as_array_mut().unwrap() {
+            api.as_table_mut().unwrap().insert("signed".to_owned(), true.into());
+        }
+    });
+    let mut request = gateway.request(&token);
+    fs::write(gateway.place().file("body.json"), &request.body).unwrap();
+    let (dir, body) = (gateway.place().dir(), gateway.place().file("body.json"));
+    let sign = ["sandbox", "sign", "--tpp", "funds-co", "--target", PATH, "--host", HOST];
+    let place = ["--dir", path_text(&dir), "--body", path_text(&body)];
+    let fields = String::from_utf8(run(&[&sign[..], &place[..]].concat()).stdout).unwrap();
+    for (name, value) in fields.lines().filter_map(|line| line.split_once(": ")) {
+        if name != "content-type" {
+            request = request.with(name, value);
+        }
+    }
+    let tpp = gateway.tpp("funds-co");
+    assert_eq!(tpp.send(&request).code(), "signature_untrusted");
+    scene.national(4, "granted");
+    let imported = scene.import();
+    assert!(imported.status.success(), "{}", text(&imported));
+    eventually("the seal's QTSP is believed", || (tpp.send(&request).status == 200).then_some(()));
 }
 
 fn current(scene: &Scene) -> String {
