@@ -10,6 +10,7 @@ pub mod lists;
 pub mod qtsp;
 pub mod redis_server;
 pub mod upstream;
+pub mod watched;
 
 use std::path::PathBuf;
 use std::process::{Command, Output};

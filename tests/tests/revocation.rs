@@ -3,137 +3,23 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use certs::test_qtsp::Authority;
 use certs::test_qtsp::responder::{Reply, Said, SignedBy, TRY_LATER, refusal};
-use certs::test_qtsp::{Authority, Issued, Recipe};
-use certs::{Leaf, PspRole};
-use harness::client::{Answer, Client, Connection};
 use harness::eventually;
-use harness::gateway::{Gateway, HOST, Place, path_text};
+use harness::gateway::{HOST, path_text};
 use harness::qtsp::{Mood, Publication};
+use harness::watched::{Names, reply, run, seconds, watched};
 use jiff::{SignedDuration, Timestamp};
 
 /// Longest time from a publication to its effect, with a refresh of a second (the refresh, the
 /// fetch, the swap, and what a busy machine adds).
 const EFFECT_MAX: Duration = Duration::from_secs(10);
 
-struct Case {
-    gateway: Gateway,
-    publication: Publication,
-    qtsp: Arc<Authority>,
-    issued: Issued,
-    client: Client,
-    token: String,
-}
-
-fn seconds(seconds: i64) -> Timestamp {
-    Timestamp::now().checked_add(SignedDuration::from_secs(seconds)).unwrap()
-}
-
-fn reply(said: Said) -> Reply {
-    Reply {
-        said,
-        this_update: seconds(-5),
-        next_update: Some(seconds(3600)),
-        signed_by: SignedBy::Issuer,
-    }
-}
-
-/// Whether the certificate names a list, or a responder, or both.
-#[derive(Clone, Copy, PartialEq)]
-enum Names {
-    List,
-    Responder,
-    Both,
-}
-
-fn run(place: Place, publication: &Publication) -> Gateway {
-    Gateway::run_in(place, |config| {
-        let trust = config["trust"].as_table_mut().unwrap();
-        trust.remove("crls");
-        let mut revocation = toml::Table::new();
-        revocation.insert("directory".to_owned(), "revocation".into());
-        revocation.insert("allow".to_owned(), vec![publication.origin()].into());
-        revocation.insert("refresh".to_owned(), "1s".into());
-        trust.insert("revocation".to_owned(), revocation.into());
-    })
-}
-
-fn case(names: Names) -> Case {
-    let publication = Publication::start();
-    let sandbox = Gateway::sandbox();
-    let token = sandbox.token("funds-co", "gilles", &[]);
-    let place = sandbox.leave();
-    let qtsp =
-        Arc::new(Authority::from_pem(&fs::read(place.file("qtsp/qtsp.pem")).unwrap()).unwrap());
-    let known = fs::read(place.file("tpp/funds-co/qwac.pem")).unwrap();
-    let known = Leaf::from_pem(&known).unwrap().0;
-    let id = known.organisation_ids()[0].text.clone().unwrap();
-    let roles = [PspRole::CardBasedInstruments];
-    let mut recipe = Recipe::qwac("Funds Co", &id, &roles, Timestamp::now());
-    if names != Names::Responder {
-        recipe.crl_url = Some(format!("{}/crl", publication.origin()));
-    }
-    if names != Names::List {
-        recipe.ocsp_url = Some(format!("{}/ocsp", publication.origin()));
-    }
-    let issued = qtsp.issue(&recipe).unwrap();
-    let tpp = place.file("tpp/renewed");
-    fs::create_dir_all(&tpp).unwrap();
-    fs::write(tpp.join("qwac.pem"), issued.chain_pem().unwrap()).unwrap();
-    fs::write(tpp.join("qwac.key"), issued.key_pem().unwrap()).unwrap();
-    let gateway = run(place, &publication);
-    let client = gateway.tpp("renewed");
-    Case { gateway, publication, qtsp, issued, client, token }
-}
-
-impl Case {
-    fn serial(&self) -> Vec<u8> {
-        self.issued.serial().unwrap()
-    }
-
-    /// The responder says this of every certificate.
-    fn responds(&self, reply: Reply) {
-        let qtsp = Arc::clone(&self.qtsp);
-        self.publication.set_ocsp(Mood::Answers(Arc::new(move |serial: &[u8]| {
-            qtsp.ocsp(serial, &reply).unwrap()
-        })));
-    }
-
-    fn lists(&self, revoked: &[Vec<u8>], from: i64, until: i64) {
-        let revoked: Vec<_> = revoked.iter().map(|serial| (serial.clone(), seconds(-60))).collect();
-        let list = self.qtsp.crl(&revoked, seconds(from), seconds(until)).unwrap();
-        self.publication.set_crl(Mood::Says(list));
-    }
-
-    fn ask(&self, connection: &mut Connection) -> Answer {
-        connection.exchange(&self.gateway.request(&self.token).octets()).unwrap()
-    }
-
-    /// Asks on one open connection until the answer has this code (none: 200).
-    #[track_caller]
-    fn until(&self, connection: &mut Connection, code: Option<&str>) -> Duration {
-        let began = Instant::now();
-        eventually(&format!("{code:?}"), || {
-            let answer = self.ask(connection);
-            let found = (answer.status != 200).then(|| answer.code());
-            (found.as_deref() == code).then_some(())
-        });
-        began.elapsed()
-    }
-
-    fn counted(&self, source: &str, outcome: &str) -> bool {
-        let line =
-            format!("octroi_revocation_fetches_total{{outcome=\"{outcome}\",source=\"{source}\"}}");
-        self.gateway.metrics().lines().any(|found| found.starts_with(&line))
-    }
-}
-
 #[test]
 fn a_certificate_is_refused_until_its_status_is_known_and_again_once_it_is_revoked() {
-    let case = case(Names::Responder);
+    let case = watched(Names::Responder);
     let mut connection = case.client.connect(HOST).unwrap();
     let first = case.ask(&mut connection);
     assert_eq!((first.status, first.code()), (503, "revocation_unknown".to_owned()));
@@ -155,7 +41,7 @@ fn a_certificate_is_refused_until_its_status_is_known_and_again_once_it_is_revok
 
 #[test]
 fn a_list_revokes_on_an_open_connection_and_an_older_one_does_not_take_it_back() {
-    let case = case(Names::List);
+    let case = watched(Names::List);
     let mut connection = case.client.connect(HOST).unwrap();
     case.lists(&[], -60, 3600);
     case.until(&mut connection, None);
@@ -170,7 +56,7 @@ fn a_list_revokes_on_an_open_connection_and_an_older_one_does_not_take_it_back()
 
 #[test]
 fn whatever_a_responder_does_nobody_is_let_in_without_a_good_answer() {
-    let case = case(Names::Responder);
+    let case = watched(Names::Responder);
     let mut connection = case.client.connect(HOST).unwrap();
     let answer = |reply: &Reply| case.qtsp.ocsp(&case.serial(), reply).unwrap();
     let other = Authority::generate("Other", Timestamp::now()).unwrap();
@@ -210,7 +96,7 @@ fn whatever_a_responder_does_nobody_is_let_in_without_a_good_answer() {
 
 #[test]
 fn with_the_sources_down_an_answer_counts_to_its_end_and_no_longer() {
-    let case = case(Names::Both);
+    let case = watched(Names::Both);
     let mut connection = case.client.connect(HOST).unwrap();
     let end = Timestamp::from_second(seconds(7).as_second()).unwrap();
     case.responds(Reply { next_update: Some(end), ..reply(Said::Good) });
@@ -232,7 +118,7 @@ fn with_the_sources_down_an_answer_counts_to_its_end_and_no_longer() {
 
 #[test]
 fn what_was_known_is_known_again_after_a_restart_without_any_source() {
-    let case = case(Names::Responder);
+    let case = watched(Names::Responder);
     case.responds(reply(Said::Good));
     case.until(&mut case.client.connect(HOST).unwrap(), None);
     let (publication, token) = (case.publication, case.token);
@@ -260,7 +146,7 @@ fn what_was_known_is_known_again_after_a_restart_without_any_source() {
 
 #[test]
 fn a_source_that_is_not_on_the_list_is_never_asked() {
-    let case = case(Names::Responder);
+    let case = watched(Names::Responder);
     let stranger = Publication::start();
     let place = case.gateway.leave();
     let gateway = run(place, &stranger);
