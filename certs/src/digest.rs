@@ -5,6 +5,22 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     openssl::sha::sha256(bytes)
 }
 
+/// SHA-256 of octets that come in parts.
+#[derive(Default)]
+pub struct Sha256(openssl::sha::Sha256);
+
+impl Sha256 {
+    /// Takes in the next part.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of all parts.
+    pub fn finish(self) -> [u8; 32] {
+        self.0.finish()
+    }
+}
+
 /// SHA-1 of `bytes`: only to compare with a fingerprint that somebody else wrote down, never to
 /// decide that two things are the same.
 pub(crate) fn sha1(bytes: &[u8]) -> [u8; 20] {

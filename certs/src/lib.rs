@@ -25,7 +25,7 @@ mod trusted_list;
 
 pub use anchors::{Anchor, AnchorError, Anchors};
 pub use chain::{ChainFault, IssuerId, Link, Trusted};
-pub use digest::sha256;
+pub use digest::{Sha256, sha256};
 pub use identity::Identity;
 pub use leaf::{
     AlternativeName, ExtKeyUsage, KeyAlgorithm, KeyUsage, Leaf, LeafError, OrganisationIdValue,

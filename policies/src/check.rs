@@ -52,6 +52,8 @@ names! {
         Role = "role",
         /// The registers list the organisation with a service that the API needs.
         Register = "register",
+        /// The registers list that service for the bank's country.
+        Passport = "passport",
         /// The Authorization header is one bearer token.
         TokenForm = "token_form",
         /// The token is live and belongs to this TPP and bank.
@@ -84,8 +86,12 @@ names! {
         Routes = "routes",
         /// The EBA register.
         EbaRegister = "eba_register",
+        /// The EBA's register of credit institutions.
+        EbaCreditRegister = "eba_credit_register",
         /// REGAFI.
         RegafiRegister = "regafi_register",
+        /// A dated decision of the bank's own people that stands above the registers.
+        RegisterOverride = "register_override",
         /// The token store, just now.
         TokenStore = "token_store",
         /// The token store, some moments ago.
@@ -103,6 +109,8 @@ names! {
 pub enum CheckOutcome {
     /// It holds.
     Passed,
+    /// It does not, and the configuration lets it pass all the same.
+    Warned(Reason),
     /// It does not; nothing after it was looked at.
     Failed(Reason),
 }
@@ -173,6 +181,6 @@ impl Trail {
     /// The one that failed, if one did: always the last.
     #[must_use]
     pub fn failed(&self) -> Option<&Check> {
-        self.iter().find(|check| check.outcome != CheckOutcome::Passed)
+        self.iter().find(|check| matches!(check.outcome, CheckOutcome::Failed(_)))
     }
 }

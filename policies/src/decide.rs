@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use crate::check::{Check, CheckName, CheckOutcome, Evidence, Source, Trail};
 use crate::presented::Presented;
 use crate::reason::Reason;
-use crate::routes::Seat;
+use crate::routes::{Api, Seat};
 use crate::token;
 use crate::verdict::Refusal;
 use crate::world::World;
@@ -46,8 +46,7 @@ pub fn admit(
     step.take(CheckName::Method, routes, request::only(presented, route.api.method))?;
 
     step.take(CheckName::Role, certificate, identity::role(qwac, &route.api))?;
-    let (evidence, registered) = identity::registered(qwac, &route.api, world, now);
-    step.take(CheckName::Register, evidence, registered)?;
+    step.registered(qwac, &route.api, world, now)?;
 
     let bearer = presented.authorization.ok_or_else(|| Refusal::new(Reason::TokenMissing));
     let bearer = bearer.and_then(token::bearer);
@@ -89,6 +88,33 @@ impl Steps<'_> {
         let codetab = request::codetab(presented, &world.routes, now);
         let codetab = self.take(CheckName::Host, Evidence::of(Source::Routes), codetab)?;
         Ok((qwac, codetab))
+    }
+
+    /// Whether the registers let the caller use `api`, in this country too where that is asked.
+    fn registered(
+        &mut self,
+        qwac: &Qwac,
+        api: &Api,
+        world: &World,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let (evidence, registered) = identity::registered(qwac, api, world, now);
+        let (standing, warning) = match registered {
+            Ok(registered) => registered,
+            Err(refusal) => return self.take(CheckName::Register, evidence, Err(refusal)),
+        };
+        self.pass(CheckName::Register, evidence, warning);
+        match identity::passported(qwac, api, standing, world) {
+            None => {}
+            Some(Ok(warning)) => self.pass(CheckName::Passport, evidence, warning),
+            Some(Err(refusal)) => self.take(CheckName::Passport, evidence, Err(refusal))?,
+        }
+        Ok(())
+    }
+
+    fn pass(&mut self, name: CheckName, looked_at: Evidence, warning: Option<Reason>) {
+        let outcome = warning.map_or(CheckOutcome::Passed, CheckOutcome::Warned);
+        self.trail.push(Check { name, outcome, looked_at });
     }
 
     fn take<T>(

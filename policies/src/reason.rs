@@ -136,6 +136,11 @@ reasons! {
         "The register does not list a payment service that this API needs."
         "Check which services your authority has passported and published for you."
         "PSD2 art. 5, 28; Annex I";
+    RegisterPassportMissing "register_passport_missing" 403 Tpp
+        "Service not passported here"
+        "The register does not list a payment service that this API needs for this bank's country."
+        "Ask your authority to publish your passport for this country."
+        "PSD2 art. 28; EBA Q&A 2018_4432";
     RegisterStale "register_stale" 503 Bank
         "Register snapshot too old"
         "This gateway's register snapshot is older than it may be."

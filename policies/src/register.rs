@@ -5,12 +5,23 @@
 //! of payment institutions, and registers contradict themselves. So there are four answers.
 
 mod account;
+mod authority;
+mod country;
+mod diff;
 mod eba;
+mod finding;
+mod judgement;
 mod life;
+mod overrides;
+mod record;
 mod regafi;
+mod rows;
 mod service;
+mod snapshot;
 #[cfg(test)]
 mod tests;
+
+use std::collections::HashMap;
 
 use certs::OrganisationId;
 use jiff::Timestamp;
@@ -18,14 +29,21 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use thiserror::Error;
 
-pub use account::{Account, Rejection};
+pub use account::{Account, OnRejection, Rejection};
+pub use authority::{AUTHORITIES, Authority, Reference};
+pub use country::CountryCode;
+pub use diff::Difference;
+pub use finding::{Finding, FindingKind};
+pub use life::Life;
+pub use overrides::{Decision, Override, OverrideError, Overrides};
+pub use record::{Listed, Origin, Record, Services, Status, Unclear};
+pub use regafi::Columns;
 pub use service::{ServiceCode, ServiceSet};
+pub use snapshot::{Published, SNAPSHOT_FORMAT, Snapshot, SourceFile};
 
 use crate::check::{Evidence, Source};
 use crate::freshness::{Freshness, Step};
-use eba::{Eba, Entity};
-use life::Stage;
-use regafi::{Firm, Regafi, State};
+use judgement::Statement;
 
 /// What the registers say about one organisation on one day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,8 +51,10 @@ use regafi::{Firm, Regafi, State};
 pub enum Standing {
     /// It may provide these services.
     Authorised {
-        /// In any country of the EEA; passports are not looked at.
+        /// In any country of the EEA.
         services: ServiceSet,
+        /// In the bank's country.
+        here: ServiceSet,
         /// Since when.
         since: Date,
     },
@@ -62,24 +82,55 @@ impl Standing {
     }
 }
 
-/// One register file as published.
-#[derive(Clone, Copy, Debug)]
-pub struct Published<'a> {
-    /// Its name, for errors.
-    pub file: &'a str,
-    /// Its bytes.
-    pub bytes: &'a [u8],
+/// Whether a service must be passported to the bank's country. Authorities do not ask banks to look
+/// (EBA Q&A 2018_4432).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums)]
+pub enum Passport {
+    /// It is not looked at.
+    Off,
+    /// It is looked at, and what is missing is recorded.
+    Warn,
+    /// A TPP whose service is not listed for the country is refused.
+    Enforce,
 }
 
-/// What a snapshot is read from. At least one register must be there.
-#[derive(Clone, Copy, Debug)]
-pub struct Sources<'a> {
-    /// The EBA's register, and when it was published.
-    pub eba: Option<(Published<'a>, Timestamp)>,
-    /// REGAFI's entities and authorisations, and when they were exported.
-    pub regafi: Option<(Published<'a>, Published<'a>, Timestamp)>,
+/// What becomes of a TPP about which the registers cannot tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums)]
+pub enum WhenUndetermined {
+    /// It is refused.
+    Refuse,
+    /// It passes on its certificate alone, and that is recorded.
+    Warn,
+}
+
+/// How the registers are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)]
+pub struct RegisterPolicy {
     /// How old they may become.
     pub freshness: Freshness,
+    /// The bank's country.
+    pub country: CountryCode,
+    /// Whether services must be listed for it.
+    pub passport: Passport,
+    /// What becomes of the third answer.
+    pub undetermined: WhenUndetermined,
+}
+
+impl RegisterPolicy {
+    /// What is done unless a bank decides otherwise: France, a warning without a passport, no
+    /// passage in doubt.
+    #[must_use]
+    pub const fn usual(freshness: Freshness) -> Self {
+        Self {
+            freshness,
+            country: CountryCode::FRANCE,
+            passport: Passport::Warn,
+            undetermined: WhenUndetermined::Refuse,
+        }
+    }
 }
 
 /// Why no snapshot can be read.
@@ -89,25 +140,43 @@ pub enum RegisterError {
     /// No register at all.
     #[error("there is no register: configure the EBA's, REGAFI's, or both")]
     None,
-    /// The EBA file is not JSON of its shape.
-    #[error(
-        "{file}:{line}:{column}: not the EBA's register: [[disclaimer], [entities]] is expected"
-    )]
+    /// The EBA's file is not JSON of its shape.
+    #[error("{file}: octet {octet}, after row {row}: not the EBA's register: {why}")]
     Json {
         /// The file.
         file: String,
-        /// From 1.
-        line: usize,
-        /// From 1.
-        column: usize,
+        /// From 0.
+        octet: u64,
+        /// Rows read before.
+        row: usize,
+        /// What is wrong.
+        why: String,
+    },
+    /// It cannot be read to its end.
+    #[error("{file}: cannot be read: {why}")]
+    Unreadable {
+        /// The file.
+        file: String,
+        /// The system's reason.
+        why: String,
     },
     /// A REGAFI file without its header.
     #[error(
-        "{file}:1: not a REGAFI export: a header line with columns apart by semicolons is expected"
+        "{file}: line 1: not a REGAFI export: a header line with columns apart by semicolons is expected"
     )]
     Header {
         /// The file.
         file: String,
+    },
+    /// A column that the mapping names is not there.
+    #[error("{file}: line 1: there is no column {column:?}; it has: {header}")]
+    Column {
+        /// The file.
+        file: String,
+        /// What was looked for.
+        column: String,
+        /// What there is.
+        header: String,
     },
     /// Nobody could be found in it: a cut or foreign file.
     #[error("{file}: no usable institution among {read} rows{}", first(.rejection))]
@@ -121,146 +190,153 @@ pub enum RegisterError {
     },
 }
 
+impl RegisterError {
+    fn empty(file: &str, account: &Account) -> Self {
+        let rejection = account.rejections.first().cloned();
+        Self::Empty { file: file.to_owned(), read: account.read, rejection }
+    }
+}
+
 fn first(rejection: &Option<Rejection>) -> String {
     rejection.as_ref().map_or_else(String::new, |rejection| format!("; {rejection}"))
 }
 
-struct Dated<T> {
-    register: T,
-    as_of: Timestamp,
+/// One snapshot of the registers, ready to be asked.
+pub struct Register {
+    policy: RegisterPolicy,
+    by_id: HashMap<Box<str>, Box<[Statement]>>,
+    /// Organisation ids by what is left without spaces and hyphens.
+    alike: HashMap<Box<str>, u32>,
+    overrides: Overrides,
+    sources: Vec<SourceFile>,
     version: u64,
 }
 
-/// One snapshot of the registers.
-pub struct Register {
-    eba: Option<Dated<Eba>>,
-    regafi: Option<Dated<Regafi>>,
-    freshness: Freshness,
-}
-
 impl Register {
-    /// Reads the published files.
+    /// Indexes a snapshot.
     ///
     /// # Errors
-    /// A file that is not what it should be, or in which nobody can be found.
-    pub fn read(sources: &Sources<'_>) -> Result<Self, RegisterError> {
-        let eba = match sources.eba {
-            Some((published, as_of)) => {
-                let register = Eba::read(published.file, published.bytes)?;
-                Some(Dated { register, as_of, version: version(&[published.bytes]) })
-            }
-            None => None,
-        };
-        let regafi = match sources.regafi {
-            Some((entities, authorisations, as_of)) => {
-                let register = Regafi::read(
-                    (entities.file, entities.bytes),
-                    (authorisations.file, authorisations.bytes),
-                )?;
-                let version = version(&[entities.bytes, authorisations.bytes]);
-                Some(Dated { register, as_of, version })
-            }
-            None => None,
-        };
-        if eba.is_none() && regafi.is_none() {
+    /// It holds no register.
+    pub fn of(
+        snapshot: &Snapshot,
+        overrides: Overrides,
+        policy: RegisterPolicy,
+    ) -> Result<Self, RegisterError> {
+        if snapshot.sources.is_empty() || snapshot.records.is_empty() {
             return Err(RegisterError::None);
         }
-        Ok(Self { eba, regafi, freshness: sources.freshness })
+        let by_id = judgement::by_id(&snapshot.records, policy.country);
+        let mut alike: HashMap<Box<str>, u32> = HashMap::with_capacity(by_id.len());
+        for id in by_id.keys() {
+            *alike.entry(authority::squeezed(id).into()).or_default() += 1;
+        }
+        let sources = snapshot.sources.clone();
+        let hashes: Vec<u8> = sources.iter().flat_map(|source| source.sha256.bytes()).collect();
+        let version = short(&certs::sha256(&hashes));
+        Ok(Self { policy, by_id, alike, overrides, sources, version })
+    }
+
+    /// How the registers are used.
+    #[must_use]
+    pub fn policy(&self) -> &RegisterPolicy {
+        &self.policy
+    }
+
+    /// The files that it was read from.
+    #[must_use]
+    pub fn sources(&self) -> &[SourceFile] {
+        &self.sources
+    }
+
+    /// The organisation ids that are known.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Nobody is known; cannot be.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
     }
 
     /// The worst step of all sources.
     #[must_use]
     pub fn freshness(&self, now: Timestamp) -> Step {
-        let step = |as_of| self.freshness.step(as_of, now);
-        let eba = self.eba.as_ref().map(|dated| step(dated.as_of));
-        let regafi = self.regafi.as_ref().map(|dated| step(dated.as_of));
-        eba.max(regafi).unwrap_or(Step::Expired)
-    }
-
-    /// What became of the rows, by source.
-    pub fn accounts(&self) -> impl Iterator<Item = (&'static str, &Account)> {
-        let eba = self.eba.iter().map(|dated| ("eba", &dated.register.account));
-        let regafi = self.regafi.iter().flat_map(|dated| {
-            [
-                ("regafi entities", &dated.register.entities),
-                ("regafi authorisations", &dated.register.authorisations),
-            ]
-        });
-        eba.chain(regafi)
+        let steps = self.sources.iter().map(|source| self.policy.freshness.step(source.as_of, now));
+        steps.max().unwrap_or(Step::Expired)
     }
 
     /// What the registers say about `id` at `now` (its UTC day), and which of them said it.
+    ///
+    /// Nothing is allocated where the answer is that it is authorised.
     #[must_use]
     pub fn standing(&self, id: &OrganisationId, now: Timestamp) -> (Standing, Evidence) {
-        let day = now.to_zoned(TimeZone::UTC).date();
         let id = id.as_str();
-        if let Some(regafi) = &self.regafi
-            && let Some(firm) = regafi.register.by_id.get(id)
-        {
-            return self.french(regafi, firm, day);
+        if let Some(decided) = self.overrides.of(id, now) {
+            return judgement::of_override(decided, now);
         }
-        if let Some(eba) = &self.eba {
-            let evidence = evidence(Source::EbaRegister, eba.as_of, eba.version);
-            if let Some(entity) = eba.register.by_id.get(id) {
-                return (of_entity(entity, day), evidence);
-            }
-            if self.regafi.is_none() && id.starts_with("PSDFR-ACPR-") {
-                let why = "French identifiers can only be found with the REGAFI register";
-                return (Standing::Undetermined(why), evidence);
-            }
-            return (Standing::Unknown, evidence);
+        let day = now.to_zoned(TimeZone::UTC).date();
+        if let Some(statements) = self.by_id.get(id) {
+            let (standing, origin) = judgement::combined(statements, day);
+            return (standing, self.evidence(origin));
         }
-        let evidence = self.regafi.as_ref().map_or(Evidence::of(Source::RegafiRegister), |dated| {
-            evidence(Source::RegafiRegister, dated.as_of, dated.version)
-        });
+        let evidence = self.evidence(self.default_origin(id));
+        if id.starts_with("PSDFR-ACPR-") && !self.has(Origin::Regafi) {
+            let why = "French identifiers can only be found with the REGAFI register";
+            return (Standing::Undetermined(why), evidence);
+        }
+        if self.alike.contains_key(authority::squeezed(id).as_str()) {
+            let why = "a register lists one that differs only in spaces, hyphens or case: look at \
+                       it with `octroi register show`";
+            return (Standing::Undetermined(why), evidence);
+        }
         (Standing::Unknown, evidence)
     }
 
-    /// REGAFI says who it is and whether it stands; the EBA's record says for which services.
-    fn french(&self, regafi: &Dated<Regafi>, firm: &Firm, day: Date) -> (Standing, Evidence) {
-        let said = evidence(Source::RegafiRegister, regafi.as_of, regafi.version);
-        let standing = match firm.state {
-            State::Withdrawn => Standing::Withdrawn { since: None },
-            State::Unclear => Standing::Undetermined("REGAFI's own tables do not agree about it"),
-            State::CreditInstitution(since) | State::Other(since) if since > day => {
-                Standing::Undetermined("its authorisation begins later")
-            }
-            State::CreditInstitution(since) => {
-                Standing::Authorised { services: ServiceSet::all(), since }
-            }
-            State::Other(_) => {
-                let entity = self
-                    .eba
-                    .as_ref()
-                    .and_then(|eba| Some((eba, eba.register.by_siren.get(&firm.siren)?)));
-                let Some((eba, entity)) = entity else {
-                    let why = "REGAFI lists it without services, and the EBA's register does not \
-                               list its SIREN";
-                    return (Standing::Undetermined(why), said);
-                };
-                let evidence = evidence(Source::EbaRegister, eba.as_of, eba.version);
-                return (of_entity(entity, day), evidence);
-            }
+    /// The override that stands above the registers about `id` at `now`.
+    #[must_use]
+    pub fn override_of(&self, id: &OrganisationId, now: Timestamp) -> Option<&Override> {
+        self.overrides.of(id.as_str(), now)
+    }
+
+    /// The organisation ids about which two registers contradict each other at `now`.
+    pub fn disagreements(&self, now: Timestamp) -> impl Iterator<Item = &str> {
+        let day = now.to_zoned(TimeZone::UTC).date();
+        let contradicted = move |(_, statements): &(&Box<str>, &Box<[Statement]>)| {
+            judgement::disagree(statements, day)
         };
-        (standing, said)
+        self.by_id.iter().filter(contradicted).map(|(id, _)| &**id)
+    }
+
+    /// Every organisation id, in no order.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.by_id.keys().map(|id| &**id)
+    }
+
+    fn has(&self, origin: Origin) -> bool {
+        self.sources.iter().any(|source| source.origin == origin)
+    }
+
+    /// Who would have listed it.
+    fn default_origin(&self, id: &str) -> Origin {
+        let french = id.starts_with("PSDFR-") && self.has(Origin::Regafi);
+        if french || !self.has(Origin::EbaPayment) { Origin::Regafi } else { Origin::EbaPayment }
+    }
+
+    fn evidence(&self, origin: Origin) -> Evidence {
+        let of_it = self.sources.iter().filter(|source| source.origin == origin);
+        let source = match origin {
+            Origin::EbaPayment => Source::EbaRegister,
+            Origin::EbaCredit => Source::EbaCreditRegister,
+            Origin::Regafi => Source::RegafiRegister,
+        };
+        Evidence { source, version: self.version, as_of: of_it.map(|source| source.as_of).min() }
     }
 }
 
-fn of_entity(entity: &Entity, day: Date) -> Standing {
-    match entity.life.as_ref().and_then(|life| life.on(day)) {
-        Some(Stage::Authorised(since)) => Standing::Authorised { services: entity.services, since },
-        Some(Stage::Withdrawn(since)) => Standing::Withdrawn { since: Some(since) },
-        Some(Stage::NotYet(_)) => Standing::Undetermined("its authorisation begins later"),
-        None => Standing::Undetermined("the dates of its authorisation contradict themselves"),
-    }
-}
-
-fn evidence(source: Source, as_of: Timestamp, version: u64) -> Evidence {
-    Evidence { source, version, as_of: Some(as_of) }
-}
-
-fn version(parts: &[&[u8]]) -> u64 {
-    let digests: Vec<u8> = parts.iter().flat_map(|part| certs::sha256(part)).collect();
-    let [a, b, c, d, e, f, g, h, ..] = certs::sha256(&digests);
+/// The beginning of a digest, as evidence holds it.
+fn short(digest: &[u8; 32]) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = *digest;
     u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }

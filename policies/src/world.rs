@@ -97,6 +97,12 @@ impl World {
         Self { anchors, anchors_version, generation: self.generation + 1, ..self.clone() }
     }
 
+    /// The same world with another snapshot of the registers.
+    #[must_use]
+    pub fn with_register(&self, register: Arc<Register>) -> Self {
+        Self { register, generation: self.generation + 1, ..self.clone() }
+    }
+
     /// The same world with other seals, or with the same ones judged anew.
     #[must_use]
     pub fn with_seals(&self, seals: Arc<Seals>) -> Self {

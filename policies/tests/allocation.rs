@@ -14,7 +14,7 @@ use certs::{
 };
 use jiff::{SignedDuration, Timestamp};
 use policies::freshness::Freshness;
-use policies::register::{Published, Register, Sources};
+use policies::register::{Origin, Overrides, Published, Register, RegisterPolicy, Snapshot};
 use policies::{
     AmountForm, Api, ApiVersion, BodyRule, Codetab, Domain, Method, Presented, QuotaFact,
     QuotaRule, Routes, Source, TokenFact, TokenKind, TokenRecord, Trail, World, WorldParts,
@@ -62,11 +62,12 @@ fn from_the_certificate_to_the_quota_nothing_is_allocated() {
     let profile = ProfilePolicy { client_auth_eku: ClientAuthEku::Require };
     let identity = Identity::establish(&leaf, &[], &anchors, &profile, now);
     let day = Duration::from_secs(24 * 3600);
-    let register = Register::read(&Sources {
-        eba: Some((Published { file: "eba.json", bytes: EBA }, before)),
-        regafi: None,
-        freshness: Freshness { fresh_for: day, tolerated_for: day },
-    });
+    let mut snapshot = Snapshot::empty();
+    let eba = Published { file: "eba.json", reader: &mut &EBA[..], as_of: before };
+    snapshot.add_eba(Origin::EbaPayment, eba, &mut |_| {}).unwrap();
+    let freshness = Freshness { fresh_for: day, tolerated_for: day };
+    let policy = RegisterPolicy::usual(freshness);
+    let register = Register::of(&snapshot, Overrides::default(), policy);
     let world = World::build(WorldParts {
         routes: routes(),
         register: register.unwrap(),

@@ -7,7 +7,7 @@ use crate::check::{Evidence, Source};
 use crate::freshness::Step;
 use crate::presented::Presented;
 use crate::reason::Reason;
-use crate::register::Standing;
+use crate::register::{Passport, Standing, WhenUndetermined};
 use crate::routes::Api;
 use crate::verdict::Refusal;
 use crate::world::World;
@@ -105,40 +105,65 @@ pub(super) fn role(qwac: &Qwac, api: &Api) -> Result<(), Refusal> {
     Err(Refusal::because(Reason::RoleMissing, detail))
 }
 
+/// What the registers say about the caller, and whether that is enough for `api`. A reason beside
+/// `Ok` lets it pass and is recorded.
 pub(super) fn registered(
     qwac: &Qwac,
     api: &Api,
     world: &World,
     now: Timestamp,
-) -> (Evidence, Result<(), Refusal>) {
-    let (standing, evidence) = world.register.standing(&qwac.organisation_id, now);
-    let result = if world.register.freshness(now) == Step::Expired {
-        Err(Refusal::new(Reason::RegisterStale))
-    } else {
-        match standing {
-            Standing::Authorised { services, .. }
-                if api.services().iter().any(|service| services.contains(service)) =>
-            {
-                Ok(())
-            }
-            Standing::Authorised { .. } => Err(Refusal::because(
-                Reason::RegisterRoleMissing,
-                format!(
-                    "the register lists {} without the service this API needs",
-                    qwac.organisation_id
-                ),
-            )),
-            Standing::Withdrawn { since: Some(since) } => Err(Refusal::because(
-                Reason::RegisterWithdrawn,
-                format!("the authorisation of {} ended on {since}", qwac.organisation_id),
-            )),
-            Standing::Withdrawn { since: None } => Err(Refusal::new(Reason::RegisterWithdrawn)),
-            Standing::Undetermined(why) => Err(Refusal::because(Reason::RegisterUndetermined, why)),
-            Standing::Unknown => Err(Refusal::because(
-                Reason::RegisterUnknown,
-                format!("no register lists {}", qwac.organisation_id),
-            )),
+) -> (Evidence, Result<(Standing, Option<Reason>), Refusal>) {
+    let register = &world.register;
+    let id = &qwac.organisation_id;
+    let (standing, evidence) = register.standing(id, now);
+    // A decision of the bank's own people does not grow old with the registers.
+    let decided = evidence.source == Source::RegisterOverride;
+    if !decided && register.freshness(now) == Step::Expired {
+        return (evidence, Err(Refusal::new(Reason::RegisterStale)));
+    }
+    let refused = |reason, detail: String| Err(Refusal::because(reason, detail));
+    let result = match standing {
+        Standing::Authorised { services, .. } if services.meets(api.services()) => {
+            Ok((standing, None))
         }
+        Standing::Authorised { .. } => refused(
+            Reason::RegisterRoleMissing,
+            format!("the register lists {id} without the service this API needs"),
+        ),
+        Standing::Withdrawn { since: Some(since) } => refused(
+            Reason::RegisterWithdrawn,
+            format!("the authorisation of {id} ended on {since}"),
+        ),
+        Standing::Withdrawn { since: None } => Err(Refusal::new(Reason::RegisterWithdrawn)),
+        Standing::Undetermined(_) if register.policy().undetermined == WhenUndetermined::Warn => {
+            Ok((standing, Some(Reason::RegisterUndetermined)))
+        }
+        Standing::Undetermined(why) => Err(Refusal::because(Reason::RegisterUndetermined, why)),
+        Standing::Unknown => refused(Reason::RegisterUnknown, format!("no register lists {id}")),
     };
     (evidence, result)
+}
+
+/// Whether the service that `api` needs is listed for the bank's country; nothing where that is not
+/// looked at.
+pub(super) fn passported(
+    qwac: &Qwac,
+    api: &Api,
+    standing: Standing,
+    world: &World,
+) -> Option<Result<Option<Reason>, Refusal>> {
+    let policy = world.register.policy();
+    let Standing::Authorised { here, .. } = standing else { return None };
+    let missing = !here.meets(api.services());
+    match policy.passport {
+        Passport::Off => None,
+        Passport::Warn => Some(Ok(missing.then_some(Reason::RegisterPassportMissing))),
+        Passport::Enforce if missing => {
+            let (id, country) = (&qwac.organisation_id, policy.country);
+            let detail =
+                format!("the register lists {id} without the service this API needs in {country}");
+            Some(Err(Refusal::because(Reason::RegisterPassportMissing, detail)))
+        }
+        Passport::Enforce => Some(Ok(None)),
+    }
 }

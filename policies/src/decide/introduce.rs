@@ -60,9 +60,10 @@ pub fn introduce<'a>(
     step.take(CheckName::Method, routes, method)?;
     let (standing, register) = world.register.standing(&qwac.organisation_id, now);
     let openings = world.routes.all().map(|route| {
-        let open = request::alive(route, now)
-            .and_then(|()| identity::role(qwac, &route.api))
-            .and_then(|()| identity::registered(qwac, &route.api, world, now).1);
+        let open =
+            request::alive(route, now).and_then(|()| identity::role(qwac, &route.api)).and_then(
+                |()| Steps { trail: &mut Trail::new() }.registered(qwac, &route.api, world, now),
+            );
         Opening { api: &route.api, version: &route.version, refusal: open.err() }
     });
     let openings = openings.collect();

@@ -14,7 +14,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::freshness::Freshness;
 use crate::quota::{QuotaFact, QuotaRule};
-use crate::register::{Published, Register, Sources};
+use crate::register::{
+    Decision, Origin, Override, Overrides, Passport, Published, Register, RegisterPolicy,
+    ServiceCode, Snapshot,
+};
 use crate::routes::{AmountForm, Api, ApiVersion, BodyRule, Codetab, Domain, Method, Routes};
 use crate::token::{TokenFact, TokenKind, TokenRecord};
 use crate::world::WorldParts;
@@ -47,6 +50,8 @@ struct Case {
     list_until: Timestamp,
     unchecked: bool,
     register_as_of: Timestamp,
+    passport: Passport,
+    overrides: Overrides,
     sni: Option<&'static str>,
     host: &'static str,
     target: &'static str,
@@ -67,6 +72,8 @@ fn good() -> Case {
         list_until: hours(1),
         unchecked: false,
         register_as_of: hours(-1),
+        passport: Passport::Warn,
+        overrides: Overrides::default(),
         sni: Some(HOST),
         host: HOST,
         target: PATH,
@@ -160,12 +167,12 @@ impl Case {
             fresh_for: Duration::from_secs(24 * 3600),
             tolerated_for: Duration::from_secs(72 * 3600),
         };
-        let eba = Published { file: "eba.json", bytes: EBA.as_bytes() };
-        let register = Register::read(&Sources {
-            eba: Some((eba, self.register_as_of)),
-            regafi: None,
-            freshness,
-        });
+        let mut snapshot = Snapshot::empty();
+        let eba =
+            Published { file: "eba.json", reader: &mut EBA.as_bytes(), as_of: self.register_as_of };
+        snapshot.add_eba(Origin::EbaPayment, eba, &mut |_| {}).unwrap();
+        let policy = RegisterPolicy { passport: self.passport, ..RegisterPolicy::usual(freshness) };
+        let register = Register::of(&snapshot, self.overrides.clone(), policy);
         let profile = ProfilePolicy { client_auth_eku: ClientAuthEku::Require };
         let identity = Identity::establish(&issued.der().unwrap(), &[], &anchors, &profile, now());
         let world = World::build(WorldParts {
@@ -203,7 +210,7 @@ impl Case {
         let refusal = self.judge(&mut trail).expect_err("a refusal");
         let failed = trail.failed().expect("the trail ends with the check that failed");
         assert_eq!(failed.outcome, CheckOutcome::Failed(refusal.reason));
-        assert_eq!(trail.iter().filter(|c| c.outcome != CheckOutcome::Passed).count(), 1);
+        assert!(trail.iter().last().is_some_and(|last| last.name == failed.name));
         refusal.reason
     }
 }
@@ -271,6 +278,9 @@ const BENDS: &[(Reason, Bend)] = &[
     }),
     (Reason::RegisterWithdrawn, |case| {
         case.recipe.organisation_id = Some("PSDIE-CBI-C2".to_owned());
+    }),
+    (Reason::RegisterPassportMissing, |case| {
+        case.passport = Passport::Enforce;
     }),
     (Reason::RegisterRoleMissing, |case| {
         case.recipe.organisation_id = Some("PSDIE-CBI-C3".to_owned());
@@ -404,4 +414,48 @@ proptest! {
         let reason = case.reason();
         prop_assert!(chosen.iter().any(|index| BENDS[*index].0 == reason));
     }
+}
+
+fn overridden(id: &str, decision: Decision) -> Overrides {
+    let by = ["Ada", "Bob"].map(str::to_owned);
+    let period = (hours(-1), hours(1));
+    [Override::new(1, id, decision, period, "the register is late", &by).unwrap()]
+        .into_iter()
+        .collect()
+}
+
+#[test]
+fn a_passport_that_is_missing_is_recorded_and_refuses_only_where_that_is_asked() {
+    for (passport, warned) in [(Passport::Off, None), (Passport::Warn, Some(true))] {
+        let mut case = good();
+        case.passport = passport;
+        let mut trail = Trail::new();
+        assert!(case.judge(&mut trail).is_ok());
+        let check = trail.iter().find(|check| check.name == CheckName::Passport);
+        let outcome = CheckOutcome::Warned(Reason::RegisterPassportMissing);
+        assert_eq!(check.map(|check| check.outcome == outcome), warned, "{passport:?}");
+        assert!(trail.failed().is_none());
+    }
+}
+
+#[test]
+fn a_dated_override_stands_above_the_registers_even_when_they_are_too_old() {
+    let services = [ServiceCode::IssuingInstruments].into_iter().collect();
+    for id in ["PSDIE-CBI-C1", "PSDIE-CBI-C2", "PSDIE-CBI-C3", "PSDIE-CBI-C4", "PSDIE-CBI-C9"] {
+        let mut case = good();
+        case.recipe = Recipe::qwac("F", id, &[PspRole::CardBasedInstruments], now());
+        case.overrides = overridden(id, Decision::Authorised(services));
+        case.register_as_of = hours(-10_000);
+        let mut trail = Trail::new();
+        // The token is the first one's only.
+        let judged = case.judge(&mut trail).err().map(|refusal| refusal.reason);
+        let expected = (id != "PSDIE-CBI-C1").then_some(Reason::TokenOtherTpp);
+        assert_eq!(judged, expected, "{id}");
+        let check = trail.iter().find(|check| check.name == CheckName::Register).unwrap();
+        assert_eq!(check.looked_at.source, Source::RegisterOverride, "{id}");
+    }
+    let mut case = good();
+    case.overrides = overridden("PSDIE-CBI-C1", Decision::Withdrawn);
+    let refused = case.judge(&mut Trail::new()).err().map(|refusal| refusal.reason);
+    assert_eq!(refused, Some(Reason::RegisterWithdrawn));
 }

@@ -1,128 +1,184 @@
-//! The EBA's register of payment and electronic money institutions, as published in JSON:
-//! `[[{disclaimer}], [entity, …]]`.
-//!
-//! Rows carry no organisation id; it is derived as TS 119 495 §5.2.1 composes it, from the
-//! authority that owns the record and the national reference.
+//! The EBA's registers, as published in JSON: `[[{disclaimer}], [entity, …]]`, that of payment and
+//! electronic money institutions (PSD2 art. 15), and that of credit institutions, whose interface
+//! gives its entities as a list, each perhaps within `_payload`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::fmt;
+use std::io::Read;
+use std::marker::PhantomData;
 
 use jiff::civil::Date;
 use serde::Deserialize;
-use serde::de::{self, Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::account::{Account, Fate};
+use super::RegisterError;
+use super::account::{Account, Fate, OnRejection};
+use super::authority::derive;
+use super::country::CountryCode;
 use super::life::Life;
-use super::{RegisterError, ServiceCode, ServiceSet};
+use super::record::{Listed, Origin, Record, Services, Status, Unclear};
+use super::service::{ServiceCode, ServiceSet};
 
-/// The authority whose records carry a SIREN where French certificates carry a CIB.
-const FRENCH_AUTHORITY: &str = "FR_ACPR";
+/// A firm's name, characters.
+const NAME_CHARS_MAX: usize = 200;
 
-/// What one institution's record says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entity {
-    /// `None`: the dates are missing or contradict themselves.
-    pub(super) life: Option<Life>,
-    pub(super) services: ServiceSet,
+/// What the kind of an entity means here.
+enum Kind {
+    /// A licence of the payment institutions' register.
+    Payment,
+    /// A licence of the credit institutions' register.
+    Credit,
+    /// Nobody who could call: agents, branches, exclusions.
+    NotRelevant(Origin),
+    Unknown,
 }
 
-/// Institutions by derived organisation id; French ones by SIREN as well.
-#[derive(Debug, Default)]
-pub(super) struct Eba {
-    pub(super) by_id: HashMap<Box<str>, Entity>,
-    pub(super) by_siren: HashMap<Box<str>, Entity>,
-    pub(super) account: Account,
-}
-
-impl Eba {
-    pub(super) fn read(file: &str, bytes: &[u8]) -> Result<Self, RegisterError> {
-        let mut json = serde_json::Deserializer::from_slice(bytes);
-        let document = Document::deserialize(&mut json)
-            .and_then(|document| json.end().map(|()| document))
-            .map_err(|error| RegisterError::Json {
-                file: file.to_owned(),
-                line: error.line(),
-                column: error.column(),
-            })?;
-        let eba = document.0;
-        if eba.account.accepted == 0 {
-            return Err(RegisterError::Empty {
-                file: file.to_owned(),
-                read: eba.account.read,
-                rejection: eba.account.rejections.first().cloned(),
-            });
-        }
-        Ok(eba)
-    }
-
-    fn enter(&mut self, row: &RawValue) -> Fate {
-        let Ok(row) = serde_json::from_str::<Row>(row.get()) else {
-            return Fate::Rejected("not an entity of the register's shape");
-        };
-        if !matches!(
-            row.kind.as_str(),
-            "PSD_PI" | "PSD_EMI" | "PSD_AISP" | "PSD_EPI" | "PSD_EEMI" | "PSD_ENL"
-        ) {
-            return Fate::SetAside;
-        }
-        let properties = match Properties::of(row.properties) {
-            Ok(properties) => properties,
-            Err(why) => return Fate::Rejected(why),
-        };
-        let Some(services) = services(&row.services) else {
-            return Fate::Rejected("a service code is not one of the register's");
-        };
-        let Some((country, authority)) = row.owner.split_once('_') else {
-            return Fate::Rejected("CA_OwnerID is not a country and an authority");
-        };
-        let letters: String = authority.chars().filter(char::is_ascii_alphabetic).collect();
-        let reference: String =
-            properties.reference.chars().filter(|character| !character.is_whitespace()).collect();
-        if country.len() != 2 || letters.is_empty() || reference.is_empty() {
-            return Fate::Rejected("no organisation id can be derived from it");
-        }
-        let entity = Entity { life: properties.life, services };
-        if row.owner == FRENCH_AUTHORITY {
-            insert(&mut self.by_siren, reference.clone().into(), entity.clone());
-        }
-        insert(&mut self.by_id, format!("PSD{country}-{letters}-{reference}").into(), entity);
-        Fate::Accepted
-    }
-}
-
-/// Two records under one id that do not agree say nothing together.
-fn insert(entities: &mut HashMap<Box<str>, Entity>, key: Box<str>, entity: Entity) {
-    match entities.entry(key) {
-        Entry::Vacant(place) => {
-            place.insert(entity);
-        }
-        Entry::Occupied(mut place) => {
-            if *place.get() != entity {
-                place.get_mut().life = None;
-            }
+impl Kind {
+    fn of(code: &str) -> Self {
+        match code {
+            "PSD_PI" | "PSD_EPI" | "PSD_EMI" | "PSD_EEMI" | "PSD_AISP" | "PSD_ENL" => Self::Payment,
+            // Outside PSD2 (art. 37), and whoever acts in another's name.
+            "PSD_EXC" | "PSD_AG" | "PSD_BR" => Self::NotRelevant(Origin::EbaPayment),
+            "CRD_CRE_INS" => Self::Credit,
+            // A branch has its head office's organisation id, or its host's permission only.
+            "CRD_EEA_BRA" | "CRD_NON_EEA_BRA" => Self::NotRelevant(Origin::EbaCredit),
+            _ => Self::Unknown,
         }
     }
 }
 
-fn services(list: &[BTreeMap<String, Words>]) -> Option<ServiceSet> {
-    let codes = list.iter().flat_map(BTreeMap::values).flat_map(Words::iter);
-    codes.map(ServiceCode::from_code).collect()
+/// Reads one of the EBA's registers; `told` hears of each row that is rejected.
+///
+/// # Errors
+/// It is not of that shape, is cut, or names nobody.
+pub(super) fn read(
+    file: &str,
+    origin: Origin,
+    reader: impl Read,
+    told: OnRejection<'_>,
+) -> Result<(Vec<Record>, Account), RegisterError> {
+    let mut rows = super::rows::Rows::open(file, reader)?;
+    let (mut records, mut account) = (Vec::new(), Account::default());
+    while let Some(text) = rows.next()? {
+        let (fate, code) = match Row::read(text) {
+            Some(row) => (enter(&row, origin, &mut records), Some(row.code)),
+            None => (Fate::Rejected("not an entity of the register's shape"), None),
+        };
+        account.enter(fate, code.as_deref(), told);
+    }
+    if account.used == 0 {
+        return Err(RegisterError::empty(file, &account));
+    }
+    Ok((records, account))
+}
+
+fn enter(row: &Row<'_>, origin: Origin, records: &mut Vec<Record>) -> Fate {
+    let elsewhere = Fate::Rejected("EntityType is of another register");
+    match Kind::of(&row.kind) {
+        Kind::Payment if origin == Origin::EbaPayment => {}
+        Kind::Credit if origin == Origin::EbaCredit => {}
+        Kind::NotRelevant(of) if of == origin => return Fate::NotRelevant,
+        Kind::Unknown => return Fate::Rejected("EntityType is not one that is known"),
+        _ => return elsewhere,
+    }
+    match record(row, origin) {
+        Ok(record) => {
+            records.push(record);
+            Fate::Used
+        }
+        Err(why) => Fate::Rejected(why),
+    }
+}
+
+fn record(row: &Row<'_>, origin: Origin) -> Result<Record, &'static str> {
+    let properties = Properties::read(row.properties)?;
+    let ids = derive(&row.owner, &properties.reference)?;
+    let services = match origin {
+        Origin::EbaCredit => Services::All,
+        _ => Services::Listed(services(row.services)?),
+    };
+    Ok(Record {
+        origin,
+        code: (*row.code).into(),
+        kind: (*row.kind).into(),
+        authority: (*row.owner).into(),
+        reference: properties.reference.into(),
+        name: properties.name,
+        ids,
+        status: properties.status,
+        services,
+    })
+}
+
+fn services(list: Option<&RawValue>) -> Result<Listed, &'static str> {
+    let mut listed = Listed::default();
+    let Some(list) = list else { return Ok(listed) };
+    let list: Option<Vec<ByCountry<'_>>> = serde_json::from_str(list.get())
+        .map_err(|_| "Services is not a list of countries, each once, with their services")?;
+    for (country, codes) in list.into_iter().flatten().flat_map(|object| object.0) {
+        let country: CountryCode =
+            country.parse().map_err(|_| "a country of Services is not two capitals")?;
+        let set: Option<ServiceSet> = codes.iter().map(ServiceCode::from_code).collect();
+        listed.add(country, set.ok_or("a service code is not one of the register's")?);
+    }
+    Ok(listed)
 }
 
 #[derive(Deserialize)]
-struct Row {
-    #[serde(rename = "CA_OwnerID")]
-    owner: String,
-    #[serde(rename = "EntityType")]
-    kind: String,
-    #[serde(rename = "Properties")]
-    properties: Vec<Property>,
+struct Row<'a> {
+    #[serde(rename = "CA_OwnerID", borrow)]
+    owner: Cow<'a, str>,
+    #[serde(rename = "EntityCode", borrow, default)]
+    code: Cow<'a, str>,
+    #[serde(rename = "EntityType", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(rename = "Properties", borrow, default)]
+    properties: Option<&'a RawValue>,
     /// One object per country, its codes a text or a list.
-    #[serde(rename = "Services", default)]
-    services: Vec<BTreeMap<String, Words>>,
+    #[serde(rename = "Services", borrow, default)]
+    services: Option<&'a RawValue>,
+}
+
+/// One object of `Services`. A key that stands twice in it is not quietly dropped.
+struct ByCountry<'a>(BTreeMap<Cow<'a, str>, Words>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for ByCountry<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<'a>(PhantomData<&'a ()>);
+        impl<'de: 'a, 'a> Visitor<'de> for Members<'a> {
+            type Value = ByCountry<'a>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("services by country")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<ByCountry<'a>, M::Error> {
+                let mut members = BTreeMap::new();
+                while let Some((country, words)) = map.next_entry()? {
+                    if members.insert(country, words).is_some() {
+                        return Err(de::Error::custom("a country stands twice"));
+                    }
+                }
+                Ok(ByCountry(members))
+            }
+        }
+        deserializer.deserialize_map(Members(PhantomData))
+    }
+}
+
+#[derive(Deserialize)]
+struct Wrapped<'a> {
+    #[serde(rename = "_payload", borrow)]
+    row: Row<'a>,
+}
+
+impl<'a> Row<'a> {
+    fn read(text: &'a str) -> Option<Self> {
+        let bare = serde_json::from_str(text);
+        bare.or_else(|_| serde_json::from_str(text).map(|wrapped: Wrapped<'a>| wrapped.row)).ok()
+    }
 }
 
 #[derive(Deserialize)]
@@ -131,6 +187,8 @@ struct Property {
     reference: Option<Words>,
     #[serde(rename = "ENT_AUT")]
     authorisation: Option<Words>,
+    #[serde(rename = "ENT_NAM")]
+    name: Option<Words>,
 }
 
 /// Text, or a list of texts: the register writes both.
@@ -153,12 +211,16 @@ impl Words {
 
 struct Properties {
     reference: String,
-    life: Option<Life>,
+    name: Box<str>,
+    status: Status,
 }
 
 impl Properties {
-    fn of(list: Vec<Property>) -> Result<Self, &'static str> {
-        let (mut reference, mut dates) = (None, None);
+    fn read(list: Option<&RawValue>) -> Result<Self, &'static str> {
+        let list = list.ok_or("there are no Properties")?;
+        let list: Vec<Property> = serde_json::from_str(list.get())
+            .map_err(|_| "Properties is not a list of texts by their keys")?;
+        let (mut reference, mut dates, mut name) = (None, None, None);
         for property in list {
             if let Some(words) = property.reference
                 && reference.replace(words).is_some()
@@ -170,6 +232,7 @@ impl Properties {
             {
                 return Err("ENT_AUT stands twice");
             }
+            name = name.or(property.name);
         }
         let Some(Words::One(reference)) = reference else {
             return Err("ENT_NAT_REF_COD is not one text");
@@ -180,63 +243,17 @@ impl Properties {
             Some(Ok(dates)) => Life::new(dates),
             Some(Err(_)) | None => None,
         };
-        Ok(Self { reference, life })
+        let name = name.as_ref().and_then(|words| words.iter().next()).unwrap_or_default();
+        Ok(Self {
+            reference,
+            name: shortened(name),
+            status: life.map_or(Status::Unclear(Unclear::Dates), Status::Dated),
+        })
     }
 }
 
-/// Reads entity by entity: the published file has hundreds of megabytes.
-struct Document(Eba);
-
-impl<'de> Deserialize<'de> for Document {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(DocumentVisitor)
-    }
-}
-
-struct DocumentVisitor;
-
-impl<'de> Visitor<'de> for DocumentVisitor {
-    type Value = Document;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of the disclaimer and the entities")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Document, A::Error> {
-        let _disclaimer: Vec<IgnoredAny> =
-            list.next_element()?.ok_or_else(|| de::Error::invalid_length(0, &self))?;
-        let entities: Entities =
-            list.next_element()?.ok_or_else(|| de::Error::invalid_length(1, &self))?;
-        if list.next_element::<IgnoredAny>()?.is_some() {
-            return Err(de::Error::invalid_length(3, &self));
-        }
-        Ok(Document(entities.0))
-    }
-}
-
-struct Entities(Eba);
-
-impl<'de> Deserialize<'de> for Entities {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(EntitiesVisitor)
-    }
-}
-
-struct EntitiesVisitor;
-
-impl<'de> Visitor<'de> for EntitiesVisitor {
-    type Value = Entities;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of entities")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Entities, A::Error> {
-        let mut eba = Eba::default();
-        while let Some(row) = list.next_element::<&'de RawValue>()? {
-            let fate = eba.enter(row);
-            eba.account.enter(fate);
-        }
-        Ok(Entities(eba))
-    }
+/// A name as tables and reports may show it.
+pub(super) fn shortened(name: &str) -> Box<str> {
+    let plain = name.trim().chars().filter(|character| !character.is_control());
+    plain.take(NAME_CHARS_MAX).collect::<String>().into()
 }

@@ -1,10 +1,13 @@
 //! When an authorisation was given and taken: the alternating dates of the EBA's `ENT_AUT`.
 
 use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
 
-/// Dates of change in order: the first, third, … give, the second, fourth, … take away.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Life(Box<[Date]>);
+/// Dates of change in order, at least one: the first, third, … give, the second, fourth, … take
+/// away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Date>", into = "Vec<Date>")]
+pub struct Life(Box<[Date]>);
 
 /// What a life says about one day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,9 +22,16 @@ pub(super) enum Stage {
 
 impl Life {
     /// `None` for no dates, or dates that go back: such a record says nothing.
-    pub(super) fn new(dates: Vec<Date>) -> Option<Self> {
+    #[must_use]
+    pub fn new(dates: Vec<Date>) -> Option<Self> {
         let ordered = dates.is_sorted();
         (ordered && !dates.is_empty()).then(|| Self(dates.into()))
+    }
+
+    /// The dates of change.
+    #[must_use]
+    pub fn dates(&self) -> &[Date] {
+        &self.0
     }
 
     /// The stage on `day`. A withdrawal counts from its own day on.
@@ -32,6 +42,20 @@ impl Life {
         };
         let since = *self.0.get(last)?;
         Some(if passed % 2 == 1 { Stage::Authorised(since) } else { Stage::Withdrawn(since) })
+    }
+}
+
+impl TryFrom<Vec<Date>> for Life {
+    type Error = &'static str;
+
+    fn try_from(dates: Vec<Date>) -> Result<Self, Self::Error> {
+        Self::new(dates).ok_or("the dates of an authorisation are in order, and there is one")
+    }
+}
+
+impl From<Life> for Vec<Date> {
+    fn from(life: Life) -> Self {
+        life.0.into_vec()
     }
 }
 

@@ -2,17 +2,22 @@
 //! authorisations, joined on `id_referentiel`.
 //!
 //! French certificates carry the CIB (`PSDFR-ACPR-16948`), the EBA's records the SIREN: this
-//! register is where one leads to the other. It alone lists credit institutions.
+//! register is where one leads to the other.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::io::Read;
 
 use jiff::civil::Date;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::RegisterError;
-use super::account::{Account, Fate};
+use super::account::{Account, Fate, OnRejection};
+use super::authority::FRENCH_OWNER;
+use super::country::CountryCode;
+use super::eba::shortened;
+use super::life::Life;
+use super::record::{Listed, Origin, Record, Services, Status, Unclear};
+use super::service::ServiceSet;
 
 /// How REGAFI writes a situation that is in force.
 const ACTIVE: &str = "ACTIF";
@@ -21,49 +26,239 @@ const INACTIVE: &str = "INACTIF";
 /// The category that may provide every payment service.
 const CREDIT_INSTITUTION: &str = "etablissement de credit";
 
-/// What REGAFI says about one firm.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Firm {
-    pub(super) siren: Box<str>,
-    pub(super) state: State,
+/// How the columns of the exports are called, by what they hold. The defaults are those of REGAFI's
+/// open data in 2026.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct Columns {
+    /// The key of both tables.
+    pub id_referentiel: String,
+    /// Entities: the SIREN, nine digits.
+    pub siren: String,
+    /// Entities: the CIBs, as a JSON list of codes.
+    pub cib: String,
+    /// Entities: the name.
+    pub denomination: String,
+    /// Entities: `True` while an end is under way.
+    pub approval_withdrawal_process: String,
+    /// Authorisations: the kind of licence.
+    pub categorie: String,
+    /// Authorisations: `ACTIF` or `INACTIF`.
+    pub situation: String,
+    /// Authorisations: since when.
+    pub date_debut: String,
+    /// Authorisations: until when, where the export has it.
+    pub date_fin: Option<String>,
+    /// Authorisations: the services, codes such as `PS_05A` apart by spaces or commas, where the
+    /// export has them.
+    pub services: Option<String>,
 }
 
-/// Whether and as what a firm is authorised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    /// As a credit institution since that day.
-    CreditInstitution(Date),
-    /// As something else, such as a payment institution, since that day.
-    Other(Date),
-    /// It was.
-    Withdrawn,
-    /// The two tables do not agree, or say nothing.
-    Unclear,
+impl Default for Columns {
+    fn default() -> Self {
+        Self {
+            id_referentiel: "id_referentiel".to_owned(),
+            siren: "siren".to_owned(),
+            cib: "cib".to_owned(),
+            denomination: "denomination".to_owned(),
+            approval_withdrawal_process: "approval_withdrawal_process".to_owned(),
+            categorie: "categorie".to_owned(),
+            situation: "situation".to_owned(),
+            date_debut: "date_debut".to_owned(),
+            date_fin: None,
+            services: None,
+        }
+    }
 }
 
-/// Firms by organisation id.
-#[derive(Debug, Default)]
-pub(super) struct Regafi {
-    pub(super) by_id: HashMap<Box<str>, Firm>,
-    pub(super) entities: Account,
-    pub(super) authorisations: Account,
+/// One licence of a firm.
+#[derive(Clone)]
+struct Licence {
+    kind: Box<str>,
+    status: Status,
+    services: Services,
 }
 
-#[derive(Deserialize)]
-struct EntityRow {
-    id_referentiel: String,
-    siren: String,
-    cib: String,
-    #[serde(default)]
-    approval_withdrawal_process: String,
+type Licences = HashMap<String, Vec<Licence>>;
+
+/// Records, the rows of the entities and those of the authorisations.
+pub(super) type Tables = (Vec<Record>, Account, Account);
+
+/// Reads both tables; `told` hears of each row that is rejected, with the table's name.
+///
+/// # Errors
+/// One is no such export, or nobody can be found in them.
+pub(super) fn read(
+    entities: (&str, impl Read),
+    authorisations: (&str, impl Read),
+    columns: &Columns,
+    told: OnRejection<'_>,
+) -> Result<Tables, RegisterError> {
+    let mut licences = Licences::new();
+    let table = Table::open(authorisations)?;
+    let known = [
+        table.column(&columns.id_referentiel)?,
+        table.column(&columns.categorie)?,
+        table.column(&columns.situation)?,
+        table.column(&columns.date_debut)?,
+    ];
+    let end = columns.date_fin.as_ref().map(|name| table.column(name)).transpose()?;
+    let services = columns.services.as_ref().map(|name| table.column(name)).transpose()?;
+    let authorisations = table.each(told, |row| {
+        let more = [end.and_then(|at| row.get(at)), services.and_then(|at| row.get(at))];
+        (authorise(&mut licences, known.map(|at| row.get(at).unwrap_or_default()), more), known[0])
+    })?;
+
+    let mut records = Vec::new();
+    let file = entities.0;
+    let table = Table::open(entities)?;
+    let known = [
+        table.column(&columns.id_referentiel)?,
+        table.column(&columns.siren)?,
+        table.column(&columns.cib)?,
+        table.column(&columns.denomination)?,
+        table.column(&columns.approval_withdrawal_process)?,
+    ];
+    let entities = table.each(told, |row| {
+        let values = known.map(|at| row.get(at).unwrap_or_default());
+        (enter(&mut records, &licences, values), known[0])
+    })?;
+    if entities.used == 0 {
+        return Err(RegisterError::empty(file, &entities));
+    }
+    Ok((records, entities, authorisations))
 }
 
-#[derive(Deserialize)]
-struct AuthorisationRow {
-    id_referentiel: String,
-    categorie: String,
-    situation: String,
-    date_debut: String,
+/// One export, after its header.
+struct Table<R> {
+    file: String,
+    reader: csv::Reader<R>,
+    header: csv::StringRecord,
+}
+
+impl<R: Read> Table<R> {
+    fn open((file, reader): (&str, R)) -> Result<Self, RegisterError> {
+        let mut reader =
+            csv::ReaderBuilder::new().delimiter(b';').flexible(true).from_reader(reader);
+        let no_header = || RegisterError::Header { file: file.to_owned() };
+        let header = reader.headers().map_err(|_| no_header())?;
+        if header.len() < 2 {
+            return Err(no_header());
+        }
+        let plain = header.iter().map(|name| name.trim_start_matches('\u{feff}').trim());
+        let header = plain.collect();
+        Ok(Self { file: file.to_owned(), reader, header })
+    }
+
+    /// The place of a column.
+    fn column(&self, name: &str) -> Result<usize, RegisterError> {
+        self.header.iter().position(|known| known == name).ok_or_else(|| RegisterError::Column {
+            file: self.file.clone(),
+            column: name.to_owned(),
+            header: self.header.iter().collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    /// Enters every row; `enter` gives its fate and the column of its name.
+    fn each(
+        mut self,
+        told: OnRejection<'_>,
+        mut enter: impl FnMut(&csv::StringRecord) -> (Fate, usize),
+    ) -> Result<Account, RegisterError> {
+        let mut account = Account::default();
+        let mut row = csv::StringRecord::new();
+        loop {
+            let (fate, name) = match self.reader.read_record(&mut row) {
+                Ok(false) => return Ok(account),
+                Ok(true) if row.len() == self.header.len() => enter(&row),
+                Ok(true) => (Fate::Rejected("a column is missing, or there is one too many"), 0),
+                Err(error) if error.is_io_error() => {
+                    let why = error.to_string();
+                    return Err(RegisterError::Unreadable { file: self.file, why });
+                }
+                Err(_) => {
+                    row.clear();
+                    (Fate::Rejected("not UTF-8"), 0)
+                }
+            };
+            account.enter(fate, row.get(name), told);
+        }
+    }
+}
+
+fn authorise(
+    licences: &mut Licences,
+    [id, kind, situation, since]: [&str; 4],
+    [end, services]: [Option<&str>; 2],
+) -> Fate {
+    let all = is_credit_institution(kind);
+    let end = match end.unwrap_or_default() {
+        "" => None,
+        text => match text.parse::<Date>() {
+            Ok(date) => Some(date),
+            Err(_) => return Fate::Rejected("date_fin is not a date"),
+        },
+    };
+    let status = match (situation, since.parse::<Date>(), end) {
+        (ACTIVE, Ok(since), None) => Life::new(vec![since]).map(Status::Dated),
+        (ACTIVE | INACTIVE, Ok(since), Some(end)) => Life::new(vec![since, end]).map(Status::Dated),
+        (INACTIVE, _, _) => Some(Status::Withdrawn),
+        (ACTIVE, Err(_), _) => return Fate::Rejected("date_debut is not a date"),
+        _ => return Fate::Rejected("situation is neither ACTIF nor INACTIF"),
+    };
+    let Some(status) = status else {
+        return Fate::Rejected("date_fin is before date_debut");
+    };
+    let services = match services {
+        _ if all => Services::All,
+        None | Some("") => Services::Unlisted,
+        Some(codes) => match ServiceSet::try_from(codes.replace(',', " ")) {
+            Ok(set) => {
+                let mut listed = Listed::default();
+                listed.add(CountryCode::FRANCE, set);
+                Services::Listed(listed)
+            }
+            Err(_) => return Fate::Rejected("a code of its services is not one that is known"),
+        },
+    };
+    let licence = Licence { kind: shortened(kind), status, services };
+    licences.entry(id.to_owned()).or_default().push(licence);
+    Fate::Used
+}
+
+fn enter(
+    records: &mut Vec<Record>,
+    licences: &Licences,
+    [id, siren, cib, name, ending]: [&str; 5],
+) -> Fate {
+    let Some(cibs) = cibs(cib) else {
+        return Fate::Rejected("cib is not a JSON list of codes");
+    };
+    if cibs.is_empty() {
+        return Fate::NotRelevant;
+    }
+    let unclear = Licence {
+        kind: "".into(),
+        status: Status::Unclear(Unclear::Tables),
+        services: Services::Unlisted,
+    };
+    let held = licences.get(id).filter(|held| !held.is_empty());
+    for licence in held.map_or(std::slice::from_ref(&unclear), Vec::as_slice) {
+        let is_ending = ending.eq_ignore_ascii_case("true") && licence.status != Status::Withdrawn;
+        records.push(Record {
+            origin: Origin::Regafi,
+            code: id.into(),
+            kind: licence.kind.clone(),
+            authority: FRENCH_OWNER.into(),
+            reference: siren.trim().into(),
+            name: shortened(name),
+            ids: cibs.iter().map(|cib| format!("PSDFR-ACPR-{cib:0>5}").into()).collect(),
+            status: if is_ending { unclear.status.clone() } else { licence.status.clone() },
+            services: licence.services.clone(),
+        });
+    }
+    Fate::Used
 }
 
 /// A CIB stands alone or with its date.
@@ -72,124 +267,6 @@ struct AuthorisationRow {
 enum Cib {
     Code(String),
     Dated { code: String },
-}
-
-impl Regafi {
-    pub(super) fn read(
-        entities: (&str, &[u8]),
-        authorisations: (&str, &[u8]),
-    ) -> Result<Self, RegisterError> {
-        let mut regafi = Self::default();
-        let mut states: HashMap<String, State> = HashMap::new();
-        rows(authorisations, &mut regafi.authorisations, |row: AuthorisationRow| {
-            authorise(&mut states, row)
-        })?;
-        let by_id = &mut regafi.by_id;
-        rows(entities, &mut regafi.entities, |row: EntityRow| enter(by_id, &states, row))?;
-        if regafi.entities.accepted == 0 {
-            return Err(RegisterError::Empty {
-                file: entities.0.to_owned(),
-                read: regafi.entities.read,
-                rejection: regafi.entities.rejections.first().cloned(),
-            });
-        }
-        Ok(regafi)
-    }
-}
-
-fn rows<R: DeserializeOwned>(
-    (file, bytes): (&str, &[u8]),
-    account: &mut Account,
-    mut enter: impl FnMut(R) -> Fate,
-) -> Result<(), RegisterError> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let mut reader = csv::ReaderBuilder::new().delimiter(b';').flexible(true).from_reader(bytes);
-    let header =
-        reader.headers().map_err(|_| RegisterError::Header { file: file.to_owned() })?.clone();
-    if header.len() < 2 {
-        return Err(RegisterError::Header { file: file.to_owned() });
-    }
-    for record in reader.records() {
-        let row = record
-            .ok()
-            .filter(|record| record.len() == header.len())
-            .and_then(|record| record.deserialize(Some(&header)).ok());
-        account.enter(row.map_or(
-            Fate::Rejected("not a row of the export: a column is missing, or too many"),
-            &mut enter,
-        ));
-    }
-    Ok(())
-}
-
-fn authorise(states: &mut HashMap<String, State>, row: AuthorisationRow) -> Fate {
-    let state = match (row.situation.as_str(), row.date_debut.parse()) {
-        (ACTIVE, Ok(since)) if is_credit_institution(&row.categorie) => {
-            State::CreditInstitution(since)
-        }
-        (ACTIVE, Ok(since)) => State::Other(since),
-        (INACTIVE, _) => State::Withdrawn,
-        (ACTIVE, Err(_)) => return Fate::Rejected("date_debut is not a date"),
-        _ => return Fate::Rejected("situation is neither ACTIF nor INACTIF"),
-    };
-    match states.entry(row.id_referentiel) {
-        Entry::Vacant(place) => {
-            place.insert(state);
-        }
-        // A firm may hold several: the widest that is in force counts.
-        Entry::Occupied(mut place) => {
-            let widest = rank(place.get()) >= rank(&state);
-            if !widest {
-                place.insert(state);
-            }
-        }
-    }
-    Fate::Accepted
-}
-
-fn rank(state: &State) -> u8 {
-    match state {
-        State::Unclear => 0,
-        State::Withdrawn => 1,
-        State::Other(_) => 2,
-        State::CreditInstitution(_) => 3,
-    }
-}
-
-fn enter(
-    firms: &mut HashMap<Box<str>, Firm>,
-    states: &HashMap<String, State>,
-    row: EntityRow,
-) -> Fate {
-    let Some(cibs) = cibs(&row.cib) else {
-        return Fate::Rejected("cib is not a JSON list of codes");
-    };
-    if cibs.is_empty() {
-        return Fate::SetAside;
-    }
-    let state = match states.get(&row.id_referentiel) {
-        Some(State::CreditInstitution(_) | State::Other(_))
-            if row.approval_withdrawal_process.eq_ignore_ascii_case("true") =>
-        {
-            State::Unclear
-        }
-        Some(state) => *state,
-        None => State::Unclear,
-    };
-    for cib in cibs {
-        let firm = Firm { siren: row.siren.as_str().into(), state };
-        match firms.entry(format!("PSDFR-ACPR-{cib:0>5}").into()) {
-            Entry::Vacant(place) => {
-                place.insert(firm);
-            }
-            Entry::Occupied(mut place) => {
-                if *place.get() != firm {
-                    place.get_mut().state = State::Unclear;
-                }
-            }
-        }
-    }
-    Fate::Accepted
 }
 
 fn cibs(text: &str) -> Option<Vec<String>> {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use certs::PspRole;
+use serde::{Deserialize, Serialize};
 
 macro_rules! services {
     ($($(#[$doc:meta])* $variant:ident = $code:literal,)+) => {
@@ -82,8 +83,11 @@ impl fmt::Display for ServiceCode {
     }
 }
 
-/// A set of payment services.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// A set of payment services; as text their codes, apart by spaces.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(try_from = "String", into = "String")]
 pub struct ServiceSet(u16);
 
 impl ServiceSet {
@@ -113,9 +117,49 @@ impl ServiceSet {
         self.0 == 0
     }
 
+    /// What is in one of both.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether anything is in both.
+    #[must_use]
+    pub const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
     /// The services, in the order of annex I.
     pub fn iter(self) -> impl Iterator<Item = ServiceCode> {
         ServiceCode::ALL.iter().copied().filter(move |service| self.contains(*service))
+    }
+}
+
+impl TryFrom<String> for ServiceSet {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let code =
+            |code| ServiceCode::from_code(code).ok_or(format!("{code:?} is no service code"));
+        text.split_ascii_whitespace().map(code).collect()
+    }
+}
+
+impl From<ServiceSet> for String {
+    fn from(set: ServiceSet) -> Self {
+        set.to_string()
+    }
+}
+
+impl fmt::Display for ServiceSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, service) in self.iter().enumerate() {
+            if place > 0 {
+                f.write_str(" ")?;
+            }
+            f.write_str(service.code())?;
+        }
+        Ok(())
     }
 }
 
