@@ -3,6 +3,7 @@
 
 pub mod client;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -41,6 +42,7 @@ pub fn routes(admin: Admin) -> Router {
         .route("/metrics", get(metrics));
     if admin.key.is_some() {
         routes = routes.route(client::TOKEN_FACT_PATH, post(token_fact));
+        routes = routes.route(client::HOLDERS_PATH, get(holders));
     }
     if admin.sandbox {
         routes = routes.route("/sandbox/tokens", post(mint));
@@ -121,6 +123,21 @@ async fn token_fact(
     }
     let fact = admin.gateway.store.token(&digest, clock::now()).await;
     Json(client::Answer::of(&fact)).into_response()
+}
+
+/// Who holds how many live tokens, for `octroi register diff`.
+async fn holders(State(admin): State<Admin>, headers: HeaderMap) -> Response {
+    if !authorised(admin.key.as_deref(), &headers) {
+        return unauthorised();
+    }
+    match admin.gateway.store.holders(clock::now()).await {
+        Ok(holders) => {
+            let named: BTreeMap<&str, usize> =
+                holders.iter().map(|(id, tokens)| (id.as_str(), *tokens)).collect();
+            Json(named).into_response()
+        }
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
+    }
 }
 
 async fn mint(

@@ -4,6 +4,7 @@ mod cert;
 mod check;
 mod explain;
 mod files;
+mod register;
 mod run;
 mod sandbox;
 mod tpp;
@@ -37,6 +38,8 @@ enum Verb {
     Explain(explain::Args),
     /// Read any QWAC or QSEALC; issue test ones
     Cert(cert::Args),
+    /// Registers as data: fetch, lint, diff, show, list, accept, override
+    Register(register::Args),
     /// Trusted lists as data: import, list, diff, rollback
     Trust(trust::Args),
     /// The TPPs that the gateway has let in
@@ -91,6 +94,7 @@ impl Cli {
             Verb::Check(args) => check::run(&args, out),
             Verb::Explain(args) => explain::run(&args, out),
             Verb::Cert(args) => cert::run(args, out),
+            Verb::Register(args) => register::run(args, out),
             Verb::Trust(args) => trust::run(args, out),
             Verb::Tpp(args) => tpp::run(args, out),
             Verb::Version(args) => version::run(args, out),

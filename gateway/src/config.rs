@@ -53,7 +53,10 @@ pub use limits::{Limits, RETRY_BUFFER_BYTES};
 pub use listen::{AdminListener, Listen, PsuListener, RefusalMode, TppListener};
 pub use origin::Origin;
 pub use problem::{ConfigProblems, Problem};
-pub use register::{RegafiFiles, RegisterFile, RegisterFiles};
+pub use register::{
+    AsOf, DatedFile, EbaMetadata, EbaPlace, GateSettings, RegafiPlace, RegisterFetch,
+    RegisterSettings, TablePlace,
+};
 pub use sandbox::SandboxSettings;
 pub use secret::Secret;
 pub use signature::{SealFetch, SignatureSettings};
@@ -82,7 +85,7 @@ pub struct Config {
     /// Anchors, revocation lists, and what a QWAC must look like.
     pub trust: Trust,
     /// The registers of authorised TPPs.
-    pub register: RegisterFiles,
+    pub register: RegisterSettings,
     /// What is asked of signed requests, and who may sign them.
     pub signature: Option<SignatureSettings>,
     /// Where tokens and quotas live.
@@ -196,7 +199,7 @@ fn typed(wire: &wire::Document, file: &Path, reading: &mut Reading<'_>) -> Optio
         None => (None, None),
     };
     let register =
-        part(&wire.register, |wire| RegisterFiles::read(wire, &key("register"), reading));
+        part(&wire.register, |wire| RegisterSettings::read(wire, &key("register"), reading));
     let store = part(&wire.store, |wire| StoreSettings::read(wire, &key("store"), reading));
     let place = key("signature");
     let signature = part(&wire.signature, |wire| SignatureSettings::read(wire, &place, reading));

@@ -2,12 +2,17 @@
 //! private addresses, everything bounded in octets and time.
 
 use std::error::Error as _;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
+use reqwest::header::{
+    ACCEPT, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, IF_RANGE, RANGE,
+};
 use reqwest::{Client, Response, StatusCode, Url};
 
 use crate::config::Origin;
@@ -31,8 +36,11 @@ pub enum FetchFault {
     #[error("it answered {0}")]
     Status(u16),
     /// No connection, or one that broke.
-    #[error("it cannot be reached")]
+    #[error("it cannot be reached, or the connection broke")]
     Unreachable,
+    /// What it sent cannot be kept.
+    #[error("it cannot be written to disk: {0}")]
+    File(io::Error),
 }
 
 impl FetchFault {
@@ -46,6 +54,7 @@ impl FetchFault {
             Self::TooLarge(_) => "too_large",
             Self::Status(_) => "http_error",
             Self::Unreachable => "unreachable",
+            Self::File(_) => "file",
         }
     }
 }
@@ -55,6 +64,15 @@ impl FetchFault {
 pub enum Fetched {
     /// A new body, with its entity tag.
     Body(Vec<u8>, Option<HeaderValue>),
+    /// What the entity tag of the question named is still current.
+    Unchanged,
+}
+
+/// What became of a download.
+#[derive(Debug)]
+pub enum Downloaded {
+    /// The file is whole, with its entity tag.
+    File(Option<HeaderValue>),
     /// What the entity tag of the question named is still current.
     Unchanged,
 }
@@ -127,6 +145,65 @@ impl Fetcher {
         .await
     }
 
+    /// Gets `url` into the file `part`, unless it still has `tag`. What an earlier attempt left there is
+    /// gone on with, where the server says that it is still the beginning of the same.
+    ///
+    /// # Errors
+    /// It may not be asked, does not answer within `bounds`, or the file cannot be written.
+    pub async fn download(
+        &self,
+        url: &str,
+        tag: Option<&HeaderValue>,
+        part: &Path,
+        bounds: FetchBounds,
+        progress: &(dyn Fn(u64, Option<u64>) + Send + Sync),
+    ) -> Result<Downloaded, FetchFault> {
+        let mut request = self.client.get(self.allowed(url)?);
+        let begun = Begun::of(part);
+        if let Some(begun) = &begun {
+            request = request.header(RANGE, format!("bytes={}-", begun.octets));
+            request = request.header(IF_RANGE, &begun.tag);
+        } else if let Some(tag) = tag {
+            request = request.header(IF_NONE_MATCH, tag);
+        }
+        timed(bounds, async {
+            let mut response = request.send().await.map_err(|error| fault(&error))?;
+            let mut octets = match (response.status(), &begun) {
+                (StatusCode::NOT_MODIFIED, None) if tag.is_some() => {
+                    return Ok(Downloaded::Unchanged);
+                }
+                (StatusCode::PARTIAL_CONTENT, Some(begun)) => begun.octets,
+                (StatusCode::OK, _) => 0,
+                (status, _) => {
+                    // A range that is no more is asked for whole the next time.
+                    let _ = std::fs::remove_file(part);
+                    return Err(FetchFault::Status(status.as_u16()));
+                }
+            };
+            let most = u64::try_from(bounds.bytes_max).unwrap_or(u64::MAX);
+            let total = response.content_length().map(|length| length + octets);
+            if total.is_some_and(|total| total > most) {
+                return Err(FetchFault::TooLarge(bounds.bytes_max));
+            }
+            let tag = response.headers().get(ETAG).cloned();
+            let mut file = Begun::open(part, octets, tag.as_ref())?;
+            while let Some(chunk) = response.chunk().await.map_err(|error| fault(&error))? {
+                octets += chunk.len() as u64;
+                if octets > most {
+                    drop(file);
+                    let _ = std::fs::remove_file(part);
+                    return Err(FetchFault::TooLarge(bounds.bytes_max));
+                }
+                file.write_all(&chunk).map_err(FetchFault::File)?;
+                progress(octets, total);
+            }
+            file.sync_data().map_err(FetchFault::File)?;
+            let _ = std::fs::remove_file(Begun::tag_file(part));
+            Ok(Downloaded::File(tag))
+        })
+        .await
+    }
+
     /// Posts `question` of `media_type` to `url`; `accept` is the type of the answer.
     ///
     /// # Errors
@@ -147,6 +224,43 @@ impl Fetcher {
             body(response, bounds.bytes_max).await
         })
         .await
+    }
+}
+
+/// What an attempt that broke left behind.
+struct Begun {
+    octets: u64,
+    tag: String,
+}
+
+impl Begun {
+    fn tag_file(part: &Path) -> PathBuf {
+        part.with_extension("part-tag")
+    }
+
+    /// Only a strong entity tag says that octets are the same (RFC 9110 §13.1.5).
+    fn of(part: &Path) -> Option<Self> {
+        let octets = std::fs::metadata(part).ok()?.len();
+        let tag = std::fs::read_to_string(Self::tag_file(part)).ok()?;
+        (octets > 0 && tag.starts_with('"')).then_some(Self { octets, tag })
+    }
+
+    /// The file, with what is kept of it, and the tag of what it will be.
+    fn open(part: &Path, octets: u64, tag: Option<&HeaderValue>) -> Result<File, FetchFault> {
+        let open = || -> io::Result<File> {
+            let mut file =
+                OpenOptions::new().create(true).write(true).truncate(false).open(part)?;
+            file.set_len(octets)?;
+            file.seek(SeekFrom::Start(octets))?;
+            match tag.and_then(|tag| tag.to_str().ok()) {
+                Some(tag) => std::fs::write(Self::tag_file(part), tag)?,
+                None => {
+                    let _ = std::fs::remove_file(Self::tag_file(part));
+                }
+            }
+            Ok(file)
+        };
+        open().map_err(FetchFault::File)
     }
 }
 

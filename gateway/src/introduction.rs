@@ -112,7 +112,7 @@ fn is_theirs(lint: Lint) -> bool {
 impl Registered {
     fn of(introduction: &Introduction<'_>) -> Self {
         let (services, since) = match introduction.standing {
-            Standing::Authorised { services, since } => {
+            Standing::Authorised { services, since, .. } => {
                 (services.iter().map(policies::ServiceCode::code).collect(), Some(since))
             }
             Standing::Withdrawn { since } => (Vec::new(), since),

@@ -5,6 +5,7 @@
 //! metrics, problem} → config → {clock, drain, log} → policies → certs`.
 
 pub mod admin;
+pub mod archive;
 pub mod audit;
 pub mod cli;
 pub mod clock;
@@ -18,6 +19,7 @@ pub mod metrics;
 pub mod pages;
 pub mod problem;
 pub mod proxy;
+pub mod register;
 pub mod revocation;
 pub mod sandbox;
 pub mod seals;

@@ -1,12 +1,13 @@
 //! Puts the rooms together and keeps them running: the order of start, and of leaving.
 
+mod keepers;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use certs::Anchors;
 use pingora::apps::{HttpServerOptions, ServerApp};
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
@@ -18,17 +19,15 @@ use crate::audit::{Audit, AuditError};
 use crate::clock;
 use crate::config::{Config, KeyPair, Listen, UpstreamAddress};
 use crate::drain::{self, Drain, Signal, Stage};
-use crate::fetch::Fetcher;
 use crate::listen::head::HeadBounds;
 use crate::listen::{self, Bounds, Build, Door, Renewal, RenewalMetrics};
 use crate::metrics::Metrics;
 use crate::pages;
 use crate::proxy::{AtTheGate, Gateway, Line};
-use crate::revocation::{self, Watch, WatchError};
+use crate::revocation::WatchError;
 use crate::sandbox::{self, Addresses};
-use crate::seals::{SealKeeper, SealsError};
+use crate::seals::SealsError;
 use crate::store::{self, StoreError};
-use crate::trust::{Import, Refresh, Source, Store};
 use crate::upstream::{Upstream, UpstreamError};
 use crate::world::{self, WorldLoadError};
 
@@ -135,10 +134,11 @@ pub async fn run(
     let connections = Arc::new(Semaphore::new(config.limits.connections_max));
     let proxy = Arc::new(engine(&config, &gateway));
     let for_world = Arc::clone(&gateway);
-    let watch = watch_revocations(&config, &gateway, &drain)?.map(Arc::new);
+    let watch = keepers::watch_revocations(&config, &gateway, &drain)?.map(Arc::new);
     let (for_seals, seal_anchors) = watch::channel(Arc::new(world::seal_anchors(&config)?));
-    refresh_trust(&config, &gateway, &drain, for_seals)?;
-    keep_seals(&config, &gateway, &drain, watch.clone(), seal_anchors)?;
+    keepers::refresh_trust(&config, &gateway, &drain, for_seals)?;
+    keepers::keep_seals(&config, &gateway, &drain, watch.clone(), seal_anchors)?;
+    keepers::refresh_register(&config, &gateway, &drain)?;
     let (tpp_certificate, psu_certificate) = server_certificates(&config, &gateway)?;
     let door = Door {
         noticed: Arc::new(move |identity| {
@@ -228,92 +228,6 @@ async fn open(config: &Config, drain: &Drain) -> Result<Arc<Gateway>, StartError
         store::sweep_until(swept.store.as_ref(), clock::now, closing).await;
     });
     Ok(gateway)
-}
-
-/// Keeps the world's revocations current, where the configuration says from whom.
-fn watch_revocations(
-    config: &Config,
-    gateway: &Arc<Gateway>,
-    drain: &Drain,
-) -> Result<Option<Watch>, StartError> {
-    let Some(settings) = &config.trust.revocation else { return Ok(None) };
-    let world = gateway.world.load_full();
-    let for_world = Arc::clone(gateway);
-    let watch = revocation::watch(
-        settings,
-        &world.anchors,
-        (*world.revocations).clone(),
-        gateway.metrics.registry(),
-        move |revocations| {
-            for_world.world.rcu(|world| Arc::new(world.with_revocations(Arc::clone(&revocations))));
-        },
-        drain.watch(Stage::Closing),
-    )?;
-    Ok(Some(watch))
-}
-
-/// Keeps the world's anchors what the trusted lists say, where the configuration names some.
-fn refresh_trust(
-    config: &Config,
-    gateway: &Arc<Gateway>,
-    drain: &Drain,
-    for_seals: watch::Sender<Arc<Anchors>>,
-) -> Result<(), StartError> {
-    let Some(lists) = &config.trust.lists else { return Ok(()) };
-    let import = match &lists.import {
-        Some(settings) => {
-            let import = Import {
-                list_of_lists: Some(Source::Url(settings.list_of_lists.clone())),
-                lists: Vec::new(),
-                signers: settings.signers.clone(),
-                territories: settings.territories.clone(),
-                fetcher: Fetcher::new(settings.allow.clone()).map_err(WatchError::Client)?,
-            };
-            Some((import, settings.every))
-        }
-        None => None,
-    };
-    let trust = config.trust.clone();
-    // The files were read, and made anchors of, before.
-    let others = Box::new(move || world::other_anchors(&trust).unwrap_or_default());
-    let store = Store::new(&lists.directory);
-    let refresh = Refresh::new(store, import, others, gateway.metrics.registry())?;
-    let for_world = Arc::clone(gateway);
-    tokio::spawn(refresh.run(
-        move |anchors, seal_anchors| {
-            for_world.world.rcu(|world| Arc::new(world.with_anchors(Arc::clone(&anchors))));
-            for_seals.send_replace(seal_anchors);
-        },
-        drain.watch(Stage::Closing),
-    ));
-    Ok(())
-}
-
-/// Keeps the world's seals current, where the configuration knows some or says where they are.
-fn keep_seals(
-    config: &Config,
-    gateway: &Arc<Gateway>,
-    drain: &Drain,
-    watch: Option<Arc<Watch>>,
-    anchors: watch::Receiver<Arc<Anchors>>,
-) -> Result<(), StartError> {
-    let Some(settings) = &config.signature else { return Ok(()) };
-    let explains = config.listen.tpp.refusal.explains();
-    let keeper = SealKeeper::new(settings.clone(), explains, gateway.metrics.registry())?;
-    let for_world = Arc::clone(gateway);
-    tokio::spawn(keeper.run(
-        anchors,
-        move |seals| {
-            for (seal, trusted) in seals.paths() {
-                if let Some(watch) = &watch {
-                    watch.watch(seal.certificate(), trusted);
-                }
-            }
-            for_world.world.rcu(|world| Arc::new(world.with_seals(Arc::clone(&seals))));
-        },
-        drain.watch(Stage::Closing),
-    ));
-    Ok(())
 }
 
 fn engine(config: &Config, gateway: &Arc<Gateway>) -> HttpProxy<Line> {

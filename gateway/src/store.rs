@@ -14,6 +14,7 @@ mod redis;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -62,6 +63,10 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// store is answered with it.
     async fn remove_token(&self, digest: &TokenDigest) -> Result<bool, StoreError>;
 
+    /// Who holds live tokens, and how many. Reads every record: for the rare question what a change
+    /// of the register would do.
+    async fn holders(&self, now: Timestamp) -> Result<Holders, StoreError>;
+
     /// Takes one request out of the TPP's bucket for this rule, when that needs no I/O. `Some` has
     /// taken it; `None` has taken nothing.
     fn quota_now(
@@ -92,6 +97,18 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// What metrics show of the engine. Asks nobody.
     fn report(&self) -> StoreReport;
+}
+
+/// Live tokens by who holds them.
+pub type Holders = BTreeMap<OrganisationId, usize>;
+
+/// Counts a stored record, if it is one and lives.
+fn count_holder(holders: &mut Holders, json: &[u8], now: Timestamp) {
+    if let Ok(record) = TokenRecord::from_json(json)
+        && record.expires_at > now
+    {
+        *holders.entry(record.organisation_id).or_default() += 1;
+    }
 }
 
 /// What an engine says about itself.

@@ -2,13 +2,17 @@
 //! what will keep them out once their issuer's habits meet a stricter bank.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use certs::{
-    ClientAuthEku, Finding, Leaf, Lint, OrganisationId, ProfilePolicy, Qsealc, Qwac, RoleSet,
+    Anchors, ClientAuthEku, Finding, Leaf, Lint, OrganisationId, ProfilePolicy, Qsealc, Qwac,
+    Revocations, RoleSet,
 };
 use jiff::Timestamp;
 
-use crate::world::CertifiedPath;
+use crate::register::Known;
+use crate::store::{Holders, StoreError};
+use crate::world::{CertifiedPath, Kept};
 
 /// What a certificate is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,4 +113,33 @@ pub fn lasting<'a>(shown: impl Iterator<Item = &'a Shown>) -> Vec<&'a Shown> {
     let mut lasting: Vec<&Shown> = last.into_values().collect();
     lasting.sort_by_key(|one| one.not_after);
     lasting
+}
+
+/// The TPPs that are known: those that were let in, as `seen` keeps their certificates, and those
+/// that hold live tokens. Tells whether the tokens could be counted.
+pub fn known(
+    seen: Option<&Path>,
+    anchors: &Anchors,
+    holders: Result<Holders, StoreError>,
+    now: Timestamp,
+) -> (Known, bool) {
+    let mut known = Known::new();
+    if let Some(directory) = seen {
+        let paths = Kept::new(directory).load(anchors, &mut Revocations::empty(), now);
+        for shown in paths.iter().filter_map(Shown::read) {
+            known.entry(shown.organisation_id).or_default();
+        }
+    }
+    match holders {
+        Ok(holders) => {
+            for (id, tokens) in holders {
+                *known.entry(id).or_default() += tokens;
+            }
+            (known, true)
+        }
+        Err(error) => {
+            tracing::warn!(%error, "live tokens cannot be counted");
+            (known, false)
+        }
+    }
 }

@@ -4,11 +4,12 @@
 mod import;
 mod refresh;
 mod snapshot;
-mod store;
 mod verify;
 
 pub use import::{Import, ImportError, Imported, Source, Told};
 pub use refresh::{OtherAnchors, Refresh};
-pub use snapshot::{Change, ListedCa, ListedService, Snapshot, SnapshotError, SnapshotList};
-pub use store::Store;
+pub use snapshot::{Change, ListedCa, ListedService, Snapshot, SnapshotList};
 pub use verify::{VerifyError, verified};
+
+/// A directory of snapshots of trusted lists.
+pub type Store = crate::archive::Archive<Snapshot>;

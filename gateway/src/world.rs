@@ -7,15 +7,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use certs::{AnchorError, Anchors, CrlError, Revocations, Use};
-use jiff::SignedDuration;
-use policies::freshness::Freshness;
-use policies::register::{Published, RegisterError, Sources};
+use jiff::{SignedDuration, Timestamp};
+use policies::register::Overrides;
 use policies::{Register, Routes, RoutesError, Seals, World, WorldError, WorldParts};
 use thiserror::Error;
 
+use crate::archive::ArchiveError;
 use crate::clock;
-use crate::config::{Config, Problem, RegisterFiles, Trust, borrowed};
-use crate::trust::{SnapshotError, Store};
+use crate::config::{Config, Problem, Trust, borrowed};
+use crate::register as registers;
+use crate::register::{Directory, DirectoryError, Downloads, ImportError, Parts};
+use crate::trust::Store;
 
 pub use kept::{Kept, Path as CertifiedPath};
 pub use published_seals::PublishedSeals;
@@ -28,7 +30,7 @@ pub enum WorldLoadError {
     Anchors(#[from] AnchorError),
     /// The trusted lists.
     #[error("trust.lists: {0}")]
-    Lists(#[from] SnapshotError),
+    Lists(#[from] ArchiveError),
     /// What they revoked.
     #[error("trust.crls: {0}")]
     Crls(#[from] CrlError),
@@ -37,7 +39,10 @@ pub enum WorldLoadError {
     Routes(#[from] RoutesError),
     /// Who is authorised.
     #[error("register: {0}")]
-    Register(#[from] RegisterError),
+    Register(#[from] ImportError),
+    /// Its directory.
+    #[error("register.directory: {0}")]
+    Directory(#[from] DirectoryError),
     /// The parts do not fit together.
     #[error("{0}")]
     World(#[from] WorldError),
@@ -63,6 +68,10 @@ impl WorldLoadError {
             }
             Self::Routes(_) => ("api", "make each host, path and name unique"),
             Self::Register(_) => ("register", "give the files as their authority published them"),
+            Self::Directory(_) => (
+                "register.directory",
+                "see the message; `octroi register list --all` shows what is there",
+            ),
             Self::World(_) => ("trust", "see the message"),
         };
         Problem {
@@ -81,6 +90,14 @@ impl WorldLoadError {
 /// # Errors
 /// The first part that cannot be read or would leave the gate open.
 pub fn load(config: &Config) -> Result<Arc<World>, WorldLoadError> {
+    load_at(config, None)
+}
+
+/// The same with the registers as they were at `at`.
+///
+/// # Errors
+/// As [`load`]; nothing was in force then.
+pub fn load_at(config: &Config, at: Option<Timestamp>) -> Result<Arc<World>, WorldLoadError> {
     let anchors = anchors(config, Use::Web)?;
     let mut revocations = Revocations::from_crls(&borrowed(&config.trust.crls), &anchors)?;
     if let Some(settings) = &config.trust.revocation {
@@ -92,7 +109,7 @@ pub fn load(config: &Config) -> Result<Arc<World>, WorldLoadError> {
     let codetabs = config.codetabs.iter().map(|codetab| codetab.codetab.clone()).collect();
     Ok(Arc::new(World::build(WorldParts {
         routes: Routes::build(&config.domains, codetabs, config.apis.clone())?,
-        register: register(&config.register)?,
+        register: register(config, at)?,
         seals: seals(config, &seal_anchors(config)?),
         anchors,
         revocations,
@@ -111,7 +128,7 @@ fn anchors(config: &Config, wanted: Use) -> Result<Anchors, WorldLoadError> {
                 snapshot.add_anchors(&mut anchors, wanted, clock::now());
             }
             // What is imported later is taken in then; PEM anchors may do until then.
-            Err(SnapshotError::Nothing(_)) => {}
+            Err(ArchiveError::Nothing(..)) => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -147,17 +164,30 @@ pub fn other_anchors(trust: &Trust) -> Result<Anchors, AnchorError> {
     Ok(anchors)
 }
 
-fn register(files: &RegisterFiles) -> Result<Register, RegisterError> {
-    let eba =
-        files.eba.as_ref().map(|eba| (Published { file: &eba.file, bytes: &eba.bytes }, eba.as_of));
-    let regafi = files.regafi.as_ref().map(|regafi| {
-        let (entities, authorisations) = (&regafi.entities, &regafi.authorisations);
-        (
-            Published { file: &entities.0, bytes: &entities.1 },
-            Published { file: &authorisations.0, bytes: &authorisations.1 },
-            regafi.as_of,
-        )
-    });
-    let freshness = Freshness { fresh_for: files.fresh_for, tolerated_for: files.tolerated_for };
-    Register::read(&Sources { eba, regafi, freshness })
+/// The registers as the gateway takes them at its start, or as they were at `at`.
+///
+/// # Errors
+/// They cannot be read, or nothing was in force then.
+pub fn register(config: &Config, at: Option<Timestamp>) -> Result<Register, WorldLoadError> {
+    let settings = &config.register;
+    let Some(path) = &settings.directory else {
+        let parts = Parts::of(settings, |_| None)?;
+        let snapshot = registers::build(&parts, &mut |_| {}, &|_| {})?;
+        return Ok(Register::of(&snapshot, Overrides::default(), settings.policy)
+            .map_err(ImportError::from)?);
+    };
+    let directory = Directory::new(path);
+    let snapshot = match (at, directory.archive().current()) {
+        (Some(at), _) => directory.at(at)?.1,
+        (None, Ok((_, snapshot))) => snapshot,
+        // The first start: what the files hold goes live without a gate, there is nothing to lose.
+        (None, Err(ArchiveError::Nothing(..))) => {
+            let downloads = Downloads::below(path);
+            let parts = Parts::of(settings, |url| downloads.find(url))?;
+            registers::build(&parts, &mut |_| {}, &|_| {})?
+        }
+        (None, Err(error)) => return Err(DirectoryError::from(error).into()),
+    };
+    let overrides = directory.standing()?;
+    Ok(Register::of(&snapshot, overrides, settings.policy).map_err(ImportError::from)?)
 }

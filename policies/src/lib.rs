@@ -31,7 +31,7 @@ pub use funds_confirmation::{BodyFault, FundsRequest, Member, Wrong};
 pub use presented::Presented;
 pub use quota::{QuotaFact, QuotaRule};
 pub use reason::{Blame, Reason};
-pub use register::{Register, ServiceCode, ServiceSet, Standing};
+pub use register::{Register, ServiceCode, ServiceSet, Standing, WhenUndetermined};
 pub use routes::{
     AmountForm, Api, ApiVersion, BodyRule, Codetab, Domain, Method, Routes, RoutesError,
 };

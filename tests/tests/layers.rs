@@ -16,8 +16,10 @@ const LAYERS: &[&[&str]] = &[
     &["proxy"],
     &["listen", "revocation", "seals", "upstream"],
     &["tpps"],
-    &["fetch", "store", "trust", "world", "audit", "metrics", "introduction"],
-    &["problem"],
+    &["store", "trust", "world", "audit", "metrics", "introduction"],
+    &["register"],
+    &["fetch"],
+    &["archive", "problem"],
     &["config"],
     &["clock", "drain", "log"],
 ];

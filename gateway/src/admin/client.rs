@@ -1,19 +1,26 @@
 //! What other processes of this program ask a running gateway through its admin listener.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use certs::OrganisationId;
 use jiff::Timestamp;
 use policies::{Source, TokenDigest, TokenFact, TokenRecord};
+use reqwest::Method;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::config::Config;
+use crate::store::Holders;
 
 /// Where a token is looked up.
 pub(super) const TOKEN_FACT_PATH: &str = "/tokens/fact";
+/// Where live tokens are counted.
+pub(super) const HOLDERS_PATH: &str = "/tokens/holders";
 /// It is on this machine or near: it answers at once or not at all.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -100,20 +107,42 @@ pub async fn token_fact(
     digest: &TokenDigest,
     at: Timestamp,
 ) -> Result<TokenFact, AskError> {
+    let question = Question { sha256: hex::encode(digest) };
+    let answer: Answer =
+        ask(config, TOKEN_FACT_PATH, |request| request.json(&question), Method::POST).await?;
+    Ok(answer.into_fact(at))
+}
+
+/// Asks the gateway that runs with `config` who holds live tokens.
+///
+/// # Errors
+/// It cannot be asked.
+pub async fn holders(config: &Config) -> Result<Holders, AskError> {
+    let named: BTreeMap<String, usize> =
+        ask(config, HOLDERS_PATH, |request| request, Method::GET).await?;
+    let known = |(id, tokens): (String, usize)| Some((OrganisationId::new(&id).ok()?, tokens));
+    Ok(named.into_iter().filter_map(known).collect())
+}
+
+async fn ask<T: DeserializeOwned>(
+    config: &Config,
+    path: &str,
+    with: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
+    method: Method,
+) -> Result<T, AskError> {
     let address = config.listen.admin.address;
     let key = config.listen.admin.key.as_ref().ok_or(AskError::NoKey)?;
     let unanswered = |source| AskError::NoAnswer { address, source };
     // A proxy of the environment does not know this machine's loopback.
     let client = reqwest::Client::builder().no_proxy().timeout(ANSWER_TIMEOUT).build();
-    let response = client
+    let request = client
         .map_err(unanswered)?
-        .post(format!("http://{address}{TOKEN_FACT_PATH}"))
-        .bearer_auth(String::from_utf8_lossy(key.expose()))
-        .json(&Question { sha256: hex::encode(digest) })
+        .request(method, format!("http://{address}{path}"))
+        .bearer_auth(String::from_utf8_lossy(key.expose()));
+    let response = with(request)
         .send()
         .await
         .and_then(reqwest::Response::error_for_status)
         .map_err(unanswered)?;
-    let answer: Answer = response.json().await.map_err(unanswered)?;
-    Ok(answer.into_fact(at))
+    response.json().await.map_err(unanswered)
 }

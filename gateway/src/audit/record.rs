@@ -110,6 +110,23 @@ pub struct Record {
     pub people: People,
 }
 
+/// Something that changed what requests are judged by. It stands in the log between the requests.
+#[derive(Clone, Debug, Serialize)]
+pub struct Event {
+    /// When.
+    pub time: Timestamp,
+    /// What happened: a word of a closed set.
+    pub event: &'static str,
+    /// What it is about: a snapshot, an organisation id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// A sentence.
+    pub detail: String,
+    /// Who did it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub by: Vec<String>,
+}
+
 /// What must never be written as it is; the writer turns each into an HMAC.
 #[derive(Default)]
 pub struct People {
@@ -206,6 +223,9 @@ impl Serialize for Checks<'_> {
 struct CheckLine {
     check: &'static str,
     passed: bool,
+    /// The reason of a check that does not hold and was let pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<&'static str>,
     source: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<Shown<Version>>,
@@ -226,7 +246,11 @@ impl CheckLine {
     fn of(check: &policies::Check) -> Self {
         Self {
             check: check.name.code(),
-            passed: check.outcome == CheckOutcome::Passed,
+            passed: !matches!(check.outcome, CheckOutcome::Failed(_)),
+            warning: match check.outcome {
+                CheckOutcome::Warned(reason) => Some(reason.code()),
+                CheckOutcome::Passed | CheckOutcome::Failed(_) => None,
+            },
             source: check.looked_at.source.code(),
             version: (check.looked_at.version != 0)
                 .then_some(Shown(Version(check.looked_at.version))),

@@ -14,7 +14,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use sha2::Sha256;
 
-use super::record::Record;
+use super::record::{Event, Record};
 
 /// Keyed once; each use clones the state after the key.
 type Key = Hmac<Sha256>;
@@ -57,15 +57,23 @@ pub struct Audit {
 
 /// What waits to be written. The lock is held for as long as it takes to move one record.
 struct Shared {
-    queue: Mutex<Vec<(Record, Slot)>>,
+    queue: Mutex<Vec<Entry>>,
     /// The writer sleeps until somebody wakes it.
     asleep: AtomicBool,
     stopping: AtomicBool,
     state: Arc<State>,
 }
 
+/// One line of the log.
+// Nearly all are requests: a box for each would cost them an allocation.
+#[allow(clippy::large_enum_variant)]
+enum Entry {
+    Request(Record, #[allow(dead_code)] Slot),
+    Event(Event),
+}
+
 impl Shared {
-    fn queue(&self) -> MutexGuard<'_, Vec<(Record, Slot)>> {
+    fn queue(&self) -> MutexGuard<'_, Vec<Entry>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -133,7 +141,16 @@ impl Audit {
     /// Hands a record over. It cannot be refused: its room was reserved. It reaches the file within
     /// [`GATHERED_FOR`]; while records keep coming, nobody has to be woken for one.
     pub fn write(&self, record: Record, slot: Slot) {
-        self.shared.queue().push((record, slot));
+        self.push(Entry::Request(record, slot));
+    }
+
+    /// Writes down something that is no request.
+    pub fn event(&self, event: Event) {
+        self.push(Entry::Event(event));
+    }
+
+    fn push(&self, entry: Entry) {
+        self.shared.queue().push(entry);
         if self.shared.asleep.swap(false, Ordering::AcqRel) {
             self.wake();
         }
@@ -191,8 +208,8 @@ impl Writer {
             }
             for batch in records.chunks(BATCH_RECORDS_MAX) {
                 lines.clear();
-                for (record, _) in batch {
-                    self.append(record, &mut lines);
+                for entry in batch {
+                    self.append(entry, &mut lines);
                 }
                 self.persist(&lines, stopping);
             }
@@ -213,15 +230,23 @@ impl Writer {
         self.shared.asleep.store(false, Ordering::Release);
     }
 
-    fn append(&self, record: &Record, batch: &mut Vec<u8>) {
+    fn append(&self, entry: &Entry, batch: &mut Vec<u8>) {
         let before = batch.len();
-        let line = record.line(|value| self.hmac(value));
-        if serde_json::to_writer(&mut *batch, &line).is_err() {
-            // Cannot happen for this shape; a record is still better than none.
+        let written = match entry {
+            Entry::Request(record, _) => {
+                serde_json::to_writer(&mut *batch, &record.line(|value| self.hmac(value)))
+            }
+            Entry::Event(event) => serde_json::to_writer(&mut *batch, event),
+        };
+        if written.is_err() {
+            // Cannot happen for these shapes; a line is still better than none.
             batch.truncate(before);
+            let id = match entry {
+                Entry::Request(record, _) => record.request_id.to_string(),
+                Entry::Event(event) => event.event.to_owned(),
+            };
             batch.extend_from_slice(
-                format!("{{\"request_id\":\"{}\",\"outcome\":\"unwritable\"}}", record.request_id)
-                    .as_bytes(),
+                format!("{{\"request_id\":\"{id}\",\"outcome\":\"unwritable\"}}").as_bytes(),
             );
         }
         batch.push(b'\n');

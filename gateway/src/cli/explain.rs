@@ -54,7 +54,8 @@ pub(super) struct Args {
     /// The request body (`-`: standard input); without it, the body is not judged
     #[arg(long, value_name = "FILE")]
     body: Option<PathBuf>,
-    /// The instant of the request, RFC 3339 [default: now]
+    /// The instant of the request, RFC 3339; the registers are taken as they were then, where their
+    /// snapshots are kept [default: now]
     #[arg(long, value_name = "INSTANT")]
     at: Option<Timestamp>,
     /// For people or for programs
@@ -71,7 +72,7 @@ struct Verdict {
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> Result<Answer, Failure> {
     let at = args.at.unwrap_or_else(Timestamp::now);
     let config = Config::load(&args.config).map_err(Failure::cannot)?;
-    let world = world::load(&config).map_err(Failure::cannot)?;
+    let world = world::load_at(&config, args.at).map_err(Failure::cannot)?;
     let identity = identity(args, &world, at)?;
     let token = args.token.read()?;
     let body = args.body.as_deref().map(files::read).transpose()?;

@@ -11,8 +11,9 @@ use certs::{Anchors, Revocations};
 use jiff::Timestamp;
 
 use super::{Answer, Failure};
+use crate::archive::ArchiveError;
 use crate::config::Config;
-use crate::trust::{SnapshotError, Store};
+use crate::trust::Store;
 use crate::world::{self, Kept};
 
 #[derive(Debug, clap::Args)]
@@ -96,7 +97,7 @@ impl Place {
     }
 }
 
-fn cannot(error: &SnapshotError) -> Failure {
+fn cannot(error: &ArchiveError) -> Failure {
     Failure::Cannot(error.to_string())
 }
 

@@ -16,8 +16,6 @@ pub(super) const SECRET_BYTES_MAX: u64 = 64 * 1024;
 pub(super) const CRL_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Shortest period between two questions to one source of revocations.
 pub(super) const REVOCATION_REFRESH_MIN: Duration = Duration::from_secs(1);
-/// Bytes of a register file.
-pub(super) const REGISTER_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// Bytes of the register's `filemetadata.json`.
 pub(super) const METADATA_BYTES_MAX: u64 = 64 * 1024;
 /// Characters of the admin key at least: 128 bits as hexadecimal digits.

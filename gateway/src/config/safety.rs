@@ -71,7 +71,8 @@ pub(super) fn has_register(
     key: &Key,
     reading: &mut Reading<'_>,
 ) -> bool {
-    let named = register.eba.is_some() || register.regafi.is_some();
+    let named =
+        register.eba.is_some() || register.eba_credit.is_some() || register.regafi.is_some();
     if !named {
         reading.refuse(
             key,

@@ -8,7 +8,7 @@ mod trusting;
 
 use std::fs;
 
-use super::{Config, Problem};
+use super::{Config, EbaPlace, Problem};
 use material::Place;
 
 /// The one problem that a change to a sound configuration makes.
@@ -25,7 +25,8 @@ fn a_sound_configuration_is_read_with_its_files() {
     let config = place.config(material::SOUND);
     assert_eq!(config.listen.tpp.address.port(), 8443);
     assert_eq!(config.trust.anchors[0].0, "anchors.pem");
-    assert_eq!(config.register.eba.unwrap().as_of, "2026-08-16T00:00:16Z".parse().unwrap());
+    let Some(EbaPlace::File(eba)) = &config.register.eba else { panic!("a file") };
+    assert_eq!(eba.as_of.read(), Ok("2026-08-16T00:00:16Z".parse().unwrap()));
     assert_eq!(config.audit.key.expose(), [7; 32]);
     assert_eq!(config.problem_type_base, "https://psu.example-bank.fr/reasons/");
     assert_eq!(config.apis[0].quota.burst.get(), 120);

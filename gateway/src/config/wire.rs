@@ -5,6 +5,7 @@
 //! `Option` in Rust, so that one mistake does not hide the next one.
 
 mod listen;
+mod register;
 mod routes;
 mod service;
 mod signature;
@@ -19,12 +20,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(crate) use listen::{Admin, Listen, Psu, Refusal, Tpp};
+pub(crate) use register::{Eba, Passport, Regafi, Register, Undetermined};
 pub(crate) use routes::{Amount, Api, Body, Domain, HttpMethod, Quota, Version};
 pub(crate) use service::{Drain, Insecure, Limits, Sandbox};
 pub(crate) use signature::{SealFetch, Signature, SignatureForm};
 pub(crate) use store::{Audit, Store};
 pub(crate) use text::{DateText, DurationText, InstantText};
-pub(crate) use trust::{ClientAuthEku, Eba, Lists, Regafi, Register, Revocation, Trust};
+pub(crate) use trust::{ClientAuthEku, Lists, Revocation, Trust};
 pub(crate) use upstream::{Codetab, Upstream, UpstreamTls};
 
 /// The configuration of an Octroi gateway.
@@ -48,7 +50,7 @@ pub(crate) struct Document {
     #[schemars(required)]
     pub(crate) trust: Option<Trust>,
     /// The national and European registers that say which TPP is authorised for what. At least one
-    /// of `[register.eba]` and `[register.regafi]` is needed.
+    /// of `[register.eba]`, `[register.eba_credit]` and `[register.regafi]` is needed.
     #[schemars(required)]
     pub(crate) register: Option<Register>,
     /// Where tokens and quotas live: `embedded = "store.redb"` for one process, or `redis_file`.

@@ -15,7 +15,7 @@ use policies::{QuotaFact, QuotaRule, Source, TokenDigest, TokenFact, TokenRecord
 use self::file::TokenFile;
 use super::cache::{Kept, TokenCache};
 use super::quota::{Buckets, Limit, Unseen};
-use super::{Store, StoreError, StoreReport};
+use super::{Holders, Store, StoreError, StoreReport, count_holder};
 
 /// The file, the records that were read from it, and the buckets.
 #[derive(Debug)]
@@ -103,6 +103,15 @@ impl Store for EmbeddedStore {
             let removed = tokens.file.remove(&digest)?;
             tokens.cache.forget([&digest]);
             Ok(removed)
+        })
+        .await
+    }
+
+    async fn holders(&self, now: Timestamp) -> Result<Holders, StoreError> {
+        self.on_disk("counting live tokens", move |tokens| {
+            let mut holders = Holders::new();
+            tokens.file.each(|json| count_holder(&mut holders, json, now))?;
+            Ok(holders)
         })
         .await
     }

@@ -27,7 +27,7 @@ use self::share::LocalShare;
 use self::tokens::Answer;
 use super::cache::{Kept, TokenCache};
 use super::flight::Flights;
-use super::{Circuit, Store, StoreError, StoreReport};
+use super::{Circuit, Holders, Store, StoreError, StoreReport};
 
 /// Times and shares of the Redis engine; see `[store]` in the configuration.
 #[derive(Debug, Clone, Copy)]
@@ -131,6 +131,11 @@ impl Store for RedisStore {
         let removed = tokens::remove(&self.link, digest).await;
         self.cache.forget([digest]);
         removed.map_err(|fault| unavailable("removing a token", &fault))
+    }
+
+    async fn holders(&self, now: Timestamp) -> Result<Holders, StoreError> {
+        let counted = tokens::holders(&self.link, now).await;
+        counted.map_err(|fault| unavailable("counting live tokens", &fault))
     }
 
     fn quota_now(

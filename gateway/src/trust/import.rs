@@ -9,9 +9,10 @@ use std::time::Duration;
 use certs::{ListKind, Pointer, TrustedList};
 use jiff::Timestamp;
 
-use super::snapshot::{Snapshot, SnapshotError};
-use super::store::Store;
+use super::Store;
+use super::snapshot::Snapshot;
 use super::verify::{VerifyError, verified};
+use crate::archive::ArchiveError;
 use crate::fetch::{FetchBounds, FetchFault, Fetched, Fetcher};
 
 /// One list, fetched.
@@ -94,7 +95,7 @@ pub enum ImportError {
     List(#[from] VerifyError),
     /// The snapshot that is there.
     #[error("{0}")]
-    Snapshot(#[from] SnapshotError),
+    Snapshot(#[from] ArchiveError),
     /// A national list where the list of lists should be, or the reverse.
     #[error("it is not the kind of list that it should be")]
     Kind,
@@ -126,7 +127,7 @@ impl Import {
     pub async fn run(&self, store: &Store, at: Timestamp) -> Result<Imported, ImportError> {
         let older = match store.current() {
             Ok((_, snapshot)) => Some(snapshot),
-            Err(SnapshotError::Nothing(_)) => None,
+            Err(ArchiveError::Nothing(..)) => None,
             Err(error) => return Err(error.into()),
         };
         let (mut good, mut told) = (Vec::new(), Vec::new());

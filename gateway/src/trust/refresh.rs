@@ -9,9 +9,10 @@ use prometheus::{GaugeVec, IntCounterVec, IntGauge, Opts, Registry};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::Store;
 use super::import::Import;
 use super::snapshot::Snapshot;
-use super::store::{Stamp, Store};
+use crate::archive::Stamp;
 use crate::clock;
 
 /// How often the directory is looked at.

@@ -1,8 +1,6 @@
 //! What the trusted lists say at one time.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::PathBuf;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,8 +8,10 @@ use certs::{Anchors, Leaf, ServicePeriod, TrustedList, Use};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::archive::Archived;
+
 /// The layout of a snapshot.
-pub(super) const FORMAT: u32 = 1;
+const FORMAT: u32 = 1;
 
 /// Everything that the lists said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,30 +116,17 @@ pub struct Change {
     pub known_tpps: usize,
 }
 
-/// Why there is no snapshot.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SnapshotError {
-    /// The file system.
-    #[error("{file}: {error}", file = file.display())]
-    File {
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
-    /// Its octets are not those that it is named by.
-    #[error("{0}: its content is not what it is named by: it was changed")]
-    Changed(String),
-    /// Not a snapshot of this format.
-    #[error("{0}: it is no snapshot: {1}")]
-    Malformed(String, String),
-    /// Nothing was imported yet.
-    #[error("{0}: nothing was imported yet. To mend: run `octroi trust import --dir {0} …`")]
-    Nothing(String),
-    /// No snapshot of this name.
-    #[error("there is no snapshot {0}; `octroi trust list --all` names them")]
-    Unknown(String),
+impl Archived for Snapshot {
+    const VERB: &'static str = "octroi trust";
+    const FIRST: &'static str = "octroi trust import --dir DIR …";
+
+    fn foreign(&self) -> Option<String> {
+        (self.format != FORMAT).then(|| format!("its format is {}", self.format))
+    }
+
+    fn dated(&self) -> Timestamp {
+        self.made_at
+    }
 }
 
 impl Snapshot {

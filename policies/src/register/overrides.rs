@@ -2,6 +2,7 @@
 //! with a reason and an end.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use certs::OrganisationId;
 use jiff::Timestamp;
@@ -19,6 +20,15 @@ pub enum Decision {
     Authorised(ServiceSet),
     /// It may not, whatever the registers say.
     Withdrawn,
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Authorised(services) => write!(f, "authorised for {services}"),
+            Self::Withdrawn => f.write_str("withdrawn"),
+        }
+    }
 }
 
 /// One decision.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::account::{Account, OnRejection};
+use super::authority::carries_siren;
 use super::record::{Origin, Record};
 use super::regafi::Columns;
 use super::{RegisterError, eba, regafi};
@@ -111,6 +112,21 @@ impl Snapshot {
         // A row that is written twice says nothing more than once.
         self.records.dedup();
         self.records.shrink_to_fit();
+    }
+
+    /// Every record that says something about `id`: its own, and for a French firm those under its
+    /// SIREN.
+    pub fn about(&self, id: &str) -> impl Iterator<Item = &Record> {
+        let is_own = move |record: &&Record| record.ids.iter().any(|known| **known == *id);
+        let own = self.records.iter().filter(is_own);
+        let french = own.clone().filter(|record| record.origin == Origin::Regafi);
+        let sirens: Vec<&str> = french.map(|record| &*record.reference).collect();
+        let through = move |record: &&Record| {
+            carries_siren(record.origin, &record.authority)
+                && sirens.contains(&&*record.reference)
+                && !record.ids.iter().any(|known| **known == *id)
+        };
+        own.chain(self.records.iter().filter(through))
     }
 
     /// When the oldest of its files was published.

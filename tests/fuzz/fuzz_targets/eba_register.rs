@@ -1,23 +1,23 @@
-//! The EBA's register.
+//! The EBA's registers.
 #![no_main]
 
-use std::time::Duration;
-
 use libfuzzer_sys::fuzz_target;
-use policies::freshness::Freshness;
-use policies::register::{Published, Register, Sources};
+use policies::register::{Origin, Published, Snapshot};
 
 fuzz_target!(|data: &[u8]| {
-    let ladder =
-        Freshness { fresh_for: Duration::from_secs(1), tolerated_for: Duration::from_secs(2) };
-    let sources = Sources {
-        eba: Some((Published { file: "fuzz", bytes: data }, jiff::Timestamp::UNIX_EPOCH)),
-        regafi: None,
-        freshness: ladder,
-    };
-    if let Ok(register) = Register::read(&sources) {
-        for (_, account) in register.accounts() {
-            assert_eq!(account.read, account.accepted + account.set_aside + account.rejected);
+    for origin in [Origin::EbaPayment, Origin::EbaCredit] {
+        let as_of = jiff::Timestamp::UNIX_EPOCH;
+        let published = Published { file: "fuzz", reader: &mut &data[..], as_of };
+        let mut snapshot = Snapshot::empty();
+        let mut told = 0;
+        if snapshot.add_eba(origin, published, &mut |_| told += 1).is_ok() {
+            let account = &snapshot.sources[0].account;
+            assert_eq!(account.read, account.used + account.not_relevant + account.rejected);
+            assert_eq!(account.rejected, told);
+            let octets = serde_json::to_vec(&snapshot).unwrap();
+            let again: Snapshot = serde_json::from_slice(&octets).unwrap();
+            assert_eq!(again.records, snapshot.records);
+            let _ = snapshot.findings();
         }
     }
 });

@@ -1,25 +1,24 @@
 //! REGAFI's two tables, apart at the first NUL.
 #![no_main]
 
-use std::time::Duration;
-
 use libfuzzer_sys::fuzz_target;
-use policies::freshness::Freshness;
-use policies::register::{Published, Register, Sources};
+use policies::register::{Columns, Published, Snapshot};
 
 fuzz_target!(|data: &[u8]| {
     let mut tables = data.splitn(2, |octet| *octet == 0);
-    let mut table = || Published { file: "fuzz", bytes: tables.next().unwrap_or_default() };
-    let ladder =
-        Freshness { fresh_for: Duration::from_secs(1), tolerated_for: Duration::from_secs(2) };
-    let sources = Sources {
-        eba: None,
-        regafi: Some((table(), table(), jiff::Timestamp::UNIX_EPOCH)),
-        freshness: ladder,
-    };
-    if let Ok(register) = Register::read(&sources) {
-        for (_, account) in register.accounts() {
-            assert_eq!(account.read, account.accepted + account.set_aside + account.rejected);
+    let (mut entities, mut authorisations) =
+        (tables.next().unwrap_or_default(), tables.next().unwrap_or_default());
+    let as_of = jiff::Timestamp::UNIX_EPOCH;
+    let mut snapshot = Snapshot::empty();
+    let read = snapshot.add_regafi(
+        Published { file: "e", reader: &mut entities, as_of },
+        Published { file: "a", reader: &mut authorisations, as_of },
+        &Columns::default(),
+        &mut |_| {},
+    );
+    if read.is_ok() {
+        for account in snapshot.sources.iter().map(|source| &source.account) {
+            assert_eq!(account.read, account.used + account.not_relevant + account.rejected);
         }
     }
 });

@@ -34,11 +34,10 @@ pub(super) struct Anchor {
 pub(super) struct Rows {
     pub(super) source: &'static str,
     pub(super) read: usize,
-    pub(super) accepted: usize,
-    pub(super) set_aside: usize,
+    pub(super) file: String,
+    pub(super) used: usize,
+    pub(super) not_relevant: usize,
     pub(super) rejected: usize,
-    /// The first rejected rows, with their places.
-    pub(super) first_rejections: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -57,25 +56,17 @@ pub(super) struct Codetab {
     pub(super) upstream: String,
 }
 
-/// Enough to see what is wrong with a register; its own verb lists them all.
-const REJECTIONS_SHOWN_MAX: usize = 5;
-
 impl Summary {
     pub(super) fn of(config: &Config, world: &World, now: Timestamp) -> Self {
         let listen = &config.listen;
         let anchors = world.anchors.iter();
-        let rows = world.register.accounts().map(|(source, account)| Rows {
-            source,
-            read: account.read,
-            accepted: account.accepted,
-            set_aside: account.set_aside,
-            rejected: account.rejected,
-            first_rejections: account
-                .rejections
-                .iter()
-                .take(REJECTIONS_SHOWN_MAX)
-                .map(ToString::to_string)
-                .collect(),
+        let rows = world.register.sources().iter().map(|source| Rows {
+            source: source.origin.code(),
+            file: source.file.clone(),
+            read: source.account.read,
+            used: source.account.used,
+            not_relevant: source.account.not_relevant,
+            rejected: source.account.rejected,
         });
         Self {
             sound: true,

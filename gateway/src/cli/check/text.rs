@@ -21,12 +21,9 @@ pub(super) fn write(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     for rows in &summary.rows {
         writeln!(
             out,
-            "    {}: {} rows read, {} accepted, {} set aside, {} rejected",
-            rows.source, rows.read, rows.accepted, rows.set_aside, rows.rejected
+            "    {} ({}): {} rows read, {} used, {} not relevant, {} rejected",
+            rows.source, rows.file, rows.read, rows.used, rows.not_relevant, rows.rejected
         )?;
-        for rejection in &rows.first_rejections {
-            writeln!(out, "      {rejection}")?;
-        }
     }
     writeln!(out, "  store: {}", summary.store)?;
     for api in &summary.apis {

@@ -33,9 +33,9 @@ pub(super) struct Report {
 #[derive(Serialize)]
 struct Looked {
     check: &'static str,
-    /// `passed` or `failed`.
+    /// `passed`, `warned` (it does not hold, and is let pass) or `failed`.
     outcome: &'static str,
-    /// The reason that the check gave, when it failed.
+    /// The reason that the check gave, when it failed or warned.
     code: Option<&'static str>,
     /// What was looked at, and its version as a short content hash.
     source: &'static str,
@@ -102,7 +102,11 @@ impl Report {
             match self.checks.iter().find(|looked| looked.check == name.code()) {
                 Some(looked) => table.add_row([
                     looked.check.to_owned(),
-                    looked.code.unwrap_or(looked.outcome).to_owned(),
+                    match (looked.outcome, looked.code) {
+                        ("warned", Some(code)) => format!("warned: {code}"),
+                        (_, Some(code)) => code.to_owned(),
+                        (outcome, None) => outcome.to_owned(),
+                    },
                     looked.source.to_owned(),
                     looked.version.clone().unwrap_or_else(|| "-".to_owned()),
                     looked.age_seconds.map_or_else(|| "-".to_owned(), age),
@@ -118,6 +122,7 @@ impl Looked {
     fn new(check: &Check, at: Timestamp) -> Self {
         let (outcome, code) = match check.outcome {
             CheckOutcome::Passed => ("passed", None),
+            CheckOutcome::Warned(reason) => ("warned", Some(reason.code())),
             CheckOutcome::Failed(reason) => ("failed", Some(reason.code())),
         };
         let evidence = check.looked_at;

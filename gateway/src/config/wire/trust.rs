@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DurationText, InstantText};
+use super::DurationText;
 
 /// Which certificates are trusted, and what is known about their revocation.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -99,71 +99,4 @@ pub(crate) enum ClientAuthEku {
     AcceptServerAuthOnly,
     /// The extended key usage is not looked at.
     Ignore,
-}
-
-/// The registers, and how old their snapshot may become.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Register {
-    /// As long as a snapshot is younger than this, all is well.
-    #[serde(default = "Register::fresh_for_default")]
-    pub(crate) fresh_for: DurationText,
-    /// A snapshot older than this decides nothing any more: calls are refused with
-    /// `register_stale`. Between the two the gateway serves and raises its alarm.
-    #[serde(default = "Register::tolerated_for_default")]
-    pub(crate) tolerated_for: DurationText,
-    /// The EBA's register of payment institutions (PSD2, article 15).
-    pub(crate) eba: Option<Eba>,
-    /// The French register of financial agents (REGAFI).
-    pub(crate) regafi: Option<Regafi>,
-}
-
-impl Register {
-    fn fresh_for_default() -> DurationText {
-        "24h".into()
-    }
-
-    fn tolerated_for_default() -> DurationText {
-        "72h".into()
-    }
-}
-
-impl Default for Register {
-    fn default() -> Self {
-        Self {
-            fresh_for: Self::fresh_for_default(),
-            tolerated_for: Self::tolerated_for_default(),
-            eba: None,
-            regafi: None,
-        }
-    }
-}
-
-/// The EBA's register of payment institutions, as the EBA publishes it.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Eba {
-    /// The unpacked JSON file of the register.
-    #[schemars(required)]
-    pub(crate) file: Option<String>,
-    /// When the register was published. Either this or `metadata`.
-    pub(crate) as_of: Option<InstantText>,
-    /// The `filemetadata.json` that is published beside the register; its `timestamp` dates the
-    /// snapshot. Either this or `as_of`.
-    pub(crate) metadata: Option<String>,
-}
-
-/// The two tables of a REGAFI export.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Regafi {
-    /// CSV file with the entities.
-    #[schemars(required)]
-    pub(crate) entities: Option<String>,
-    /// CSV file with the authorisations of these entities.
-    #[schemars(required)]
-    pub(crate) authorisations: Option<String>,
-    /// When the export was made.
-    #[schemars(required)]
-    pub(crate) as_of: Option<InstantText>,
 }

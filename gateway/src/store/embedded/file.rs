@@ -7,7 +7,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use policies::TokenDigest;
-use redb::{Database, DatabaseError, ReadableDatabase, TableDefinition};
+use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
 
 use crate::store::StoreError;
 use crate::store::limits::{EMBEDDED_CACHE_BYTES_MAX, EXPIRED_TOKEN_KEPT, SWEEP_RECORDS_MAX};
@@ -41,6 +41,15 @@ impl TokenFile {
     pub(super) fn read(&self, digest: &TokenDigest) -> Result<Option<Vec<u8>>, redb::Error> {
         let tokens = self.0.begin_read()?.open_table(TOKENS)?;
         Ok(tokens.get(digest)?.map(|row| row.value().1.to_vec()))
+    }
+
+    /// Shows every record.
+    pub(super) fn each(&self, mut show: impl FnMut(&[u8])) -> Result<(), redb::Error> {
+        let tokens = self.0.begin_read()?.open_table(TOKENS)?;
+        for row in tokens.iter()? {
+            show(row?.1.value().1);
+        }
+        Ok(())
     }
 
     /// Durable when it returns.

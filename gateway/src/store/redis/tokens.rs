@@ -9,6 +9,10 @@ use redis::Value;
 use super::link::{Fault, Link};
 use crate::store::cache::{Kept, TokenCache};
 use crate::store::limits::EXPIRED_TOKEN_KEPT;
+use crate::store::{Holders, count_holder};
+
+/// Keys that Redis looks at in one step of a walk.
+const SCAN_STEP: usize = 500;
 
 /// What Redis said about one token.
 #[derive(Debug, Clone)]
@@ -67,6 +71,31 @@ pub(super) async fn write(
 pub(super) async fn remove(link: &Arc<Link>, digest: &TokenDigest) -> Result<bool, Fault> {
     let removed = link.tell(redis::cmd("DEL").arg(key(digest))).await?;
     Ok(matches!(removed, Value::Int(1..)))
+}
+
+/// Walks over all tokens in steps, so that nobody else waits long for Redis.
+pub(super) async fn holders(link: &Arc<Link>, now: Timestamp) -> Result<Holders, Fault> {
+    let mut holders = Holders::new();
+    let mut cursor = "0".to_owned();
+    loop {
+        let mut scan = redis::cmd("SCAN");
+        scan.arg(&cursor).arg("MATCH").arg("octroi:token:*").arg("COUNT").arg(SCAN_STEP);
+        let found = link.ask(&scan, link.deadline()).await?;
+        let (next, keys): (String, Vec<String>) =
+            redis::from_redis_value(found).map_err(|error| Fault::Refused(error.into()))?;
+        if !keys.is_empty() {
+            let records = link.ask(redis::cmd("MGET").arg(&keys), link.deadline()).await?;
+            let records: Vec<Option<Vec<u8>>> =
+                redis::from_redis_value(records).map_err(|error| Fault::Refused(error.into()))?;
+            for json in records.iter().flatten() {
+                count_holder(&mut holders, json, now);
+            }
+        }
+        if next == "0" {
+            return Ok(holders);
+        }
+        cursor = next;
+    }
 }
 
 fn key(digest: &TokenDigest) -> String {

@@ -1,0 +1,418 @@
+//! Keeps the world's register what the directory says: takes in what is put in force there, reads
+//! files that change, fetches what has a URL, and lets a new snapshot in only through the gate.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use policies::register::{Override, Overrides, Rejection, Snapshot};
+use policies::{Api, Register};
+use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::directory::{Directory, DirectoryError, Held};
+use super::fetch::Downloads;
+use super::gate::{Impact, Known, Usable};
+use super::sources::{ImportError, Parts, build, stamps};
+use crate::archive::Stamp;
+use crate::clock;
+use crate::config::RegisterSettings;
+use crate::fetch::Fetcher;
+
+/// How often the directory and the files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often it is looked whether somebody else fetched, or an override ended.
+const COUNT_EVERY: Duration = Duration::from_secs(30);
+/// The pauses after failed attempts, up to the last.
+const RETRIES: [u64; 5] = [60, 120, 300, 600, 1800];
+
+/// What the access log is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tell {
+    /// Another snapshot is in force.
+    InForce {
+        /// Its name.
+        snapshot: String,
+        /// Who put it there.
+        by: String,
+    },
+    /// The gate holds one.
+    Held {
+        /// Its name.
+        snapshot: String,
+        /// Why.
+        why: String,
+    },
+    /// Nothing came of an attempt.
+    Failed(String),
+    /// A decision of the bank's own people came in, or was taken back.
+    Override {
+        /// Its number.
+        number: u64,
+        /// About whom.
+        organisation_id: String,
+        /// In words: what, until when, why.
+        what: String,
+        /// Who decided.
+        by: Vec<String>,
+    },
+}
+
+type FileStamps = Vec<Option<(u64, SystemTime)>>;
+
+/// Keeps the register current.
+pub struct Refresh {
+    settings: RegisterSettings,
+    directory: Directory,
+    fetcher: Option<Fetcher>,
+    apis: Vec<Api>,
+    metrics: RegisterMetrics,
+    /// What is in force, and what it was read from.
+    in_force: Arc<Register>,
+    seen: (Stamp, Option<u64>),
+    /// The files as they were read last, and as they were seen last.
+    files: Option<FileStamps>,
+    pending: FileStamps,
+    /// Decisions that the access log knows, made and taken back.
+    told: (usize, usize),
+    failures: usize,
+}
+
+impl Refresh {
+    /// From what is in force; `apis` say what a TPP needs.
+    ///
+    /// # Errors
+    /// A metric registered twice.
+    pub fn new(
+        settings: RegisterSettings,
+        directory: Directory,
+        fetcher: Option<Fetcher>,
+        apis: Vec<Api>,
+        in_force: Arc<Register>,
+        registry: &Registry,
+    ) -> prometheus::Result<Self> {
+        let metrics = RegisterMetrics::new(registry)?;
+        let seen = directory.stamp();
+        let told = directory.overrides().map_or((0, 0), |all| counted(&all));
+        Ok(Self {
+            settings,
+            directory,
+            fetcher,
+            apis,
+            metrics,
+            in_force,
+            seen,
+            files: None,
+            pending: Vec::new(),
+            told,
+            failures: 0,
+        })
+    }
+
+    /// Works until `closing`. `known` tells which TPPs there are and how many live tokens they hold,
+    /// or that the tokens cannot be counted; `publish` takes each register that comes into force.
+    pub async fn run<K>(
+        mut self,
+        known: impl Fn() -> K + Send + 'static,
+        publish: impl Fn(Arc<Register>) + Send + 'static,
+        tell: impl Fn(Tell) + Send + 'static,
+        mut closing: watch::Receiver<bool>,
+    ) where
+        K: Future<Output = (Known, bool)> + Send,
+    {
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut fetch_at = Instant::now();
+        let mut count_at = Instant::now();
+        loop {
+            tokio::select! {
+                _ = look.tick() => {}
+                _ = closing.changed() => return,
+            }
+            tokio::task::block_in_place(|| self.look(&publish, &tell));
+            if self.fetcher.is_some() && Instant::now() >= fetch_at {
+                let pause = self.fetch(&known, &tell).await;
+                fetch_at = Instant::now() + pause.mul_f64(rand::random_range(0.9..=1.1));
+            }
+            let files = stamps(&self.settings);
+            // A file that is being written is not whole yet: two looks must agree.
+            let settled = files == self.pending;
+            if Some(&files) != self.files.as_ref() && settled && self.attempt(&known, &tell).await {
+                self.files = Some(files.clone());
+            }
+            self.pending = files;
+            if Instant::now() >= count_at {
+                count_at = Instant::now() + COUNT_EVERY;
+                tokio::task::block_in_place(|| self.count());
+            }
+        }
+    }
+
+    /// Takes in what is in force in the directory, if that is something else.
+    fn look(&mut self, publish: &impl Fn(Arc<Register>), tell: &impl Fn(Tell)) {
+        let stamp = self.directory.stamp();
+        if stamp == self.seen {
+            return;
+        }
+        match self.read() {
+            Ok(register) => {
+                let before = std::mem::replace(&mut self.seen, stamp);
+                if before.0.0 != self.seen.0.0
+                    && let Some(snapshot) = self.seen.0.0.clone()
+                {
+                    let history = self.directory.history().unwrap_or_default();
+                    let by = history.last().map_or_else(String::new, |taken| taken.by.clone());
+                    tracing::info!(snapshot, by, "another register snapshot is in force");
+                    tell(Tell::InForce { snapshot, by });
+                }
+                self.tell_overrides(tell);
+                self.in_force = Arc::new(register);
+                publish(Arc::clone(&self.in_force));
+                self.count();
+            }
+            Err(error) => {
+                // Said once: the next look compares with what could not be read.
+                self.seen = stamp;
+                self.metrics.refreshes.with_label_values(&["unreadable"]).inc();
+                tracing::error!(%error, "what is in force in the register's directory cannot be read; the old register serves");
+                tell(Tell::Failed(error.to_string()));
+            }
+        }
+    }
+
+    fn read(&self) -> Result<Register, ImportError> {
+        let date = |error: DirectoryError| ImportError::Date(error.to_string());
+        let overrides = self.directory.standing().map_err(date)?;
+        let (_, snapshot) = self
+            .directory
+            .archive()
+            .current()
+            .map_err(|error| date(DirectoryError::Archive(error)))?;
+        Ok(Register::of(&snapshot, overrides, self.settings.policy)?)
+    }
+
+    fn tell_overrides(&mut self, tell: &impl Fn(Tell)) {
+        let Ok(all) = self.directory.overrides() else { return };
+        let about = |one: &Override, what: String| Tell::Override {
+            number: one.number,
+            organisation_id: one.organisation_id.clone(),
+            what,
+            by: one.by.to_vec(),
+        };
+        for one in all.iter().skip(self.told.0) {
+            let what = format!("{} until {}: {}", one.decision, one.until, one.because);
+            tell(about(one, what));
+        }
+        let now_told = counted(&all);
+        if now_told.1 != self.told.1 {
+            for one in all.iter().filter(|one| one.revoked_at.is_some()) {
+                tell(about(one, "taken back".to_owned()));
+            }
+        }
+        self.told = now_told;
+    }
+
+    /// Fetches and judges; gives the pause until the next time.
+    async fn fetch<K>(&mut self, known: &impl Fn() -> K, tell: &impl Fn(Tell)) -> Duration
+    where
+        K: Future<Output = (Known, bool)> + Send,
+    {
+        let every = self.settings.fetch.as_ref().map_or(LOOK_EVERY, |fetch| fetch.every);
+        let Some(fetcher) = &self.fetcher else { return every };
+        // Another gateway at the same directory is at it.
+        let Ok(Some(_lock)) = self.directory.lock() else { return every };
+        let downloads = Downloads::below(self.directory.path());
+        let fetched = downloads.fetch(&self.settings, fetcher, clock::now(), &|_, _| {}).await;
+        let good = match fetched {
+            Ok(true) => self.judge(known, tell).await,
+            Ok(false) => {
+                self.metrics.refreshes.with_label_values(&["unchanged"]).inc();
+                true
+            }
+            Err(error) => {
+                self.metrics.refreshes.with_label_values(&["failed"]).inc();
+                tracing::error!(%error, "a register was not fetched; the old one serves");
+                tell(Tell::Failed(error.to_string()));
+                false
+            }
+        };
+        if good {
+            self.failures = 0;
+            return every;
+        }
+        let pause = RETRIES.get(self.failures.min(RETRIES.len() - 1)).copied().unwrap_or(60);
+        self.failures += 1;
+        every.min(Duration::from_secs(pause))
+    }
+
+    /// Reads the files once more; false, when another gateway is at it.
+    async fn attempt<K>(&self, known: &impl Fn() -> K, tell: &impl Fn(Tell)) -> bool
+    where
+        K: Future<Output = (Known, bool)> + Send,
+    {
+        let Ok(Some(_lock)) = self.directory.lock() else { return false };
+        self.judge(known, tell).await;
+        true
+    }
+
+    /// Builds a snapshot of what the files hold, and lets it in or holds it.
+    async fn judge<K>(&self, known: &impl Fn() -> K, tell: &impl Fn(Tell)) -> bool
+    where
+        K: Future<Output = (Known, bool)> + Send,
+    {
+        let outcome = match self.admit(known, tell).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                tracing::error!(%error, "a new register was refused; the old one serves");
+                tell(Tell::Failed(error.to_string()));
+                "failed"
+            }
+        };
+        self.metrics.refreshes.with_label_values(&[outcome]).inc();
+        outcome != "failed"
+    }
+
+    async fn admit<K>(
+        &self,
+        known: &impl Fn() -> K,
+        tell: &impl Fn(Tell),
+    ) -> Result<&'static str, ImportError>
+    where
+        K: Future<Output = (Known, bool)> + Send,
+    {
+        let downloads = Downloads::below(self.directory.path());
+        let parts = Parts::of(&self.settings, |url| downloads.find(url))?;
+        let newer =
+            tokio::task::block_in_place(|| build(&parts, &mut |_: &Rejection| {}, &|_| {}))?;
+        let date = |error: DirectoryError| ImportError::Date(error.to_string());
+        let archive = self.directory.archive();
+        let name = archive.keep(&newer).map_err(|error| date(error.into()))?;
+        let current = archive.current_name().map_err(|error| date(error.into()))?;
+        if current.as_deref() == Some(name.as_str()) {
+            return Ok("unchanged");
+        }
+        let now = clock::now();
+        if current.is_some() {
+            let (_, older) = archive.current().map_err(|error| date(error.into()))?;
+            let (known, tokens_known) = known().await;
+            let held = tokio::task::block_in_place(|| {
+                self.held(&older, &newer, (&known, tokens_known), &name)
+            })?;
+            if let Some(held) = held {
+                let why: Vec<String> = held.why.iter().map(ToString::to_string).collect();
+                let again =
+                    self.directory.held().ok().flatten().is_some_and(|h| h.snapshot == name);
+                self.directory.hold(&held).map_err(date)?;
+                self.metrics.held.set(1);
+                if !again {
+                    let (why, impact) = (why.join("; "), held.impact.to_string());
+                    tracing::error!(
+                        snapshot = name,
+                        why,
+                        impact,
+                        "a new register is held: look at it with `octroi register diff`, then `octroi register accept`"
+                    );
+                    tell(Tell::Held { snapshot: name, why });
+                }
+                return Ok("held");
+            }
+        }
+        self.directory.take(&name, "gateway", now).map_err(date)?;
+        self.directory.release().map_err(date)?;
+        self.metrics.held.set(0);
+        let pruned = self.directory.prune(self.settings.kept_for, now).map_err(date)?;
+        if pruned > 0 {
+            tracing::info!(pruned, "old register snapshots were removed");
+        }
+        Ok("ok")
+    }
+
+    fn held(
+        &self,
+        older: &Snapshot,
+        newer: &Snapshot,
+        known: (&Known, bool),
+        name: &str,
+    ) -> Result<Option<Held>, ImportError> {
+        let policy = self.settings.policy;
+        let old = Register::of(older, Overrides::default(), policy)?;
+        let new = Register::of(newer, Overrides::default(), policy)?;
+        let now = clock::now();
+        let usable = Usable::of(self.apis.iter());
+        let impact = Impact::of((older, &old), (newer, &new), known, &usable, now);
+        let why = impact.holds(older, newer, self.settings.gate);
+        let snapshot = name.to_owned();
+        Ok((!why.is_empty()).then_some(Held { snapshot, at: now, why, impact }))
+    }
+
+    fn count(&self) {
+        let now = clock::now();
+        let held = self.directory.held().ok().flatten().is_some();
+        self.metrics.held.set(i64::from(held));
+        let standing = self.directory.overrides().unwrap_or_default();
+        let standing = standing.iter().filter(|one| one.stands(now)).count();
+        self.metrics.overrides.set(i64::try_from(standing).unwrap_or(i64::MAX));
+        let disagreements = self.in_force.disagreements(now).count();
+        self.metrics.disagreements.set(i64::try_from(disagreements).unwrap_or(i64::MAX));
+        for source in self.in_force.sources() {
+            let account = &source.account;
+            for (fate, rows) in [
+                ("used", account.used),
+                ("not_relevant", account.not_relevant),
+                ("rejected", account.rejected),
+            ] {
+                let labels = [source.origin.code(), source.file.as_str(), fate];
+                let rows = i64::try_from(rows).unwrap_or(i64::MAX);
+                self.metrics.rows.with_label_values(&labels).set(rows);
+            }
+        }
+    }
+}
+
+fn counted(all: &[Override]) -> (usize, usize) {
+    (all.len(), all.iter().filter(|one| one.revoked_at.is_some()).count())
+}
+
+struct RegisterMetrics {
+    refreshes: IntCounterVec,
+    held: IntGauge,
+    overrides: IntGauge,
+    disagreements: IntGauge,
+    rows: IntGaugeVec,
+}
+
+impl RegisterMetrics {
+    fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let metrics = Self {
+            refreshes: IntCounterVec::new(
+                Opts::new("octroi_register_refreshes_total", "Attempts to renew the register"),
+                &["outcome"],
+            )?,
+            held: IntGauge::new(
+                "octroi_register_held",
+                "1 while the gate holds a new register until a person accepts it",
+            )?,
+            overrides: IntGauge::new(
+                "octroi_register_overrides",
+                "Decisions that stand above the registers now",
+            )?,
+            disagreements: IntGauge::new(
+                "octroi_register_disagreements",
+                "Organisations about which two registers contradict each other",
+            )?,
+            rows: IntGaugeVec::new(
+                Opts::new("octroi_register_rows", "Rows of the register files in force"),
+                &["register", "file", "fate"],
+            )?,
+        };
+        registry.register(Box::new(metrics.refreshes.clone()))?;
+        registry.register(Box::new(metrics.held.clone()))?;
+        registry.register(Box::new(metrics.overrides.clone()))?;
+        registry.register(Box::new(metrics.disagreements.clone()))?;
+        registry.register(Box::new(metrics.rows.clone()))?;
+        for outcome in ["ok", "unchanged", "held", "failed", "unreadable"] {
+            metrics.refreshes.with_label_values(&[outcome]);
+        }
+        Ok(metrics)
+    }
+}

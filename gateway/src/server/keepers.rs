@@ -1,0 +1,169 @@
+//! What runs beside the requests and keeps the world current: revocations, trusted lists, seals,
+//! registers.
+
+use std::sync::Arc;
+
+use certs::Anchors;
+use tokio::sync::watch;
+
+use super::StartError;
+use crate::audit::Event;
+use crate::clock;
+use crate::config::Config;
+use crate::drain::{Drain, Stage};
+use crate::fetch::Fetcher;
+use crate::proxy::Gateway;
+use crate::register::{self, Directory, Tell};
+use crate::revocation::{self, Watch, WatchError};
+use crate::seals::SealKeeper;
+use crate::tpps;
+use crate::trust::{Import, Refresh, Source, Store};
+use crate::world;
+
+/// Keeps the world's revocations current, where the configuration says from whom.
+pub(super) fn watch_revocations(
+    config: &Config,
+    gateway: &Arc<Gateway>,
+    drain: &Drain,
+) -> Result<Option<Watch>, StartError> {
+    let Some(settings) = &config.trust.revocation else { return Ok(None) };
+    let world = gateway.world.load_full();
+    let for_world = Arc::clone(gateway);
+    let watch = revocation::watch(
+        settings,
+        &world.anchors,
+        (*world.revocations).clone(),
+        gateway.metrics.registry(),
+        move |revocations| {
+            for_world.world.rcu(|world| Arc::new(world.with_revocations(Arc::clone(&revocations))));
+        },
+        drain.watch(Stage::Closing),
+    )?;
+    Ok(Some(watch))
+}
+
+/// Keeps the world's anchors what the trusted lists say, where the configuration names some.
+pub(super) fn refresh_trust(
+    config: &Config,
+    gateway: &Arc<Gateway>,
+    drain: &Drain,
+    for_seals: watch::Sender<Arc<Anchors>>,
+) -> Result<(), StartError> {
+    let Some(lists) = &config.trust.lists else { return Ok(()) };
+    let import = match &lists.import {
+        Some(settings) => {
+            let import = Import {
+                list_of_lists: Some(Source::Url(settings.list_of_lists.clone())),
+                lists: Vec::new(),
+                signers: settings.signers.clone(),
+                territories: settings.territories.clone(),
+                fetcher: Fetcher::new(settings.allow.clone()).map_err(WatchError::Client)?,
+            };
+            Some((import, settings.every))
+        }
+        None => None,
+    };
+    let trust = config.trust.clone();
+    // The files were read, and made anchors of, before.
+    let others = Box::new(move || world::other_anchors(&trust).unwrap_or_default());
+    let store = Store::new(&lists.directory);
+    let refresh = Refresh::new(store, import, others, gateway.metrics.registry())?;
+    let for_world = Arc::clone(gateway);
+    tokio::spawn(refresh.run(
+        move |anchors, seal_anchors| {
+            for_world.world.rcu(|world| Arc::new(world.with_anchors(Arc::clone(&anchors))));
+            for_seals.send_replace(seal_anchors);
+        },
+        drain.watch(Stage::Closing),
+    ));
+    Ok(())
+}
+
+/// Keeps the world's seals current, where the configuration knows some or says where they are.
+pub(super) fn keep_seals(
+    config: &Config,
+    gateway: &Arc<Gateway>,
+    drain: &Drain,
+    watch: Option<Arc<Watch>>,
+    anchors: watch::Receiver<Arc<Anchors>>,
+) -> Result<(), StartError> {
+    let Some(settings) = &config.signature else { return Ok(()) };
+    let explains = config.listen.tpp.refusal.explains();
+    let keeper = SealKeeper::new(settings.clone(), explains, gateway.metrics.registry())?;
+    let for_world = Arc::clone(gateway);
+    tokio::spawn(keeper.run(
+        anchors,
+        move |seals| {
+            for (seal, trusted) in seals.paths() {
+                if let Some(watch) = &watch {
+                    watch.watch(seal.certificate(), trusted);
+                }
+            }
+            for_world.world.rcu(|world| Arc::new(world.with_seals(Arc::clone(&seals))));
+        },
+        drain.watch(Stage::Closing),
+    ));
+    Ok(())
+}
+
+/// Keeps the world's register current, where the configuration names a directory for it.
+pub(super) fn refresh_register(
+    config: &Config,
+    gateway: &Arc<Gateway>,
+    drain: &Drain,
+) -> Result<(), StartError> {
+    let settings = &config.register;
+    let Some(directory) = &settings.directory else { return Ok(()) };
+    let fetcher = match &settings.fetch {
+        Some(fetch) if settings.urls().next().is_some() => {
+            Some(Fetcher::new(fetch.allow.clone()).map_err(WatchError::Client)?)
+        }
+        _ => None,
+    };
+    let world = gateway.world.load_full();
+    let apis = world.routes.apis().cloned().collect();
+    let refresh = register::Refresh::new(
+        settings.clone(),
+        Directory::new(directory),
+        fetcher,
+        apis,
+        Arc::clone(&world.register),
+        gateway.metrics.registry(),
+    )?;
+    let (for_known, for_world, for_log) =
+        (Arc::clone(gateway), Arc::clone(gateway), Arc::clone(gateway));
+    let seen = config.trust.revocation.as_ref().map(|settings| settings.directory.clone());
+    tokio::spawn(refresh.run(
+        move || {
+            let (gateway, seen) = (Arc::clone(&for_known), seen.clone());
+            async move {
+                let now = clock::now();
+                let holders = gateway.store.holders(now).await;
+                let anchors = Arc::clone(&gateway.world.load().anchors);
+                tokio::task::block_in_place(|| tpps::known(seen.as_deref(), &anchors, holders, now))
+            }
+        },
+        move |register| {
+            for_world.world.rcu(|world| Arc::new(world.with_register(Arc::clone(&register))));
+        },
+        move |tell| for_log.audit.event(event(tell)),
+        drain.watch(Stage::Closing),
+    ));
+    Ok(())
+}
+
+/// What the access log keeps of a change of the registers.
+fn event(tell: Tell) -> Event {
+    let (event, subject, detail, by) = match tell {
+        Tell::InForce { snapshot, by } => {
+            ("register_in_force", Some(snapshot), "another register snapshot".to_owned(), vec![by])
+        }
+        Tell::Held { snapshot, why } => ("register_held", Some(snapshot), why, Vec::new()),
+        Tell::Failed(why) => ("register_refused", None, why, Vec::new()),
+        Tell::Override { number, organisation_id, what, by } => {
+            let detail = format!("override {number}: {what}");
+            ("register_override", Some(organisation_id), detail, by)
+        }
+    };
+    Event { time: clock::now(), event, subject, detail, by }
+}
