@@ -81,17 +81,31 @@ pub enum Signal {
     Interrupt,
 }
 
-/// Waits for the next signal to leave.
-///
-/// # Errors
-/// The operating system refuses a signal handler.
-pub async fn signalled() -> std::io::Result<Signal> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(tokio::select! {
-        _ = terminate.recv() => Signal::Terminate,
-        _ = interrupt.recv() => Signal::Interrupt,
-    })
+/// The signals that ask the gateway to leave. One that comes after this was made is not lost, whether
+/// anybody waits for it yet or not.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// The operating system refuses a signal handler.
+    pub fn listen() -> std::io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// The next one.
+    pub async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.terminate.recv() => Signal::Terminate,
+            _ = self.interrupt.recv() => Signal::Interrupt,
+        }
+    }
 }
 
 #[cfg(test)]

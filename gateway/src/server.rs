@@ -18,7 +18,7 @@ use crate::admin::{self, Admin};
 use crate::audit::{Audit, AuditError};
 use crate::clock;
 use crate::config::{Config, KeyPair, Listen, UpstreamAddress};
-use crate::drain::{self, Drain, Signal, Stage};
+use crate::drain::{Drain, Signal, Signals, Stage};
 use crate::listen::head::HeadBounds;
 use crate::listen::{self, Bounds, Build, Door, Renewal, RenewalMetrics};
 use crate::metrics::Metrics;
@@ -180,12 +180,14 @@ pub async fn run(
             tracing::error!(%error, "the admin listener ended");
         }
     });
+    // Whoever is told that it is ready may ask it to leave at once.
+    let mut signals = Signals::listen()?;
     drain.enter(Stage::Serving);
     ready(addresses)?;
     tracing::info!(tpp = %addresses.tpp, psu = %addresses.psu, admin = %addresses.admin, "serving");
 
-    let signal = drain::signalled().await?;
-    leave(&config, &gateway, &proxy, &connections, signal).await;
+    let signal = signals.next().await;
+    leave(&config, &gateway, &proxy, &connections, (signal, signals)).await;
     Ok(())
 }
 
@@ -263,14 +265,14 @@ async fn leave(
     gateway: &Arc<Gateway>,
     proxy: &Arc<HttpProxy<Line>>,
     connections: &Arc<Semaphore>,
-    signal: Signal,
+    (signal, mut signals): (Signal, Signals),
 ) {
     gateway.drain.enter(Stage::Draining);
     tracing::info!(?signal, "leaving: no longer ready");
     if signal == Signal::Terminate {
         tokio::select! {
             () = tokio::time::sleep(config.drain.delay) => {}
-            _ = drain::signalled() => {}
+            _ = signals.next() => {}
         }
     }
     gateway.drain.enter(Stage::Closing);
@@ -281,7 +283,7 @@ async fn leave(
         () = tokio::time::sleep(config.drain.timeout) => {
             tracing::warn!(in_flight = gateway.metrics.requests_in_flight.get(), "drain.timeout is over; what is still in flight is cut");
         }
-        _ = drain::signalled() => tracing::warn!("asked to leave again; not waiting any longer"),
+        _ = signals.next() => tracing::warn!("asked to leave again; not waiting any longer"),
     }
     close_log(gateway).await;
 }

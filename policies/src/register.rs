@@ -286,12 +286,16 @@ impl Register {
             let why = "French identifiers can only be found with the REGAFI register";
             return (Standing::Undetermined(why), evidence);
         }
-        if self.alike.contains_key(authority::squeezed(id).as_str()) {
-            let why = "a register lists one that differs only in spaces, hyphens or case: look at \
-                       it with `octroi register show`";
-            return (Standing::Undetermined(why), evidence);
-        }
         (Standing::Unknown, evidence)
+    }
+
+    /// Whether a register lists another id than `id` that differs from it only in spaces, hyphens or
+    /// case. It opens nothing: a person should look.
+    #[must_use]
+    pub fn lists_alike(&self, id: &OrganisationId) -> bool {
+        let others = self.alike.get(authority::squeezed(id.as_str()).as_str());
+        let itself = u32::from(self.by_id.contains_key(id.as_str()));
+        others.is_some_and(|others| *others > itself)
     }
 
     /// The override that stands above the registers about `id` at `now`.

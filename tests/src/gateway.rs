@@ -59,10 +59,20 @@ impl Place {
         fs::read_to_string(self.dir.path().join("log")).unwrap()
     }
 
-    /// The audit records so far.
+    /// The audit records of requests so far.
     pub fn audit(&self) -> Vec<Value> {
-        let text = self.audit_text();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        self.audit_lines().filter(|line| line["event"].is_null()).collect()
+    }
+
+    /// The other lines of the audit log so far.
+    pub fn events(&self) -> Vec<Value> {
+        self.audit_lines().filter(|line| !line["event"].is_null()).collect()
+    }
+
+    fn audit_lines(&self) -> impl Iterator<Item = Value> {
+        let lines: Vec<Value> =
+            self.audit_text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        lines.into_iter()
     }
 
     pub fn audit_text(&self) -> String {

@@ -7,6 +7,7 @@
 pub mod client;
 pub mod gateway;
 pub mod lists;
+pub mod publisher;
 pub mod qtsp;
 pub mod redis_server;
 pub mod upstream;

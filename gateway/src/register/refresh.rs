@@ -20,7 +20,7 @@ use crate::config::RegisterSettings;
 use crate::fetch::Fetcher;
 
 /// How often the directory and the files are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How often it is looked whether somebody else fetched, or an override ended.
 const COUNT_EVERY: Duration = Duration::from_secs(30);
 /// The pauses after failed attempts, up to the last.
@@ -136,7 +136,8 @@ impl Refresh {
             }
             let files = stamps(&self.settings);
             // A file that is being written is not whole yet: two looks must agree.
-            let settled = files == self.pending;
+            // Only before the first is there nothing to lose.
+            let settled = files == self.pending || self.seen.0.0.is_none();
             if Some(&files) != self.files.as_ref() && settled && self.attempt(&known, &tell).await {
                 self.files = Some(files.clone());
             }

@@ -139,6 +139,12 @@ pub(super) fn registered(
             Ok((standing, Some(Reason::RegisterUndetermined)))
         }
         Standing::Undetermined(why) => Err(Refusal::because(Reason::RegisterUndetermined, why)),
+        Standing::Unknown if register.lists_alike(id) => refused(
+            Reason::RegisterUnknown,
+            format!(
+                "no register lists {id}, but one that differs from it only in spaces, hyphens or case"
+            ),
+        ),
         Standing::Unknown => refused(Reason::RegisterUnknown, format!("no register lists {id}")),
     };
     (evidence, result)

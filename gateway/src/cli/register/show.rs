@@ -50,6 +50,8 @@ struct Report {
     /// `fresh`, `tolerated` or `expired`.
     freshness: &'static str,
     disagreement: bool,
+    /// A register lists another that differs only in spaces, hyphens or case.
+    alike: bool,
     overridden_by: Option<Override>,
     /// Services anywhere, and in the bank's country.
     services: String,
@@ -144,6 +146,7 @@ fn report(
         as_of: evidence.as_of,
         freshness: register.freshness(at).code(),
         disagreement: register.disagreements(at).any(|other| other == id.as_str()),
+        alike: register.lists_alike(id),
         overridden_by: register.override_of(id, at).cloned(),
         services: services.to_string(),
         services_here: here.to_string(),
@@ -171,6 +174,9 @@ fn text(report: &Report, out: &mut dyn Write) -> Result<(), Failure> {
     }
     if report.disagreement {
         writeln!(out, "  two registers contradict each other about it")?;
+    }
+    if report.alike {
+        writeln!(out, "  a register lists another that differs only in spaces, hyphens or case")?;
     }
     if report.standing == "authorised" {
         let here = if report.services_here.is_empty() { "none" } else { &report.services_here };
