@@ -8,10 +8,10 @@ MDBOOK_VERSION := 0.5.4
 FUZZ_SECONDS := 60
 
 .DEFAULT_GOAL := help
-.PHONY: help sandbox test lint fmt docs bench fuzz deps
+.PHONY: help sandbox test lint fmt docs bench bench-registers fuzz deps
 
 help: ## what there is to make
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 # The development profile, on purpose: a cold build takes minutes on two cores, an optimised one
 # takes twice as long, and the sandbox serves one developer. `make bench` measures the release build.
@@ -46,6 +46,11 @@ bench: ## a bare Pingora and Octroi side by side, release build
 	@.ci/deps build
 	cargo build --release --package octroi --package octroi-benches
 	$(TARGET_DIR)/release/side-by-side $(ARGS)
+
+bench-registers: ## an EBA register of full size, beside Python's json.load
+	@.ci/deps build
+	cargo build --release --package octroi-benches --bin register-at-scale
+	$(TARGET_DIR)/release/register-at-scale $(ARGS)
 
 fuzz: ## each fuzz target for FUZZ_SECONDS seconds, two at a time (needs nightly and cargo-fuzz)
 	@cargo +nightly fuzz --version >/dev/null 2>&1 || { \

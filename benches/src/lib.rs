@@ -7,6 +7,7 @@
 
 pub mod load;
 pub mod process;
+pub mod registers;
 pub mod stage;
 
 use thiserror::Error;

@@ -191,3 +191,19 @@ pub fn register(config: &Config, at: Option<Timestamp>) -> Result<Register, Worl
     let overrides = directory.standing()?;
     Ok(Register::of(&snapshot, overrides, settings.policy).map_err(ImportError::from)?)
 }
+
+/// Whether the register files that `config` names can be read, also where an older snapshot of them
+/// is in force.
+///
+/// # Errors
+/// One is no register.
+pub fn register_files(config: &Config) -> Result<(), WorldLoadError> {
+    let settings = &config.register;
+    let Some(path) = &settings.directory else { return Ok(()) };
+    let downloads = Downloads::below(path);
+    match Parts::of(settings, |url| downloads.find(url)) {
+        // What was never fetched cannot be wrong.
+        Err(ImportError::NotFetched(_)) => Ok(()),
+        parts => Ok(registers::build(&parts?, &mut |_| {}, &|_| {}).map(|_| ())?),
+    }
+}

@@ -53,6 +53,7 @@ impl Corpus {
             eba.insert("as_of".to_owned(), made_at.into());
             let register = config["register"].as_table_mut().unwrap();
             register.remove("regafi");
+            register.remove("directory");
             register.insert("eba".to_owned(), eba.into());
         })
     }

@@ -90,7 +90,7 @@ fn the_lints_page_is_the_table_of_lints() {
 fn the_command_line_page_is_what_help_prints() {
     let mut page =
         "# Command line\n\nWhat `octroi help` and the verbs' `--help` print.\n".to_owned();
-    let verbs: [&[&str]; 16] = [
+    let verbs: [&[&str]; 25] = [
         &[],
         &["sandbox"],
         &["sandbox", "token"],
@@ -101,6 +101,15 @@ fn the_command_line_page_is_what_help_prints() {
         &["cert", "inspect"],
         &["cert", "issue"],
         &["cert", "doctor"],
+        &["register", "fetch"],
+        &["register", "lint"],
+        &["register", "diff"],
+        &["register", "show"],
+        &["register", "list"],
+        &["register", "accept"],
+        &["register", "override", "add"],
+        &["register", "override", "list"],
+        &["register", "override", "revoke"],
         &["trust", "import"],
         &["trust", "list"],
         &["trust", "diff"],
@@ -117,6 +126,31 @@ fn the_command_line_page_is_what_help_prints() {
         write!(page, "\n## {name}\n\n```text\n{}\n```\n", help.join("\n")).unwrap();
     }
     holds("reference/command-line.md", &page);
+}
+
+#[test]
+fn the_page_of_authorities_is_the_table_that_ids_are_derived_by() {
+    let mut page = "# Authorities\n\nA register row carries no organisation id; it is derived as \
+                    `PSD` + country + `-` + the authority's code + `-` + the national reference \
+                    (TS 119 495 §5.2.1, codes of annex D). Where the register's own code of an \
+                    authority (`CA_OwnerID`) has other letters than these, both lead to the row, \
+                    and `octroi register lint` says so. The reference counts octet for octet: \
+                    `1-23`, `123` and `12 3` are three firms.\n\nIn France the third part is the \
+                    bank code (CIB). The EBA's register of payment institutions writes the SIREN \
+                    there, so a French firm is found through REGAFI, which has both.\n\n\
+                    | country | codes | authority | reference |\n|---|---|---|---|\n"
+        .to_owned();
+    for authority in policies::register::AUTHORITIES {
+        let reference = match authority.reference {
+            policies::register::Reference::AsWritten => "as written",
+            policies::register::Reference::Cib => "CIB",
+        };
+        let codes: Vec<String> =
+            authority.codes.iter().map(|code| format!("`{}-{code}`", authority.country)).collect();
+        let (country, codes, name) = (authority.country, codes.join(", "), authority.name);
+        writeln!(page, "| {country} | {codes} | {name} | {reference} |").unwrap();
+    }
+    holds("reference/authorities.md", &page);
 }
 
 #[test]

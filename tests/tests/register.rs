@@ -219,6 +219,11 @@ fn whatever_is_published_instead_of_a_register_the_old_one_serves_and_the_alarm_
         assert_eq!(scene.ask(&mut connection).status, 200, "{name}");
         assert_eq!(scene.snapshot(), before, "{name}");
     }
+    let status = fs::read_to_string(format!("/proc/{}/status", scene.gateway.pid())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    let peak: u64 = peak.trim().trim_end_matches("kB").trim().parse().unwrap();
+    println!("F14: the gateway's memory at its peak: {} MiB", peak / 1024);
+    assert!(peak < 256 * 1024, "{peak} KiB");
     let told = scene.events("register_refused");
     assert!(told.len() >= 13, "{told:#?}");
     let all_say_where =
@@ -514,4 +519,68 @@ fn real_shaped_extracts_account_for_every_row_and_find_every_tpp() {
     assert_eq!((&account["not_relevant"], &account["rejected"]), (&1.into(), &0.into()));
     let no_cib = report["findings"].as_array().unwrap().iter().filter(|f| f["kind"] == "no_cib");
     assert_eq!(no_cib.count(), 2, "French firms lead on only through REGAFI: {report:#}");
+}
+
+#[test]
+fn a_register_that_grows_too_old_refuses_at_its_limit_and_serves_again_when_it_is_renewed() {
+    let sandbox = Gateway::sandbox();
+    let token = sandbox.token("funds-co", "gilles", &[]);
+    let place = sandbox.leave();
+    fs::remove_dir_all(place.file("register/snapshots")).unwrap();
+    let metadata = place.file("register/eba.metadata.json");
+    let publish = |at: jiff::Timestamp| {
+        fs::write(&metadata, serde_json::json!({ "timestamp": at.to_string() }).to_string())
+            .unwrap();
+    };
+    let published = jiff::Timestamp::now();
+    publish(published);
+    let gateway = Gateway::run_in(place, |config| {
+        let register = config["register"].as_table_mut().unwrap();
+        register.remove("regafi");
+        register.insert("fresh_for".to_owned(), "2s".into());
+        register.insert("tolerated_for".to_owned(), "8s".into());
+    });
+    // A TPP whom the EBA's register alone leads to.
+    let token = {
+        let _ = token;
+        gateway.token("multi-role", "gilles", &[])
+    };
+    let mut connection = gateway.tpp("multi-role").connect(HOST).unwrap();
+    let mut ask = || connection.exchange(&gateway.request(&token).octets()).unwrap();
+    assert_eq!(ask().status, 200);
+    eventually("the alarm before the end", || {
+        gateway.metrics().contains("octroi_register_step 1").then_some(())
+    });
+    assert_eq!(ask().status, 200, "tolerated");
+    let refused = eventually("the end", || {
+        let answer = ask();
+        (answer.status == 503).then_some(answer)
+    });
+    let age = jiff::Timestamp::now().duration_since(published);
+    assert_eq!(refused.code(), "register_stale");
+    assert!(age >= jiff::SignedDuration::from_secs(8), "not before its limit: {age}");
+    println!("F15: refused at an age of {age:#}, the limit is 8 s");
+    publish(jiff::Timestamp::now());
+    eventually("the renewed register", || (ask().status == 200).then_some(()));
+}
+
+#[test]
+fn two_gateways_at_one_directory_take_in_the_same_snapshot() {
+    let scene = Scene::new();
+    let shared = scene.gateway.place().file("register/snapshots");
+    let other = Gateway::configured(|config| {
+        let register = config["register"].as_table_mut().unwrap();
+        register.insert("directory".to_owned(), path_text(&shared).into());
+    });
+    let token = other.token("funds-co", "gilles", &[]);
+    let client = other.tpp("multi-role");
+    let mut connection = client.connect(HOST).unwrap();
+    let mut code = || {
+        let answer = connection.exchange(&other.request(&token).octets()).unwrap();
+        answer.code()
+    };
+    // Its token is another TPP's; the register is asked before.
+    assert_eq!(code(), "token_other_tpp");
+    scene.publish(scene.without(&["99999902"]));
+    eventually("the other gateway", || (code() == "register_withdrawn").then_some(()));
 }

@@ -14,7 +14,7 @@ use serde::Serialize;
 use self::summary::Summary;
 use super::{Answer, Failure, Output};
 use crate::config::{Config, ConfigProblems, Problem};
-use crate::world;
+use crate::world::{self, WorldLoadError};
 
 const EXAMPLE: &str = "Example:
   octroi check --config /etc/octroi/octroi.toml
@@ -64,7 +64,9 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<Answer, Failu
 
 fn summary(file: &Path, now: Timestamp) -> Result<Summary, ConfigProblems> {
     let config = Config::load(file)?;
-    let world = world::load(&config).map_err(|fault| ConfigProblems(vec![fault.problem(file)]))?;
+    let refused = |fault: WorldLoadError| ConfigProblems(vec![fault.problem(file)]);
+    let world = world::load(&config).map_err(refused)?;
+    world::register_files(&config).map_err(refused)?;
     Ok(Summary::of(&config, &world, now))
 }
 

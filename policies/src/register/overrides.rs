@@ -79,6 +79,7 @@ pub enum OverrideError {
 
 /// Longest time between a decision and its end.
 const DAYS_MAX: i64 = 366;
+const BECAUSE_CHARS_MAX: usize = 500;
 
 impl Override {
     /// Makes a decision that begins at `from`.
@@ -93,27 +94,10 @@ impl Override {
         because: &str,
         by: &[String],
     ) -> Result<Self, OverrideError> {
-        OrganisationId::new(organisation_id).map_err(|_| OverrideError::OrganisationId)?;
-        if until <= from {
-            return Err(OverrideError::Period);
-        }
-        if until.duration_since(from).as_hours() > 24 * DAYS_MAX {
-            return Err(OverrideError::TooLong);
-        }
-        if because.trim().is_empty() || because.chars().count() > 500 {
-            return Err(OverrideError::Because);
-        }
-        if decision == Decision::Authorised(ServiceSet::EMPTY) {
-            return Err(OverrideError::NoService);
-        }
         let plain = |name: &String| name.split_whitespace().collect::<Vec<_>>().join(" ");
         let by: Vec<String> = by.iter().map(plain).collect();
         let [first, second] = by.as_slice() else { return Err(OverrideError::By) };
-        let same = first.to_lowercase() == second.to_lowercase();
-        if same || first.is_empty() || second.is_empty() {
-            return Err(OverrideError::By);
-        }
-        Ok(Self {
+        let made = Self {
             number,
             organisation_id: organisation_id.to_owned(),
             decision,
@@ -122,7 +106,33 @@ impl Override {
             because: because.trim().to_owned(),
             by: [first.clone(), second.clone()],
             revoked_at: None,
-        })
+        };
+        made.check().map(|()| made)
+    }
+
+    /// Whether it has all that a decision must have, wherever it was written down.
+    ///
+    /// # Errors
+    /// What it lacks.
+    pub fn check(&self) -> Result<(), OverrideError> {
+        OrganisationId::new(&self.organisation_id).map_err(|_| OverrideError::OrganisationId)?;
+        if self.until <= self.from {
+            return Err(OverrideError::Period);
+        }
+        if self.until.duration_since(self.from).as_hours() > 24 * DAYS_MAX {
+            return Err(OverrideError::TooLong);
+        }
+        if self.because.trim().is_empty() || self.because.chars().count() > BECAUSE_CHARS_MAX {
+            return Err(OverrideError::Because);
+        }
+        if self.decision == Decision::Authorised(ServiceSet::EMPTY) {
+            return Err(OverrideError::NoService);
+        }
+        let [first, second] = self.by.each_ref().map(|name| name.trim().to_lowercase());
+        if first == second || first.is_empty() || second.is_empty() {
+            return Err(OverrideError::By);
+        }
+        Ok(())
     }
 
     /// Whether it stands at `now`.
