@@ -524,7 +524,8 @@ fn real_shaped_extracts_account_for_every_row_and_find_every_tpp() {
 #[test]
 fn a_register_that_grows_too_old_refuses_at_its_limit_and_serves_again_when_it_is_renewed() {
     let sandbox = Gateway::sandbox();
-    let token = sandbox.token("funds-co", "gilles", &[]);
+    // A TPP whom the EBA's register alone leads to.
+    let token = sandbox.token("multi-role", "gilles", &[]);
     let place = sandbox.leave();
     fs::remove_dir_all(place.file("register/snapshots")).unwrap();
     let metadata = place.file("register/eba.metadata.json");
@@ -540,11 +541,6 @@ fn a_register_that_grows_too_old_refuses_at_its_limit_and_serves_again_when_it_i
         register.insert("fresh_for".to_owned(), "2s".into());
         register.insert("tolerated_for".to_owned(), "8s".into());
     });
-    // A TPP whom the EBA's register alone leads to.
-    let token = {
-        let _ = token;
-        gateway.token("multi-role", "gilles", &[])
-    };
     let mut connection = gateway.tpp("multi-role").connect(HOST).unwrap();
     let mut ask = || connection.exchange(&gateway.request(&token).octets()).unwrap();
     assert_eq!(ask().status, 200);
@@ -568,11 +564,12 @@ fn a_register_that_grows_too_old_refuses_at_its_limit_and_serves_again_when_it_i
 fn two_gateways_at_one_directory_take_in_the_same_snapshot() {
     let scene = Scene::new();
     let shared = scene.gateway.place().file("register/snapshots");
-    let other = Gateway::configured(|config| {
+    let sandbox = Gateway::sandbox();
+    let token = sandbox.token("funds-co", "gilles", &[]);
+    let other = Gateway::run_in(sandbox.leave(), |config| {
         let register = config["register"].as_table_mut().unwrap();
         register.insert("directory".to_owned(), path_text(&shared).into());
     });
-    let token = other.token("funds-co", "gilles", &[]);
     let client = other.tpp("multi-role");
     let mut connection = client.connect(HOST).unwrap();
     let mut code = || {
