@@ -46,7 +46,7 @@ pub fn write(rows: usize, out: &mut impl Write) -> io::Result<Vec<(String, Strin
     let disclaimer = json!([{ "disclaimer": "Made up. ".repeat(300) }]);
     write!(out, "[{disclaimer},\n[")?;
     for row in 0..rows {
-        let entity = if row % ROWS_PER_INSTITUTION == 0 {
+        let entity = if row.is_multiple_of(ROWS_PER_INSTITUTION) {
             let (entity, owner, reference) = institution(row, &mut random);
             references.push((owner, reference));
             entity
@@ -84,7 +84,7 @@ fn institution(row: usize, random: &mut SmallRng) -> (Value, String, String) {
     });
     let dates: Vec<String> =
         (0..dates.unwrap_or(1)).map(|n| date(random, 2012 + 3 * n as i32)).collect();
-    let name = if row % 4 == 0 {
+    let name = if row.is_multiple_of(4) {
         json!([format!("ИНСТИТУТ {row}"), format!("Institution {row} Ltd.")])
     } else {
         json!(format!("Institution N° {row} S.A."))

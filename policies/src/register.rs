@@ -307,10 +307,10 @@ impl Register {
     /// The organisation ids about which two registers contradict each other at `now`.
     pub fn disagreements(&self, now: Timestamp) -> impl Iterator<Item = &str> {
         let day = now.to_zoned(TimeZone::UTC).date();
-        let contradicted = move |(_, statements): &(&Box<str>, &Box<[Statement]>)| {
-            judgement::disagree(statements, day)
-        };
-        self.by_id.iter().filter(contradicted).map(|(id, _)| &**id)
+        let all = self.by_id.iter().map(|(id, statements)| (&**id, &**statements));
+        let contradicted =
+            move |(id, statements)| judgement::disagree(statements, day).then_some(id);
+        all.filter_map(contradicted)
     }
 
     /// Every organisation id, in no order.

@@ -16,9 +16,9 @@ use policies::{Register, World};
 
 use super::{Answer, Failure};
 use crate::admin;
-use crate::config::Config;
+use crate::config::{Config, StoreSettings};
 use crate::register::{Directory, Impact, Known, Usable};
-use crate::store::{self, StoreError};
+use crate::store::{self, Holders, StoreError};
 use crate::{tpps, world};
 
 #[derive(Debug, clap::Args)]
@@ -93,6 +93,12 @@ fn known(config: &Config, world: &World) -> Result<(Known, bool), Failure> {
             doing: "counting live tokens",
             why,
         };
+        // Asking a question must not make a file.
+        if let StoreSettings::Embedded { file } = &config.store
+            && !file.exists()
+        {
+            return Ok(Holders::new());
+        }
         match store::open(&config.store) {
             Ok(store) => store.holders(now).await,
             Err(StoreError::InUse { .. }) => {

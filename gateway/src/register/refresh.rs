@@ -58,6 +58,17 @@ pub enum Tell {
     },
 }
 
+impl Tell {
+    fn made(one: &Override) -> Self {
+        Self::about(one, format!("{} until {}: {}", one.decision, one.until, one.because))
+    }
+
+    fn about(one: &Override, what: String) -> Self {
+        let (number, organisation_id) = (one.number, one.organisation_id.clone());
+        Self::Override { number, organisation_id, what, by: one.by.to_vec() }
+    }
+}
+
 type FileStamps = Vec<Option<(u64, SystemTime)>>;
 
 /// Keeps the register current.
@@ -122,6 +133,7 @@ impl Refresh {
     {
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.tell_start(&tell);
         let mut fetch_at = Instant::now();
         let mut count_at = Instant::now();
         loop {
@@ -147,6 +159,18 @@ impl Refresh {
                 tokio::task::block_in_place(|| self.count());
             }
         }
+    }
+
+    /// The log says at each start what requests are judged by from now on.
+    fn tell_start(&self, tell: &impl Fn(Tell)) {
+        if let Some(snapshot) = self.seen.0.0.clone() {
+            let history = self.directory.history().unwrap_or_default();
+            let by = history.last().map_or_else(String::new, |taken| taken.by.clone());
+            tell(Tell::InForce { snapshot, by });
+        }
+        let now = clock::now();
+        let all = self.directory.overrides().unwrap_or_default();
+        all.iter().filter(|one| one.stands(now)).map(Tell::made).for_each(tell);
     }
 
     /// Takes in what is in force in the directory, if that is something else.
@@ -194,20 +218,11 @@ impl Refresh {
 
     fn tell_overrides(&mut self, tell: &impl Fn(Tell)) {
         let Ok(all) = self.directory.overrides() else { return };
-        let about = |one: &Override, what: String| Tell::Override {
-            number: one.number,
-            organisation_id: one.organisation_id.clone(),
-            what,
-            by: one.by.to_vec(),
-        };
-        for one in all.iter().skip(self.told.0) {
-            let what = format!("{} until {}: {}", one.decision, one.until, one.because);
-            tell(about(one, what));
-        }
+        all.iter().skip(self.told.0).map(Tell::made).for_each(tell);
         let now_told = counted(&all);
         if now_told.1 != self.told.1 {
             for one in all.iter().filter(|one| one.revoked_at.is_some()) {
-                tell(about(one, "taken back".to_owned()));
+                tell(Tell::about(one, "taken back".to_owned()));
             }
         }
         self.told = now_told;

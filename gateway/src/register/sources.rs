@@ -16,6 +16,9 @@ use crate::config::{AsOf, DatedFile, EbaPlace, RegisterSettings, TablePlace};
 
 /// Octets of a register, unpacked: four times the EBA's of 2026.
 const REGISTER_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Octets of a REGAFI table: ten times those of 2026. A quote that nobody closes makes the rest of a
+/// table one field.
+const TABLE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Octets of the hash beside a register in its archive.
 const SIDECAR_BYTES_MAX: u64 = 1024;
 /// What a zip archive begins with.
@@ -185,7 +188,7 @@ pub fn build(
         let open = |part: &Part| {
             let file = File::open(&part.path)
                 .map_err(|error| ImportError::File { file: part.name.clone(), error })?;
-            Ok::<_, ImportError>(Passing { reader: bounded(file), passed })
+            Ok::<_, ImportError>(Passing { reader: bounded(file, TABLE_BYTES_MAX), passed })
         };
         let (mut first, mut second) = (open(entities)?, open(authorisations)?);
         snapshot.add_regafi(
@@ -218,7 +221,7 @@ fn opened(
     let is_zip = file.read_exact(&mut begin).is_ok() && begin == ZIP;
     let file = File::open(&part.path).map_err(failed)?;
     if !is_zip {
-        read(&mut Passing { reader: bounded(file), passed })?;
+        read(&mut Passing { reader: bounded(file, REGISTER_BYTES_MAX), passed })?;
         return Ok(None);
     }
     let useless = |why: String| ImportError::Archive { file: part.name.clone(), why };
@@ -250,17 +253,18 @@ fn opened(
         expected = Some(digest);
     }
     let entry = archive.by_name(register).map_err(broken)?;
-    read(&mut Passing { reader: bounded(entry), passed })?;
+    read(&mut Passing { reader: bounded(entry, REGISTER_BYTES_MAX), passed })?;
     Ok(expected)
 }
 
 /// Ends with an error, not quietly, where there is more than a register may have.
-fn bounded<R: Read>(reader: R) -> Bounded<R> {
-    Bounded { reader, left: REGISTER_BYTES_MAX }
+fn bounded<R: Read>(reader: R, octets_max: u64) -> Bounded<R> {
+    Bounded { reader, octets_max, left: octets_max }
 }
 
 struct Bounded<R> {
     reader: R,
+    octets_max: u64,
     left: u64,
 }
 
@@ -268,7 +272,8 @@ impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let read = self.reader.read(into)?;
         self.left = self.left.checked_sub(read as u64).ok_or_else(|| {
-            io::Error::new(io::ErrorKind::FileTooLarge, "it has more than a gigabyte")
+            let why = format!("it has more than {} octets", self.octets_max);
+            io::Error::new(io::ErrorKind::FileTooLarge, why)
         })?;
         Ok(read)
     }
