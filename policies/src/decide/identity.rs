@@ -130,6 +130,10 @@ pub(super) fn registered(
             Reason::RegisterRoleMissing,
             format!("the register lists {id} without the service this API needs"),
         ),
+        Standing::Withdrawn { since: Some(since) } if decided => refused(
+            Reason::RegisterWithdrawn,
+            format!("this bank decided on {since} that {id} may not call; ask its support"),
+        ),
         Standing::Withdrawn { since: Some(since) } => refused(
             Reason::RegisterWithdrawn,
             format!("the authorisation of {id} ended on {since}"),

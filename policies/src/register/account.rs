@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::record::shortened;
 use crate::limits::REJECTED_ROWS_KEPT_MAX;
 
 /// What became of the rows of one source: `read` is the sum of the other three.
@@ -64,7 +65,7 @@ impl Account {
             Fate::NotRelevant => self.not_relevant += 1,
             Fate::Rejected(why) => {
                 self.rejected += 1;
-                let code = code.map(|code| code.chars().take(64).collect::<String>().into());
+                let code = code.map(shortened);
                 let rejection = Rejection { row: self.read, code, why };
                 told(&rejection);
                 if self.rejections.len() < REJECTED_ROWS_KEPT_MAX {

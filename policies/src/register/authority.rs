@@ -90,6 +90,10 @@ pub(super) fn derive(owner: &str, reference: &str) -> Result<Vec<Box<str>>, &'st
     let Some((country, code)) = owner.split_once('_') else {
         return Err("CA_OwnerID is not a country and an authority");
     };
+    let plain = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_');
+    if !owner.bytes().all(plain) {
+        return Err("CA_OwnerID has a character in it that no authority's code has");
+    }
     let letters: String = code.chars().filter(char::is_ascii_alphabetic).collect();
     let capital = |text: &str| text.bytes().all(|octet| octet.is_ascii_uppercase());
     if country.len() != 2 || !capital(country) || letters.is_empty() || !capital(&letters) {
@@ -160,6 +164,7 @@ mod tests {
             ("fr_acpr", "30004"),
             ("FR_", "1"),
             ("F_ACPR", "1"),
+            ("IE_C\u{1b}BI", "1"),
             ("IE_CBI", ""),
             ("IE_CBI", " 1"),
             ("IE_CBI", "1\n2"),

@@ -18,11 +18,8 @@ use super::account::{Account, Fate, OnRejection};
 use super::authority::derive;
 use super::country::CountryCode;
 use super::life::Life;
-use super::record::{Listed, Origin, Record, Services, Status, Unclear};
+use super::record::{Listed, Origin, Record, Services, Status, Unclear, shortened};
 use super::service::{ServiceCode, ServiceSet};
-
-/// A firm's name, characters.
-const NAME_CHARS_MAX: usize = 200;
 
 /// What the kind of an entity means here.
 enum Kind {
@@ -101,7 +98,7 @@ fn record(row: &Row<'_>, origin: Origin) -> Result<Record, &'static str> {
     };
     Ok(Record {
         origin,
-        code: (*row.code).into(),
+        code: shortened(&row.code),
         kind: (*row.kind).into(),
         authority: (*row.owner).into(),
         reference: properties.reference.into(),
@@ -250,10 +247,4 @@ impl Properties {
             status: life.map_or(Status::Unclear(Unclear::Dates), Status::Dated),
         })
     }
-}
-
-/// A name as tables and reports may show it.
-pub(super) fn shortened(name: &str) -> Box<str> {
-    let plain = name.trim().chars().filter(|character| !character.is_control());
-    plain.take(NAME_CHARS_MAX).collect::<String>().into()
 }

@@ -179,3 +179,12 @@ impl From<Listed> for Vec<(ServiceSet, Vec<CountryCode>)> {
         groups.into_iter().collect()
     }
 }
+
+/// A firm's name, or a register's own name of a row, characters.
+const NAME_CHARS_MAX: usize = 200;
+
+/// A name as tables and terminals may show it.
+pub(super) fn shortened(name: &str) -> Box<str> {
+    let plain = name.trim().chars().filter(|character| !character.is_control());
+    plain.take(NAME_CHARS_MAX).collect::<String>().into()
+}

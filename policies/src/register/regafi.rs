@@ -14,9 +14,8 @@ use super::RegisterError;
 use super::account::{Account, Fate, OnRejection};
 use super::authority::FRENCH_OWNER;
 use super::country::CountryCode;
-use super::eba::shortened;
 use super::life::Life;
-use super::record::{Listed, Origin, Record, Services, Status, Unclear};
+use super::record::{Listed, Origin, Record, Services, Status, Unclear, shortened};
 use super::service::ServiceSet;
 
 /// How REGAFI writes a situation that is in force.
@@ -248,10 +247,10 @@ fn enter(
         let is_ending = ending.eq_ignore_ascii_case("true") && licence.status != Status::Withdrawn;
         records.push(Record {
             origin: Origin::Regafi,
-            code: id.into(),
+            code: shortened(id),
             kind: licence.kind.clone(),
             authority: FRENCH_OWNER.into(),
-            reference: siren.trim().into(),
+            reference: shortened(siren),
             name: shortened(name),
             ids: cibs.iter().map(|cib| format!("PSDFR-ACPR-{cib:0>5}").into()).collect(),
             status: if is_ending { unclear.status.clone() } else { licence.status.clone() },
