@@ -1,11 +1,12 @@
 //! Getting what others publish, without being sent anywhere: allow-listed origins, no redirects, no
 //! private addresses, everything bounded in octets and time.
 
+mod begun;
+
 use std::error::Error as _;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use reqwest::header::{
 };
 use reqwest::{Client, Response, StatusCode, Url};
 
+use self::begun::Begun;
 use crate::config::Origin;
 
 /// Why nothing came back. The names are metric labels.
@@ -224,43 +226,6 @@ impl Fetcher {
             body(response, bounds.bytes_max).await
         })
         .await
-    }
-}
-
-/// What an attempt that broke left behind.
-struct Begun {
-    octets: u64,
-    tag: String,
-}
-
-impl Begun {
-    fn tag_file(part: &Path) -> PathBuf {
-        part.with_extension("part-tag")
-    }
-
-    /// Only a strong entity tag says that octets are the same (RFC 9110 §13.1.5).
-    fn of(part: &Path) -> Option<Self> {
-        let octets = std::fs::metadata(part).ok()?.len();
-        let tag = std::fs::read_to_string(Self::tag_file(part)).ok()?;
-        (octets > 0 && tag.starts_with('"')).then_some(Self { octets, tag })
-    }
-
-    /// The file, with what is kept of it, and the tag of what it will be.
-    fn open(part: &Path, octets: u64, tag: Option<&HeaderValue>) -> Result<File, FetchFault> {
-        let open = || -> io::Result<File> {
-            let mut file =
-                OpenOptions::new().create(true).write(true).truncate(false).open(part)?;
-            file.set_len(octets)?;
-            file.seek(SeekFrom::Start(octets))?;
-            match tag.and_then(|tag| tag.to_str().ok()) {
-                Some(tag) => std::fs::write(Self::tag_file(part), tag)?,
-                None => {
-                    let _ = std::fs::remove_file(Self::tag_file(part));
-                }
-            }
-            Ok(file)
-        };
-        open().map_err(FetchFault::File)
     }
 }
 

@@ -4,6 +4,7 @@
 mod directory;
 mod fetch;
 mod gate;
+mod metrics;
 mod refresh;
 mod sources;
 

@@ -6,13 +6,14 @@ use std::time::{Duration, SystemTime};
 
 use policies::register::{Override, Overrides, Rejection, Snapshot};
 use policies::{Api, Register};
-use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::Registry;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::directory::{Directory, DirectoryError, Held};
 use super::fetch::Downloads;
 use super::gate::{Impact, Known, Usable};
+use super::metrics::RegisterMetrics;
 use super::sources::{ImportError, Parts, build, stamps};
 use crate::archive::Stamp;
 use crate::clock;
@@ -387,48 +388,4 @@ impl Refresh {
 
 fn counted(all: &[Override]) -> (usize, usize) {
     (all.len(), all.iter().filter(|one| one.revoked_at.is_some()).count())
-}
-
-struct RegisterMetrics {
-    refreshes: IntCounterVec,
-    held: IntGauge,
-    overrides: IntGauge,
-    disagreements: IntGauge,
-    rows: IntGaugeVec,
-}
-
-impl RegisterMetrics {
-    fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let metrics = Self {
-            refreshes: IntCounterVec::new(
-                Opts::new("octroi_register_refreshes_total", "Attempts to renew the register"),
-                &["outcome"],
-            )?,
-            held: IntGauge::new(
-                "octroi_register_held",
-                "1 while the gate holds a new register until a person accepts it",
-            )?,
-            overrides: IntGauge::new(
-                "octroi_register_overrides",
-                "Decisions that stand above the registers now",
-            )?,
-            disagreements: IntGauge::new(
-                "octroi_register_disagreements",
-                "Organisations about which two registers contradict each other",
-            )?,
-            rows: IntGaugeVec::new(
-                Opts::new("octroi_register_rows", "Rows of the register files in force"),
-                &["register", "file", "fate"],
-            )?,
-        };
-        registry.register(Box::new(metrics.refreshes.clone()))?;
-        registry.register(Box::new(metrics.held.clone()))?;
-        registry.register(Box::new(metrics.overrides.clone()))?;
-        registry.register(Box::new(metrics.disagreements.clone()))?;
-        registry.register(Box::new(metrics.rows.clone()))?;
-        for outcome in ["ok", "unchanged", "held", "failed", "unreadable"] {
-            metrics.refreshes.with_label_values(&[outcome]);
-        }
-        Ok(metrics)
-    }
 }

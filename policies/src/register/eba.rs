@@ -3,7 +3,7 @@
 //! gives its entities as a list, each perhaps within `_payload`.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::Read;
 use std::marker::PhantomData;
@@ -18,8 +18,11 @@ use super::account::{Account, Fate, OnRejection};
 use super::authority::derive;
 use super::country::CountryCode;
 use super::life::Life;
-use super::record::{Listed, Origin, Record, Services, Status, Unclear, shortened};
+use super::record::{Listed, Origin, Record, Services, Status, Unclear, day, shortened};
 use super::service::{ServiceCode, ServiceSet};
+
+/// Unknown service codes of one row that are told.
+const UNKNOWN_SERVICES_MAX: usize = 8;
 
 /// What the kind of an entity means here.
 enum Kind {
@@ -92,9 +95,12 @@ fn enter(row: &Row<'_>, origin: Origin, records: &mut Vec<Record>) -> Fate {
 fn record(row: &Row<'_>, origin: Origin) -> Result<Record, &'static str> {
     let properties = Properties::read(row.properties)?;
     let ids = derive(&row.owner, &properties.reference)?;
-    let services = match origin {
-        Origin::EbaCredit => Services::All,
-        _ => Services::Listed(services(row.services)?),
+    let (services, unknown_services) = match origin {
+        Origin::EbaCredit => (Services::All, Vec::new()),
+        _ => {
+            let (listed, unknown) = services(row.services)?;
+            (Services::Listed(listed), unknown)
+        }
     };
     Ok(Record {
         origin,
@@ -106,21 +112,31 @@ fn record(row: &Row<'_>, origin: Origin) -> Result<Record, &'static str> {
         ids,
         status: properties.status,
         services,
+        unknown_services,
     })
 }
 
-fn services(list: Option<&RawValue>) -> Result<Listed, &'static str> {
-    let mut listed = Listed::default();
-    let Some(list) = list else { return Ok(listed) };
+/// Services by country, and the codes among them that nobody knows.
+fn services(list: Option<&RawValue>) -> Result<(Listed, Vec<Box<str>>), &'static str> {
+    let (mut listed, mut unknown) = (Listed::default(), BTreeSet::new());
+    let Some(list) = list else { return Ok((listed, Vec::new())) };
     let list: Option<Vec<ByCountry<'_>>> = serde_json::from_str(list.get())
         .map_err(|_| "Services is not a list of countries, each once, with their services")?;
     for (country, codes) in list.into_iter().flatten().flat_map(|object| object.0) {
         let country: CountryCode =
             country.parse().map_err(|_| "a country of Services is not two capitals")?;
-        let set: Option<ServiceSet> = codes.iter().map(ServiceCode::from_code).collect();
-        listed.add(country, set.ok_or("a service code is not one of the register's")?);
+        let mut set = ServiceSet::EMPTY;
+        for code in codes.iter() {
+            match ServiceCode::from_code(code) {
+                Some(service) => set.insert(service),
+                None => {
+                    unknown.insert(shortened(code));
+                }
+            }
+        }
+        listed.add(country, set);
     }
-    Ok(listed)
+    Ok((listed, unknown.into_iter().take(UNKNOWN_SERVICES_MAX).collect()))
 }
 
 #[derive(Deserialize)]
@@ -234,12 +250,8 @@ impl Properties {
         let Some(Words::One(reference)) = reference else {
             return Err("ENT_NAT_REF_COD is not one text");
         };
-        let dates =
-            dates.map(|words| words.iter().map(str::parse).collect::<Result<Vec<Date>, _>>());
-        let life = match dates {
-            Some(Ok(dates)) => Life::new(dates),
-            Some(Err(_)) | None => None,
-        };
+        let dates = dates.and_then(|words| words.iter().map(day).collect::<Option<Vec<Date>>>());
+        let life = dates.and_then(Life::new);
         let name = name.as_ref().and_then(|words| words.iter().next()).unwrap_or_default();
         Ok(Self {
             reference,

@@ -21,6 +21,8 @@ pub enum FindingKind {
     AuthorityCode,
     /// A French firm whose SIREN leads to no CIB: no organisation id is known.
     NoCib,
+    /// One of its services has a code that nobody knows.
+    UnknownService,
     /// Nobody can tell whether it may act.
     Unclear,
 }
@@ -34,6 +36,7 @@ impl FindingKind {
             Self::Alike => "another id differs only in spaces, hyphens or case",
             Self::AuthorityCode => "its authority's code is not the one of TS 119 495",
             Self::NoCib => "its SIREN leads to no CIB",
+            Self::UnknownService => "one of its services has a code that nobody knows",
             Self::Unclear => "nobody can tell whether it may act",
         }
     }
@@ -94,6 +97,9 @@ impl Snapshot {
                 && sirens.binary_search(&&*record.reference).is_err()
             {
                 find(FindingKind::NoCib);
+            }
+            if !record.unknown_services.is_empty() {
+                find(FindingKind::UnknownService);
             }
             if matches!(record.status, Status::Unclear(_)) {
                 find(FindingKind::Unclear);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::country::CountryCode;
@@ -59,6 +60,9 @@ pub struct Record {
     pub status: Status,
     /// For what.
     pub services: Services,
+    /// Codes among its services that nobody knows: they open nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown_services: Vec<Box<str>>,
 }
 
 /// Whether and when a firm is authorised.
@@ -187,4 +191,13 @@ const NAME_CHARS_MAX: usize = 200;
 pub(super) fn shortened(name: &str) -> Box<str> {
     let plain = name.trim().chars().filter(|character| !character.is_control());
     plain.take(NAME_CHARS_MAX).collect::<String>().into()
+}
+
+/// A day as registers write it: `2019-01-10`, perhaps with a time behind it.
+pub(super) fn day(text: &str) -> Option<Date> {
+    let date = match text.split_once(['T', ' ']) {
+        Some((date, _)) => date,
+        None => text,
+    };
+    date.parse().ok()
 }

@@ -5,9 +5,8 @@
 //! register is where one leads to the other.
 
 use std::collections::HashMap;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 
-use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::RegisterError;
@@ -15,13 +14,11 @@ use super::account::{Account, Fate, OnRejection};
 use super::authority::FRENCH_OWNER;
 use super::country::CountryCode;
 use super::life::Life;
-use super::record::{Listed, Origin, Record, Services, Status, Unclear, shortened};
+use super::record::{Listed, Origin, Record, Services, Status, Unclear, day, shortened};
 use super::service::ServiceSet;
 
 /// How REGAFI writes a situation that is in force.
 const ACTIVE: &str = "ACTIF";
-/// How it writes one that is not.
-const INACTIVE: &str = "INACTIF";
 /// The category that may provide every payment service.
 const CREDIT_INSTITUTION: &str = "etablissement de credit";
 
@@ -132,15 +129,23 @@ pub(super) fn read(
 /// One export, after its header.
 struct Table<R> {
     file: String,
-    reader: csv::Reader<R>,
+    reader: csv::Reader<BufReader<R>>,
     header: csv::StringRecord,
 }
 
 impl<R: Read> Table<R> {
     fn open((file, reader): (&str, R)) -> Result<Self, RegisterError> {
-        let mut reader =
-            csv::ReaderBuilder::new().delimiter(b';').flexible(true).from_reader(reader);
         let no_header = || RegisterError::Header { file: file.to_owned() };
+        let mut reader = BufReader::new(reader);
+        let begin = reader.fill_buf().map_err(|error| RegisterError::Unreadable {
+            file: file.to_owned(),
+            why: error.to_string(),
+        })?;
+        let header = begin.split(|octet| *octet == b'\n').next().unwrap_or_default();
+        // The portal exports with semicolons; who opens and saves the file may get commas.
+        let delimiter = if header.contains(&b';') { b';' } else { b',' };
+        let mut reader =
+            csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(reader);
         let header = reader.headers().map_err(|_| no_header())?;
         if header.len() < 2 {
             return Err(no_header());
@@ -194,17 +199,18 @@ fn authorise(
     let all = is_credit_institution(kind);
     let end = match end.unwrap_or_default() {
         "" => None,
-        text => match text.parse::<Date>() {
-            Ok(date) => Some(date),
-            Err(_) => return Fate::Rejected("date_fin is not a date"),
+        text => match day(text) {
+            Some(date) => Some(date),
+            None => return Fate::Rejected("date_fin is not a date"),
         },
     };
-    let status = match (situation, since.parse::<Date>(), end) {
-        (ACTIVE, Ok(since), None) => Life::new(vec![since]).map(Status::Dated),
-        (ACTIVE | INACTIVE, Ok(since), Some(end)) => Life::new(vec![since, end]).map(Status::Dated),
-        (INACTIVE, _, _) => Some(Status::Withdrawn),
-        (ACTIVE, Err(_), _) => return Fate::Rejected("date_debut is not a date"),
-        _ => return Fate::Rejected("situation is neither ACTIF nor INACTIF"),
+    let status = match (situation, day(since), end) {
+        ("", _, _) => return Fate::Rejected("situation is empty"),
+        (ACTIVE, None, _) => return Fate::Rejected("date_debut is not a date"),
+        (ACTIVE, Some(since), None) => Life::new(vec![since]).map(Status::Dated),
+        (_, Some(since), Some(end)) => Life::new(vec![since, end]).map(Status::Dated),
+        // Whatever another word says (INACTIF, RADIE, …), it is not in force.
+        _ => Some(Status::Withdrawn),
     };
     let Some(status) = status else {
         return Fate::Rejected("date_fin is before date_debut");
@@ -255,16 +261,18 @@ fn enter(
             ids: cibs.iter().map(|cib| format!("PSDFR-ACPR-{cib:0>5}").into()).collect(),
             status: if is_ending { unclear.status.clone() } else { licence.status.clone() },
             services: licence.services.clone(),
+            unknown_services: Vec::new(),
         });
     }
     Fate::Used
 }
 
-/// A CIB stands alone or with its date.
+/// A CIB stands alone, as text or as a number, or with its date.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Cib {
     Code(String),
+    Number(u32),
     Dated { code: String },
 }
 
@@ -275,6 +283,7 @@ fn cibs(text: &str) -> Option<Vec<String>> {
     let list: Vec<Cib> = serde_json::from_str(text).ok()?;
     let codes = list.into_iter().map(|cib| match cib {
         Cib::Code(code) | Cib::Dated { code } => code,
+        Cib::Number(number) => format!("{number:05}"),
     });
     let well_formed = |code: &String| {
         (1..=5).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_alphanumeric())

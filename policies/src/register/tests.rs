@@ -44,7 +44,7 @@ const AUTHORISATIONS: &str = "id_referentiel;categorie;situation;date_debut
 2;Changeur manuel;INACTIF;1990-01-01
 3;Etablissement de paiement;ACTIF;2019-01-10
 4;Etablissement de paiement;INACTIF;2019-01-10
-6;Etablissement de paiement;PEUT-ETRE;2019-01-10
+6;Etablissement de paiement;;2019-01-10
 8;Etablissement de paiement;ACTIF;2019-01-10
 ";
 
@@ -227,7 +227,6 @@ fn every_row_is_accounted_for_and_a_rejected_one_says_where_and_why() {
         told,
         [
             "row 6 (CZ_CNB!9): ENT_NAT_REF_COD is not one text",
-            "row 7 (x): a service code is not one of the register's",
             "row 13 (x): EntityType is not one that is known",
             "row 15 (x): Services is not a list of countries, each once, with their services",
         ]
@@ -239,7 +238,7 @@ fn every_row_is_accounted_for_and_a_rejected_one_says_where_and_why() {
         .map(|source| &source.account)
         .map(|a| (a.read, a.used, a.not_relevant, a.rejected))
         .collect();
-    assert_eq!(counts, [(15, 9, 2, 4), (4, 2, 1, 1), (8, 6, 1, 1), (7, 6, 0, 1)]);
+    assert_eq!(counts, [(15, 10, 2, 3), (4, 2, 1, 1), (8, 6, 1, 1), (7, 6, 0, 1)]);
     for (read, used, not_relevant, rejected) in counts {
         assert_eq!(read, used + not_relevant + rejected);
     }
@@ -256,6 +255,7 @@ fn what_a_person_should_look_at_is_listed() {
     let kinds = |kind| findings.iter().filter(|one| one.kind == kind).count();
     assert_eq!(kinds(FindingKind::ReferenceSpaces), 1);
     assert_eq!(kinds(FindingKind::NoCib), 0);
+    assert_eq!(kinds(FindingKind::UnknownService), 1, "PS_050 opens nothing, and is told");
     assert_eq!(kinds(FindingKind::Alike), 0);
     assert!(kinds(FindingKind::Unclear) >= 3, "{findings:?}");
     let more = EBA.replace("\"ENT_NAT_REF_COD\":\"C1\"", "\"ENT_NAT_REF_COD\":\"C-1\"");
@@ -446,4 +446,20 @@ proptest! {
         prop_assert_eq!(difference.is_empty(), one.records == other.records);
         prop_assert!(Difference::between(&one, &one).is_empty());
     }
+}
+
+#[test]
+fn a_table_with_commas_and_times_of_day_is_read_and_any_other_situation_is_not_in_force() {
+    let entities = "id_referentiel,denomination,siren,cib,approval_withdrawal_process
+1,A,111,\"[\"\"1\"\"]\",
+2,B,222,\"[\"\"2\"\"]\",
+";
+    let authorisations = "id_referentiel,categorie,situation,date_debut
+1,Etablissement de crédit,ACTIF,2019-01-10T00:00:00+00:00
+2,Etablissement de crédit,RADIE,2019-01-10
+";
+    let regafi = Some((entities, authorisations, PUBLISHED));
+    let register = register(Texts { regafi, ..Texts::default() });
+    assert!(matches!(standing(&register, "PSDFR-ACPR-00001"), Standing::Authorised { .. }));
+    assert!(matches!(standing(&register, "PSDFR-ACPR-00002"), Standing::Withdrawn { .. }));
 }
