@@ -2,8 +2,8 @@
 //! gateway. Loopback unless configured otherwise; nothing here is reachable from the TPP listener.
 
 pub mod client;
+mod tokens;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -12,7 +12,6 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use policies::TokenDigest;
 use policies::freshness::Step;
 use serde::Serialize;
 use subtle::ConstantTimeEq;
@@ -22,6 +21,8 @@ use crate::config::Secret;
 use crate::proxy::Gateway;
 use crate::sandbox;
 use crate::store::Circuit;
+
+pub use tokens::ListedToken;
 
 /// What the admin routes work on.
 #[derive(Clone)]
@@ -41,8 +42,7 @@ pub fn routes(admin: Admin) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics));
     if admin.key.is_some() {
-        routes = routes.route(client::TOKEN_FACT_PATH, post(token_fact));
-        routes = routes.route(client::HOLDERS_PATH, get(holders));
+        routes = routes.merge(tokens::routes());
     }
     if admin.sandbox {
         routes = routes.route("/sandbox/tokens", post(mint));
@@ -103,40 +103,6 @@ async fn metrics(State(admin): State<Admin>) -> Response {
     match metrics.render() {
         Ok(text) => ([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
-    }
-}
-
-/// What the store says about a token, for `octroi explain`: the embedded store's file is held by
-/// this process.
-async fn token_fact(
-    State(admin): State<Admin>,
-    headers: HeaderMap,
-    Json(question): Json<client::Question>,
-) -> Response {
-    if !authorised(admin.key.as_deref(), &headers) {
-        return unauthorised();
-    }
-    let mut digest = TokenDigest::default();
-    if hex::decode_to_slice(&question.sha256, &mut digest).is_err() {
-        return (StatusCode::BAD_REQUEST, "sha256: 64 hexadecimal digits are expected\n")
-            .into_response();
-    }
-    let fact = admin.gateway.store.token(&digest, clock::now()).await;
-    Json(client::Answer::of(&fact)).into_response()
-}
-
-/// Who holds how many live tokens, for `octroi register diff`.
-async fn holders(State(admin): State<Admin>, headers: HeaderMap) -> Response {
-    if !authorised(admin.key.as_deref(), &headers) {
-        return unauthorised();
-    }
-    match admin.gateway.store.holders(clock::now()).await {
-        Ok(holders) => {
-            let named: BTreeMap<&str, usize> =
-                holders.iter().map(|(id, tokens)| (id.as_str(), *tokens)).collect();
-            Json(named).into_response()
-        }
-        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
     }
 }
 

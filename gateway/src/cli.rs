@@ -7,6 +7,7 @@ mod files;
 mod register;
 mod run;
 mod sandbox;
+mod token;
 mod tpp;
 mod trust;
 mod version;
@@ -44,6 +45,8 @@ enum Verb {
     Trust(trust::Args),
     /// The TPPs that the gateway has let in
     Tpp(tpp::Args),
+    /// Live tokens: list, revoke
+    Token(token::Args),
     /// Tell which program and which OpenSSL this is
     Version(version::Args),
 }
@@ -97,6 +100,7 @@ impl Cli {
             Verb::Register(args) => register::run(args, out),
             Verb::Trust(args) => trust::run(args, out),
             Verb::Tpp(args) => tpp::run(args, out),
+            Verb::Token(args) => token::run(args, out),
             Verb::Version(args) => version::run(args, out),
         }
     }

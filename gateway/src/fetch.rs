@@ -174,7 +174,9 @@ impl Fetcher {
                 (StatusCode::NOT_MODIFIED, None) if tag.is_some() => {
                     return Ok(Downloaded::Unchanged);
                 }
-                (StatusCode::PARTIAL_CONTENT, Some(begun)) => begun.octets,
+                (StatusCode::PARTIAL_CONTENT, Some(begun)) if begun.goes_on_with(&response) => {
+                    begun.octets
+                }
                 (StatusCode::OK, _) => 0,
                 (status, _) => {
                     // A range that is no more is asked for whole the next time.

@@ -67,6 +67,14 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// of the register would do.
     async fn holders(&self, now: Timestamp) -> Result<Holders, StoreError>;
 
+    /// The live tokens of one TPP, those that end first before. Reads every record, as
+    /// [`Store::holders`] does.
+    async fn tokens_of(
+        &self,
+        organisation_id: &OrganisationId,
+        now: Timestamp,
+    ) -> Result<Vec<(TokenDigest, TokenRecord)>, StoreError>;
+
     /// Takes one request out of the TPP's bucket for this rule, when that needs no I/O. `Some` has
     /// taken it; `None` has taken nothing.
     fn quota_now(
@@ -102,13 +110,15 @@ pub trait Store: fmt::Debug + Send + Sync {
 /// Live tokens by who holds them.
 pub type Holders = BTreeMap<OrganisationId, usize>;
 
-/// Counts a stored record, if it is one and lives.
-fn count_holder(holders: &mut Holders, json: &[u8], now: Timestamp) {
-    if let Ok(record) = TokenRecord::from_json(json)
-        && record.expires_at > now
-    {
-        *holders.entry(record.organisation_id).or_default() += 1;
-    }
+/// A stored record, if it is one and lives.
+fn live(json: &[u8], now: Timestamp) -> Option<TokenRecord> {
+    TokenRecord::from_json(json).ok().filter(|record| record.expires_at > now)
+}
+
+/// Those that end first before.
+fn in_order(mut tokens: Vec<(TokenDigest, TokenRecord)>) -> Vec<(TokenDigest, TokenRecord)> {
+    tokens.sort_by_key(|(digest, record)| (record.expires_at, *digest));
+    tokens
 }
 
 /// What an engine says about itself.

@@ -34,6 +34,17 @@ pub enum TokenKind {
     Refresh,
 }
 
+impl TokenKind {
+    /// As records and tables write it.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Access => "access",
+            Self::Refresh => "refresh",
+        }
+    }
+}
+
 /// The customer whom a token speaks for. Never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Psu(String);

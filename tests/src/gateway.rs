@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::client::{Answer, Client, Request, get};
-use crate::{eventually, octroi};
+use crate::{PATIENCE, eventually, octroi};
 
 pub const HOST: &str = "www.17515.sandbox.api.localhost";
 pub const PATH: &str = "/stet/psd2/v1.6.2/funds-confirmations";
@@ -217,7 +217,15 @@ impl Gateway {
 
     /// Waits for the process to end by itself.
     pub fn wait(&mut self) -> ExitStatus {
-        eventually("the gateway ends", || self.child.try_wait().unwrap())
+        let deadline = std::time::Instant::now() + PATIENCE;
+        loop {
+            if let Some(ended) = self.child.try_wait().unwrap() {
+                return ended;
+            }
+            let late = std::time::Instant::now() > deadline;
+            assert!(!late, "the gateway ends within {PATIENCE:?}: {}", self.place.log());
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
     }
 
     /// Ends it, and hands its directory on.

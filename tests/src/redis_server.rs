@@ -32,6 +32,19 @@ impl RedisServer {
         redis::Client::open(self.url()).unwrap().get_connection().unwrap()
     }
 
+    /// Writes a token record for `funds-co`, as a bank's own authorization server would.
+    pub fn mint(&self, token: &str, psu: &str) -> String {
+        let now = jiff::Timestamp::now().as_second();
+        let record = serde_json::json!({
+            "v": 1, "kind": "access", "organisation_id": "PSDFR-ACPR-99901", "client_id": "x",
+            "scopes": ["cbpii"], "codetab": "17515", "psu": psu, "consent_id": "c",
+            "issued_at": now, "expires_at": now + 3600, "strong_authentication_at": now,
+        });
+        let key = format!("octroi:token:{}", hex::encode(certs::sha256(token.as_bytes())));
+        redis::cmd("SET").arg(key).arg(record.to_string()).exec(&mut self.connection()).unwrap();
+        token.to_owned()
+    }
+
     /// As a crash would.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();

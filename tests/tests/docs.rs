@@ -90,7 +90,7 @@ fn the_lints_page_is_the_table_of_lints() {
 fn the_command_line_page_is_what_help_prints() {
     let mut page =
         "# Command line\n\nWhat `octroi help` and the verbs' `--help` print.\n".to_owned();
-    let verbs: [&[&str]; 25] = [
+    let verbs: [&[&str]; 27] = [
         &[],
         &["sandbox"],
         &["sandbox", "token"],
@@ -115,6 +115,8 @@ fn the_command_line_page_is_what_help_prints() {
         &["trust", "diff"],
         &["trust", "rollback"],
         &["tpp", "list"],
+        &["token", "list"],
+        &["token", "revoke"],
         &["version"],
     ];
     for verb in verbs {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use certs::OrganisationId;
 use jiff::Timestamp;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use policies::{Source, TokenDigest, TokenFact, TokenRecord};
 use reqwest::Method;
 use serde::de::DeserializeOwned;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
+use super::tokens::{ListedToken, Revocation};
 use crate::config::Config;
 use crate::store::Holders;
 
@@ -21,6 +23,10 @@ use crate::store::Holders;
 pub(super) const TOKEN_FACT_PATH: &str = "/tokens/fact";
 /// Where live tokens are counted.
 pub(super) const HOLDERS_PATH: &str = "/tokens/holders";
+/// Where the live tokens of a TPP are listed.
+pub(super) const TOKENS_PATH: &str = "/tokens";
+/// Where they are revoked.
+pub(super) const REVOKE_PATH: &str = "/tokens/revoke";
 /// It is on this machine or near: it answers at once or not at all.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -82,13 +88,16 @@ pub enum AskError {
     /// It has no key, so it answers nobody.
     #[error(
         "a running gateway holds the store, and without listen.admin.key_file it cannot be asked. \
-         To mend: give the token's record with --token-record"
+         To mend: set listen.admin.key_file (or, for explain, give the record with --token-record)"
     )]
     NoKey,
-    /// It does not answer, or refuses.
+    /// It does not do what was asked.
+    #[error("the running gateway refuses: {0}")]
+    Refused(String),
+    /// It does not answer, or has another key.
     #[error(
-        "a running gateway holds the store, but its admin listener at {address} does not tell: \
-         {source}. To mend: give the token's record with --token-record"
+        "the admin listener of the gateway at {address} does not tell: {source}. To mend: start the \
+         gateway with this configuration (or, for explain, give the record with --token-record)"
     )]
     NoAnswer {
         /// Where it was asked.
@@ -124,6 +133,35 @@ pub async fn holders(config: &Config) -> Result<Holders, AskError> {
     Ok(named.into_iter().filter_map(known).collect())
 }
 
+/// Asks the gateway that runs with `config` which live tokens a TPP holds.
+///
+/// # Errors
+/// It cannot be asked.
+pub async fn tokens(config: &Config, tpp: &str) -> Result<Vec<ListedToken>, AskError> {
+    let path = format!("{TOKENS_PATH}?tpp={}", utf8_percent_encode(tpp, NON_ALPHANUMERIC));
+    ask(config, &path, |request| request, Method::GET).await
+}
+
+/// Has the gateway that runs with `config` revoke tokens of a TPP: the one whose SHA-256 begins so,
+/// or all. Gives back those that were live.
+///
+/// # Errors
+/// It cannot be asked, or refuses.
+pub async fn revoke(
+    config: &Config,
+    tpp: &str,
+    sha256: Option<&str>,
+    (by, because): (&str, &str),
+) -> Result<Vec<ListedToken>, AskError> {
+    let revocation = Revocation {
+        tpp: tpp.to_owned(),
+        sha256: sha256.map(str::to_owned),
+        by: by.to_owned(),
+        because: because.to_owned(),
+    };
+    ask(config, REVOKE_PATH, |request| request.json(&revocation), Method::POST).await
+}
+
 async fn ask<T: DeserializeOwned>(
     config: &Config,
     path: &str,
@@ -139,10 +177,11 @@ async fn ask<T: DeserializeOwned>(
         .map_err(unanswered)?
         .request(method, format!("http://{address}{path}"))
         .bearer_auth(String::from_utf8_lossy(key.expose()));
-    let response = with(request)
-        .send()
-        .await
-        .and_then(reqwest::Response::error_for_status)
-        .map_err(unanswered)?;
+    let response = with(request).send().await.map_err(unanswered)?;
+    if response.status() == reqwest::StatusCode::BAD_REQUEST {
+        let why = response.text().await.map_err(unanswered)?;
+        return Err(AskError::Refused(why.trim().to_owned()));
+    }
+    let response = response.error_for_status().map_err(unanswered)?;
     response.json().await.map_err(unanswered)
 }

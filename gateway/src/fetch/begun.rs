@@ -4,7 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use reqwest::header::HeaderValue;
+use reqwest::Response;
+use reqwest::header::{CONTENT_RANGE, HeaderValue};
 
 use super::FetchFault;
 
@@ -24,6 +25,12 @@ impl Begun {
         let octets = std::fs::metadata(part).ok()?.len();
         let tag = std::fs::read_to_string(Self::tag_file(part)).ok()?;
         (octets > 0 && tag.starts_with('"')).then_some(Self { octets, tag })
+    }
+
+    /// Whether an answer begins where this ends (RFC 9110 §14.4).
+    pub(super) fn goes_on_with(&self, response: &Response) -> bool {
+        let range = response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
+        range.is_some_and(|range| range.starts_with(&format!("bytes {}-", self.octets)))
     }
 
     /// The file, with what is kept of it, and the tag of what it will be.

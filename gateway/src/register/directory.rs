@@ -150,6 +150,13 @@ impl Directory {
     /// # Errors
     /// The file system's.
     pub fn hold(&self, held: &Held) -> Result<(), DirectoryError> {
+        // What was held before and never in force is of no use to anybody.
+        if let Some(before) = self.held()?
+            && before.snapshot != held.snapshot
+            && !self.history()?.iter().any(|taken| taken.snapshot == before.snapshot)
+        {
+            let _ = self.archive.remove(&before.snapshot);
+        }
         let bytes = serde_json::to_vec_pretty(held)
             .map_err(|error| self.failed(HELD, io::Error::other(error)))?;
         Ok(self.archive.write(HELD, &bytes)?)

@@ -15,7 +15,7 @@ use policies::{QuotaFact, QuotaRule, Source, TokenDigest, TokenFact, TokenRecord
 use self::file::TokenFile;
 use super::cache::{Kept, TokenCache};
 use super::quota::{Buckets, Limit, Unseen};
-use super::{Holders, Store, StoreError, StoreReport, count_holder};
+use super::{Holders, Store, StoreError, StoreReport, in_order, live};
 
 /// The file, the records that were read from it, and the buckets.
 #[derive(Debug)]
@@ -110,8 +110,30 @@ impl Store for EmbeddedStore {
     async fn holders(&self, now: Timestamp) -> Result<Holders, StoreError> {
         self.on_disk("counting live tokens", move |tokens| {
             let mut holders = Holders::new();
-            tokens.file.each(|json| count_holder(&mut holders, json, now))?;
+            tokens.file.each(|_, json| {
+                if let Some(record) = live(json, now) {
+                    *holders.entry(record.organisation_id).or_default() += 1;
+                }
+            })?;
             Ok(holders)
+        })
+        .await
+    }
+
+    async fn tokens_of(
+        &self,
+        organisation_id: &OrganisationId,
+        now: Timestamp,
+    ) -> Result<Vec<(TokenDigest, TokenRecord)>, StoreError> {
+        let organisation_id = organisation_id.clone();
+        self.on_disk("listing live tokens", move |tokens| {
+            let mut found = Vec::new();
+            tokens.file.each(|digest, json| {
+                let record = live(json, now);
+                let theirs = |record: &TokenRecord| record.organisation_id == organisation_id;
+                found.extend(record.filter(theirs).map(|record| (digest, record)));
+            })?;
+            Ok(in_order(found))
         })
         .await
     }

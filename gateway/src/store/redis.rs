@@ -27,7 +27,7 @@ use self::share::LocalShare;
 use self::tokens::Answer;
 use super::cache::{Kept, TokenCache};
 use super::flight::Flights;
-use super::{Circuit, Holders, Store, StoreError, StoreReport};
+use super::{Circuit, Holders, Store, StoreError, StoreReport, in_order};
 
 /// Times and shares of the Redis engine; see `[store]` in the configuration.
 #[derive(Debug, Clone, Copy)]
@@ -134,8 +134,29 @@ impl Store for RedisStore {
     }
 
     async fn holders(&self, now: Timestamp) -> Result<Holders, StoreError> {
-        let counted = tokens::holders(&self.link, now).await;
-        counted.map_err(|fault| unavailable("counting live tokens", &fault))
+        let mut holders = Holders::new();
+        let walked = tokens::each(&self.link, |_, json| {
+            if let Some(record) = super::live(json, now) {
+                *holders.entry(record.organisation_id).or_default() += 1;
+            }
+        });
+        walked.await.map_err(|fault| unavailable("counting live tokens", &fault))?;
+        Ok(holders)
+    }
+
+    async fn tokens_of(
+        &self,
+        organisation_id: &OrganisationId,
+        now: Timestamp,
+    ) -> Result<Vec<(TokenDigest, TokenRecord)>, StoreError> {
+        let mut found = Vec::new();
+        let walked = tokens::each(&self.link, |digest, json| {
+            let record = super::live(json, now);
+            let theirs = |record: &TokenRecord| record.organisation_id == *organisation_id;
+            found.extend(record.filter(theirs).map(|record| (digest, record)));
+        });
+        walked.await.map_err(|fault| unavailable("listing live tokens", &fault))?;
+        Ok(in_order(found))
     }
 
     fn quota_now(

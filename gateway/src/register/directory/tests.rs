@@ -89,3 +89,24 @@ fn a_decision_that_somebody_wrote_by_hand_without_a_second_name_is_refused() {
     fs::write(&file, format!("{text}nonsense\n")).unwrap();
     assert!(directory.overrides().unwrap_err().to_string().contains("line 3"));
 }
+
+#[test]
+fn of_several_that_are_held_only_the_last_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let directory = Directory::new(dir.path());
+    let current = directory.archive().keep(&snapshot("1", "2026-01-01T00:00:00Z")).unwrap();
+    directory.take(&current, "gateway", at("2026-01-02T00:00:00Z")).unwrap();
+    let held = |reference: &str| {
+        let name = directory.archive().keep(&snapshot(reference, "2026-01-01T00:00:00Z")).unwrap();
+        let (why, impact) = (Vec::new(), Impact::default());
+        let held = Held { snapshot: name, at: at("2026-01-03T00:00:00Z"), why, impact };
+        directory.hold(&held).unwrap();
+        held.snapshot
+    };
+    let (first, second) = (held("2"), held("3"));
+    assert!(directory.archive().read(&first).is_err());
+    assert!(directory.archive().read(&second).is_ok());
+    assert!(directory.archive().current().is_ok());
+    directory.take(&second, "Ada", at("2026-01-04T00:00:00Z")).unwrap();
+    assert!(directory.held().unwrap().is_none(), "what is accepted is held no longer");
+}

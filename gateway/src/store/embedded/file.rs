@@ -44,10 +44,11 @@ impl TokenFile {
     }
 
     /// Shows every record.
-    pub(super) fn each(&self, mut show: impl FnMut(&[u8])) -> Result<(), redb::Error> {
+    pub(super) fn each(&self, mut show: impl FnMut(TokenDigest, &[u8])) -> Result<(), redb::Error> {
         let tokens = self.0.begin_read()?.open_table(TOKENS)?;
         for row in tokens.iter()? {
-            show(row?.1.value().1);
+            let (digest, record) = row?;
+            show(digest.value(), record.value().1);
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Tokens in Redis: `octroi:token:<64 hexadecimal digits>` holds one record in JSON.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -9,8 +10,8 @@ use redis::Value;
 use super::link::{Fault, Link};
 use crate::store::cache::{Kept, TokenCache};
 use crate::store::limits::EXPIRED_TOKEN_KEPT;
-use crate::store::{Holders, count_holder};
 
+const PREFIX: &str = "octroi:token:";
 /// Keys that Redis looks at in one step of a walk.
 const SCAN_STEP: usize = 500;
 
@@ -73,13 +74,17 @@ pub(super) async fn remove(link: &Arc<Link>, digest: &TokenDigest) -> Result<boo
     Ok(matches!(removed, Value::Int(1..)))
 }
 
-/// Walks over all tokens in steps, so that nobody else waits long for Redis.
-pub(super) async fn holders(link: &Arc<Link>, now: Timestamp) -> Result<Holders, Fault> {
-    let mut holders = Holders::new();
+/// Shows every token's record, in steps, so that nobody else waits long for Redis. Each is
+/// shown once.
+pub(super) async fn each(
+    link: &Arc<Link>,
+    mut show: impl FnMut(TokenDigest, &[u8]),
+) -> Result<(), Fault> {
+    let mut seen = HashSet::new();
     let mut cursor = "0".to_owned();
     loop {
         let mut scan = redis::cmd("SCAN");
-        scan.arg(&cursor).arg("MATCH").arg("octroi:token:*").arg("COUNT").arg(SCAN_STEP);
+        scan.arg(&cursor).arg("MATCH").arg(format!("{PREFIX}*")).arg("COUNT").arg(SCAN_STEP);
         let found = link.ask(&scan, link.deadline()).await?;
         let (next, keys): (String, Vec<String>) =
             redis::from_redis_value(found).map_err(|error| Fault::Refused(error.into()))?;
@@ -87,17 +92,24 @@ pub(super) async fn holders(link: &Arc<Link>, now: Timestamp) -> Result<Holders,
             let records = link.ask(redis::cmd("MGET").arg(&keys), link.deadline()).await?;
             let records: Vec<Option<Vec<u8>>> =
                 redis::from_redis_value(records).map_err(|error| Fault::Refused(error.into()))?;
-            for json in records.iter().flatten() {
-                count_holder(&mut holders, json, now);
+            for (key, json) in keys.iter().zip(&records) {
+                let mut digest = TokenDigest::default();
+                let hex = key.strip_prefix(PREFIX).unwrap_or_default();
+                if let Some(json) = json
+                    && hex::decode_to_slice(hex, &mut digest).is_ok()
+                    && seen.insert(digest)
+                {
+                    show(digest, json);
+                }
             }
         }
         if next == "0" {
-            return Ok(holders);
+            return Ok(());
         }
         cursor = next;
     }
 }
 
 fn key(digest: &TokenDigest) -> String {
-    format!("octroi:token:{}", hex::encode(digest))
+    format!("{PREFIX}{}", hex::encode(digest))
 }
