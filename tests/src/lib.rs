@@ -10,6 +10,7 @@ pub mod lists;
 pub mod publisher;
 pub mod qtsp;
 pub mod redis_server;
+pub mod registers;
 pub mod upstream;
 pub mod watched;
 
