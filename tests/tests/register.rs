@@ -75,6 +75,35 @@ fn a_snapshot_that_would_refuse_too_many_is_held_until_a_person_accepts_it_by_na
     });
 }
 
+#[test]
+fn a_snapshot_that_was_held_is_forgotten_when_its_publisher_takes_it_back() {
+    let scene = Scene::open();
+    let before = scene.snapshot();
+    let first = scene.eba.find("{\"CA_OwnerID\"").unwrap();
+    let row = scene.eba[first..].split(",\n").next().unwrap();
+    scene.publish(format!("{}{row}]]", &scene.eba[..first]));
+    eventually("the alarm", || (scene.counted("octroi_register_held") == 1.0).then_some(()));
+    scene.publish(&scene.eba);
+    eventually("its end", || (scene.counted("octroi_register_held") == 0.0).then_some(()));
+    assert!(scene.list()["held"].is_null());
+    assert_eq!(scene.snapshot(), before);
+}
+
+#[test]
+fn a_register_that_could_not_be_taken_in_is_tried_again_without_being_published_again() {
+    let scene = Scene::open();
+    let mut connection = scene.connect();
+    let lock = scene.gateway.place().file("register/snapshots/lock");
+    let failures = scene.failures();
+    fs::remove_file(&lock).unwrap();
+    fs::create_dir(&lock).unwrap();
+    scene.publish(scene.without(&[SIREN]));
+    eventually("the alarm", || (scene.failures() > failures).then_some(()));
+    assert_eq!(scene.ask(&mut connection).status, 200, "the old register serves");
+    fs::remove_dir(&lock).unwrap();
+    scene.until(&mut connection, Some("register_withdrawn"));
+}
+
 fn zip_of(name: &str, body: &[u8]) -> Vec<u8> {
     let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     writer.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();

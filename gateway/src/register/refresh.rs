@@ -25,7 +25,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How often it is looked whether somebody else fetched, or an override ended.
 const COUNT_EVERY: Duration = Duration::from_secs(30);
 /// The pauses after failed attempts, up to the last.
-const RETRIES: [u64; 5] = [60, 120, 300, 600, 1800];
+const RETRIES: [u64; 6] = [20, 60, 120, 300, 600, 1800];
 
 /// What the access log is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +87,9 @@ pub struct Refresh {
     pending: FileStamps,
     /// Decisions that the access log knows, made and taken back.
     told: (usize, usize),
-    failures: usize,
+    /// Attempts in a row from which nothing came: of fetching, and of reading the files.
+    unfetched: usize,
+    unread: usize,
 }
 
 impl Refresh {
@@ -117,7 +119,8 @@ impl Refresh {
             files: None,
             pending: Vec::new(),
             told,
-            failures: 0,
+            unfetched: 0,
+            unread: 0,
         })
     }
 
@@ -137,6 +140,7 @@ impl Refresh {
         self.tell_start(&tell);
         let mut fetch_at = Instant::now();
         let mut count_at = Instant::now();
+        let mut read_at = None::<Instant>;
         loop {
             tokio::select! {
                 _ = look.tick() => {}
@@ -151,7 +155,15 @@ impl Refresh {
             // A file that is being written is not whole yet: two looks must agree.
             // Only before the first is there nothing to lose.
             let settled = files == self.pending || self.seen.0.0.is_none();
-            if Some(&files) != self.files.as_ref() && settled && self.attempt(&known, &tell).await {
+            let changed = Some(&files) != self.files.as_ref();
+            // A full disk is no fault of the files: what failed is tried again, changed or not.
+            let again = read_at.is_some_and(|at| Instant::now() >= at);
+            if settled
+                && (changed || again)
+                && let Some(good) = self.attempt(&known, &tell).await
+            {
+                self.unread = if good || changed { 0 } else { self.unread + 1 };
+                read_at = (!good).then(|| Instant::now() + pause(self.unread));
                 self.files = Some(files.clone());
             }
             self.pending = files;
@@ -236,40 +248,50 @@ impl Refresh {
     {
         let every = self.settings.fetch.as_ref().map_or(LOOK_EVERY, |fetch| fetch.every);
         let Some(fetcher) = &self.fetcher else { return every };
-        // Another gateway at the same directory is at it.
-        let Ok(Some(_lock)) = self.directory.lock() else { return every };
-        let downloads = Downloads::below(self.directory.path());
-        let fetched = downloads.fetch(&self.settings, fetcher, clock::now(), &|_, _| {}).await;
-        let good = match fetched {
-            Ok(true) => self.judge(known, tell).await,
-            Ok(false) => {
-                self.metrics.refreshes.with_label_values(&["unchanged"]).inc();
-                true
+        let good = match self.directory.lock() {
+            // Another gateway at the same directory is at it.
+            Ok(None) => return every,
+            Ok(Some(_lock)) => {
+                let downloads = Downloads::below(self.directory.path());
+                match downloads.fetch(&self.settings, fetcher, clock::now(), &|_, _| {}).await {
+                    Ok(true) => self.judge(known, tell).await,
+                    Ok(false) => {
+                        self.metrics.refreshes.with_label_values(&["unchanged"]).inc();
+                        true
+                    }
+                    Err(error) => self.failed("a register was not fetched", &error, tell),
+                }
             }
-            Err(error) => {
-                self.metrics.refreshes.with_label_values(&["failed"]).inc();
-                tracing::error!(%error, "a register was not fetched; the old one serves");
-                tell(Tell::Failed(error.to_string()));
-                false
-            }
+            Err(error) => self.failed("the register's directory cannot be locked", &error, tell),
         };
         if good {
-            self.failures = 0;
+            self.unfetched = 0;
             return every;
         }
-        let pause = RETRIES.get(self.failures.min(RETRIES.len() - 1)).copied().unwrap_or(60);
-        self.failures += 1;
-        every.min(Duration::from_secs(pause))
+        self.unfetched += 1;
+        every.min(pause(self.unfetched - 1))
     }
 
-    /// Reads the files once more; false, when another gateway is at it.
-    async fn attempt<K>(&self, known: &impl Fn() -> K, tell: &impl Fn(Tell)) -> bool
+    /// Reads the files once more. None, when another gateway is at it; else whether it went well.
+    async fn attempt<K>(&self, known: &impl Fn() -> K, tell: &impl Fn(Tell)) -> Option<bool>
     where
         K: Future<Output = (Known, bool)> + Send,
     {
-        let Ok(Some(_lock)) = self.directory.lock() else { return false };
-        self.judge(known, tell).await;
-        true
+        match self.directory.lock() {
+            Ok(None) => None,
+            Ok(Some(_lock)) => Some(self.judge(known, tell).await),
+            Err(error) => {
+                Some(self.failed("the register's directory cannot be locked", &error, tell))
+            }
+        }
+    }
+
+    /// Raises the alarm; the old register serves. Always false: nothing came of it.
+    fn failed(&self, what: &str, error: &dyn std::fmt::Display, tell: &impl Fn(Tell)) -> bool {
+        tracing::error!(%error, "{what}; the old register serves");
+        self.metrics.refreshes.with_label_values(&["failed"]).inc();
+        tell(Tell::Failed(error.to_string()));
+        false
     }
 
     /// Builds a snapshot of what the files hold, and lets it in or holds it.
@@ -277,16 +299,13 @@ impl Refresh {
     where
         K: Future<Output = (Known, bool)> + Send,
     {
-        let outcome = match self.admit(known, tell).await {
-            Ok(outcome) => outcome,
-            Err(error) => {
-                tracing::error!(%error, "a new register was refused; the old one serves");
-                tell(Tell::Failed(error.to_string()));
-                "failed"
+        match self.admit(known, tell).await {
+            Ok(outcome) => {
+                self.metrics.refreshes.with_label_values(&[outcome]).inc();
+                true
             }
-        };
-        self.metrics.refreshes.with_label_values(&[outcome]).inc();
-        outcome != "failed"
+            Err(error) => self.failed("a new register was refused", &error, tell),
+        }
     }
 
     async fn admit<K>(
@@ -306,6 +325,9 @@ impl Refresh {
         let name = archive.keep(&newer).map_err(|error| date(error.into()))?;
         let current = archive.current_name().map_err(|error| date(error.into()))?;
         if current.as_deref() == Some(name.as_str()) {
+            // Whoever published what is held has taken it back.
+            self.directory.release().map_err(date)?;
+            self.metrics.held.set(0);
             return Ok("unchanged");
         }
         let now = clock::now();
@@ -384,6 +406,11 @@ impl Refresh {
             }
         }
     }
+}
+
+/// How long to wait after so many failures before the last.
+fn pause(before: usize) -> Duration {
+    Duration::from_secs(RETRIES[before.min(RETRIES.len() - 1)])
 }
 
 fn counted(all: &[Override]) -> (usize, usize) {
