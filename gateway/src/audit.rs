@@ -9,7 +9,7 @@ mod record;
 mod writer;
 
 pub use record::{Client, Event, Outcome, People, Record, Timing};
-pub use writer::{Audit, AuditError, Slot};
+pub use writer::{Audit, AuditError, Pseudonyms, Slot};
 
 #[cfg(test)]
 mod tests;

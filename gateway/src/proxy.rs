@@ -39,9 +39,9 @@ pub struct Gateway {
     /// The world that requests are judged by; swapped whole.
     pub world: ArcSwap<World>,
     /// Tokens and quotas.
-    pub store: Box<dyn Store>,
+    pub store: Arc<dyn Store>,
     /// The access log.
-    pub audit: Audit,
+    pub audit: Arc<Audit>,
     /// Every series.
     pub metrics: Arc<Metrics>,
     /// The configured bounds.

@@ -196,11 +196,11 @@ async fn open(config: &Config, drain: &Drain) -> Result<Arc<Gateway>, StartError
     let world = world::load(config)?;
     let metrics = Arc::new(Metrics::new(&world.routes)?);
     let store = store::open(&config.store)?;
-    let audit = Audit::open(
+    let audit = Arc::new(Audit::open(
         &config.audit.directory,
         config.audit.key.expose(),
         config.audit.queue_records_max,
-    )?;
+    )?);
     let closing = drain.watch(Stage::Closing);
     let needs_bank = |codetab: &&crate::config::CodetabSettings| {
         matches!(codetab.upstream.address, UpstreamAddress::SandboxBank)

@@ -11,17 +11,20 @@ mod flight;
 pub mod limits;
 mod quota;
 mod redis;
+mod standings;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use certs::OrganisationId;
 use jiff::Timestamp;
-use policies::{QuotaFact, QuotaRule, TokenDigest, TokenFact, TokenRecord};
+use policies::ledger::{self, Book, Changes, Kind, Pause, Revoked, Step};
+use policies::{Partition, QuotaFact, QuotaRule, TokenFact, TokenName, TokenRecord};
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -48,20 +51,33 @@ pub trait Store: fmt::Debug + Send + Sync {
     fn name(&self) -> &'static str;
 
     /// The token, when it is known here and now.
-    fn token_now(&self, digest: &TokenDigest, now: Timestamp) -> Option<TokenFact>;
+    fn token_now(&self, token: &TokenName, now: Timestamp) -> Option<TokenFact>;
 
-    /// The token. An expired one is still told for [`limits::EXPIRED_TOKEN_KEPT`]: what it is worth is for
-    /// `policies` to say.
-    async fn token(&self, digest: &TokenDigest, now: Timestamp) -> TokenFact;
+    /// The token, for a caller who is `organisation_id`. An expired one is still told for
+    /// [`limits::EXPIRED_TOKEN_KEPT`]: what it is worth is for `policies` to say.
+    async fn token(
+        &self,
+        token: &TokenName,
+        organisation_id: &OrganisationId,
+        now: Timestamp,
+    ) -> TokenFact;
 
-    /// Keeps a record. When this returns `Ok` the record is as durable as the engine makes it, and
-    /// every later question to this store is answered with it.
-    async fn put_token(&self, digest: &TokenDigest, record: &TokenRecord)
-    -> Result<(), StoreError>;
+    /// Reads what `deed` asks for in one part of what is remembered (none: what other authorization
+    /// servers wrote, one record at a time), and makes its changes, all at
+    /// once or not at all; nobody else's change comes in between. `deed` may run several times. When
+    /// this returns `Ok` the changes are as durable as the engine makes them, and every later question
+    /// to this store is answered with them. An error says nothing about whether they were made.
+    async fn transact(
+        &self,
+        partition: Option<Partition>,
+        deed: Deed<'_>,
+    ) -> Result<(), StoreError>;
 
-    /// Forgets a token: false when there was none. When this returns `Ok` no later question to this
-    /// store is answered with it.
-    async fn remove_token(&self, digest: &TokenDigest) -> Result<bool, StoreError>;
+    /// Shows every record of a kind; reads them all.
+    async fn each(&self, kind: Kind, show: Show<'_>) -> Result<(), StoreError>;
+
+    /// Keeps a token's record as another authorization server would write it.
+    async fn put_token(&self, token: &TokenName, record: &TokenRecord) -> Result<(), StoreError>;
 
     /// Who holds live tokens, and how many. Reads every record: for the rare question what a change
     /// of the register would do.
@@ -73,7 +89,7 @@ pub trait Store: fmt::Debug + Send + Sync {
         &self,
         organisation_id: &OrganisationId,
         now: Timestamp,
-    ) -> Result<Vec<(TokenDigest, TokenRecord)>, StoreError>;
+    ) -> Result<Vec<(TokenName, TokenRecord)>, StoreError>;
 
     /// Takes one request out of the TPP's bucket for this rule, when that needs no I/O. `Some` has
     /// taken it; `None` has taken nothing.
@@ -107,6 +123,47 @@ pub trait Store: fmt::Debug + Send + Sync {
     fn report(&self) -> StoreReport;
 }
 
+/// What is to be changed, told from what was read: see [`policies::ledger`].
+pub type Deed<'a> = &'a mut (dyn FnMut(&Book<'_>) -> Result<Changes, Pause> + Send);
+
+/// Is shown the name of a record and what it says.
+pub type Show<'a> = &'a mut (dyn FnMut([u8; 32], &[u8]) + Send);
+
+/// Ends a token and its pair; see [`policies::ledger::revoke`].
+///
+/// # Errors
+/// The engine did not do it.
+pub async fn revoke(
+    store: &dyn Store,
+    token: &TokenName,
+    owner: Option<&OrganisationId>,
+) -> Result<Revoked, StoreError> {
+    transact(store, token.partition, |book| ledger::revoke(book, token.digest, owner)).await
+}
+
+/// [`Store::transact`] with an answer.
+///
+/// # Errors
+/// The engine did not do it.
+pub async fn transact<T: Send>(
+    store: &dyn Store,
+    partition: Option<Partition>,
+    mut step: impl FnMut(&Book<'_>) -> Step<T> + Send,
+) -> Result<T, StoreError> {
+    let mut answer = None;
+    let mut deed = |book: &Book<'_>| {
+        let (told, changes) = step(book)?;
+        answer = Some(told);
+        Ok(changes)
+    };
+    store.transact(partition, &mut deed).await?;
+    answer.ok_or_else(|| StoreError::Unavailable {
+        engine: store.name(),
+        doing: "changing records",
+        why: "the step was never taken".to_owned(),
+    })
+}
+
 /// Live tokens by who holds them.
 pub type Holders = BTreeMap<OrganisationId, usize>;
 
@@ -116,8 +173,8 @@ fn live(json: &[u8], now: Timestamp) -> Option<TokenRecord> {
 }
 
 /// Those that end first before.
-fn in_order(mut tokens: Vec<(TokenDigest, TokenRecord)>) -> Vec<(TokenDigest, TokenRecord)> {
-    tokens.sort_by_key(|(digest, record)| (record.expires_at, *digest));
+fn in_order(mut tokens: Vec<(TokenName, TokenRecord)>) -> Vec<(TokenName, TokenRecord)> {
+    tokens.sort_by_key(|(token, record)| (record.expires_at, token.digest));
     tokens
 }
 
@@ -173,6 +230,14 @@ pub enum StoreError {
     /// The address of Redis cannot be used. The address is not shown: it may hold a password.
     #[error("store: the Redis URL cannot be used: {0}. To mend: write redis://host:port/database")]
     Address(String),
+    /// A record that is needed cannot be read: nothing was changed.
+    #[error("{engine} store: a {} record cannot be read; nothing was changed", kind.code())]
+    Damaged {
+        /// See [`Store::name`].
+        engine: &'static str,
+        /// What kind of record.
+        kind: Kind,
+    },
     /// The engine did not do it, or did not say so in time.
     #[error("{engine} store: {doing} failed: {why}")]
     Unavailable {
@@ -189,9 +254,9 @@ pub enum StoreError {
 ///
 /// # Errors
 /// The file or the address cannot be used. Redis itself may be away: that is found out by asking.
-pub fn open(settings: &StoreSettings) -> Result<Box<dyn Store>, StoreError> {
+pub fn open(settings: &StoreSettings) -> Result<Arc<dyn Store>, StoreError> {
     Ok(match settings {
-        StoreSettings::Embedded { file } => Box::new(EmbeddedStore::open(file)?),
+        StoreSettings::Embedded { file } => Arc::new(EmbeddedStore::open(file)?),
         StoreSettings::Redis { url, timeout, fresh_for, tolerated_for, local_share } => {
             let policy = RedisPolicy {
                 timeout: *timeout,
@@ -200,7 +265,7 @@ pub fn open(settings: &StoreSettings) -> Result<Box<dyn Store>, StoreError> {
                 local_share: *local_share,
             };
             let url = String::from_utf8_lossy(url.expose());
-            Box::new(RedisStore::open(&url, policy)?)
+            Arc::new(RedisStore::open(&url, policy)?)
         }
     })
 }

@@ -5,6 +5,7 @@
 
 mod identity;
 mod introduce;
+mod office;
 mod request;
 mod stages;
 #[cfg(test)]
@@ -18,12 +19,14 @@ use jiff::Timestamp;
 use crate::check::{Check, CheckName, CheckOutcome, Evidence, Source, Trail};
 use crate::presented::Presented;
 use crate::reason::Reason;
-use crate::routes::{Api, Seat};
-use crate::token;
+use crate::register::ServiceSet;
+use crate::routes::Seat;
+use crate::token::{self, TokenName};
 use crate::verdict::Refusal;
 use crate::world::World;
 
 pub use introduce::{Introduction, Opening, asks_who_it_is, introduce};
+pub use office::{Approached, approach};
 pub use stages::{Admitted, Entitled, Metered, Permit, Sealed};
 
 /// Judges everything that can be judged without asking the store: who calls, and what for.
@@ -45,8 +48,8 @@ pub fn admit(
     step.take(CheckName::Version, routes, request::alive(route, now))?;
     step.take(CheckName::Method, routes, request::only(presented, route.api.method))?;
 
-    step.take(CheckName::Role, certificate, identity::role(qwac, &route.api))?;
-    step.registered(qwac, &route.api, world, now)?;
+    step.take(CheckName::Role, certificate, identity::role(qwac, route.api.required_roles))?;
+    step.registered(qwac, route.api.services(), world, now)?;
 
     let bearer = presented.authorization.ok_or_else(|| Refusal::new(Reason::TokenMissing));
     let bearer = bearer.and_then(token::bearer);
@@ -57,7 +60,7 @@ pub fn admit(
         roles: qwac.roles,
         codetab: codetab.clone(),
         route: route.clone(),
-        digest: certs::sha256(bearer),
+        token: TokenName::of(bearer),
     })
 }
 
@@ -90,21 +93,21 @@ impl Steps<'_> {
         Ok((qwac, codetab))
     }
 
-    /// Whether the registers let the caller use `api`, in this country too where that is asked.
+    /// Whether the registers list one of `services`, for this country too where that is asked.
     fn registered(
         &mut self,
         qwac: &Qwac,
-        api: &Api,
+        services: ServiceSet,
         world: &World,
         now: Timestamp,
     ) -> Result<(), Refusal> {
-        let (evidence, registered) = identity::registered(qwac, api, world, now);
+        let (evidence, registered) = identity::registered(qwac, services, world, now);
         let (standing, warning) = match registered {
             Ok(registered) => registered,
             Err(refusal) => return self.take(CheckName::Register, evidence, Err(refusal)),
         };
         self.pass(CheckName::Register, evidence, warning);
-        match identity::passported(qwac, api, standing, world) {
+        match identity::passported(qwac, services, standing, world) {
             None => {}
             Some(Ok(warning)) => self.pass(CheckName::Passport, evidence, warning),
             Some(Err(refusal)) => self.take(CheckName::Passport, evidence, Err(refusal))?,

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod freshness;
+pub mod ledger;
 pub mod limits;
 pub mod quota;
 pub mod register;
@@ -17,6 +18,7 @@ mod funds_confirmation;
 mod presented;
 mod reason;
 mod routes;
+mod scope;
 mod seals;
 mod token;
 mod verdict;
@@ -24,8 +26,8 @@ mod world;
 
 pub use check::{Check, CheckName, CheckOutcome, Evidence, Source, Trail};
 pub use decide::{
-    Admitted, Entitled, Introduction, Metered, Opening, Permit, Sealed, admit, asks_who_it_is,
-    introduce,
+    Admitted, Approached, Entitled, Introduction, Metered, Opening, Permit, Sealed, admit,
+    approach, asks_who_it_is, introduce,
 };
 pub use funds_confirmation::{BodyFault, FundsRequest, Member, Wrong};
 pub use presented::Presented;
@@ -35,7 +37,11 @@ pub use register::{Register, ServiceCode, ServiceSet, Standing, WhenUndetermined
 pub use routes::{
     AmountForm, Api, ApiVersion, BodyRule, Codetab, Domain, Method, Routes, RoutesError,
 };
+pub use scope::Scope;
 pub use seals::Seals;
-pub use token::{Psu, TokenDigest, TokenFact, TokenKind, TokenRecord, TokenRecordError};
+pub use token::{
+    AccountDigest, Granted, Partition, Psu, SECRET_BYTES, SecretKind, TokenDigest, TokenFact,
+    TokenKind, TokenName, TokenRecord, TokenRecordError,
+};
 pub use verdict::{Detail, Refusal};
 pub use world::{World, WorldError, WorldParts};

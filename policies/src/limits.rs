@@ -12,3 +12,5 @@ pub const HOST_BYTES_MAX: usize = 253;
 pub const FUNDS_REQUEST_BYTES_MAX: usize = 16 * 1024;
 /// Rejected register rows that are kept with their reason; the rest is only counted.
 pub const REJECTED_ROWS_KEPT_MAX: usize = 1000;
+/// A record of the authorization server other than a token or a client, bytes.
+pub const LEDGER_RECORD_BYTES_MAX: usize = 32 * 1024;

@@ -3,6 +3,8 @@
 //! Tokens are opaque; what is stored under their SHA-256 is a [`TokenRecord`], a documented JSON
 //! object that a bank's own authorization server may write too.
 
+mod name;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -20,8 +22,15 @@ use crate::verdict::Refusal;
 /// The SHA-256 of a bearer token: the only form in which it is ever kept or compared.
 pub type TokenDigest = [u8; 32];
 
-/// The only version of the record format so far.
+pub use name::{Partition, SECRET_BYTES, SecretKind, TokenName};
+
+/// The version of a record that any authorization server may write.
 const FORMAT: u8 = 1;
+/// The version of a record that our own authorization server writes: it belongs to a grant.
+const FORMAT_OF_GRANTS: u8 = 2;
+
+/// The keyed HMAC of an IBAN.
+pub type AccountDigest = [u8; 32];
 
 /// What a token may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +101,20 @@ pub struct TokenRecord {
     pub expires_at: Timestamp,
     /// When the customer was last strongly authenticated (RTS art. 10); the age is computed.
     pub strong_authentication_at: Timestamp,
+    /// What our own authorization server keeps beside it.
+    pub granted: Option<Granted>,
+}
+
+/// What ties a token to the grant that it was issued by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Granted {
+    /// The grant.
+    pub grant: [u8; 32],
+    /// The TPP's epoch when it was issued: with the next one it is dead.
+    pub epoch: u64,
+    /// The accounts that the customer chose; none: the adapter knows them.
+    pub accounts: Option<BTreeSet<AccountDigest>>,
 }
 
 /// Why stored bytes are no token record. Says where, never what.
@@ -110,7 +133,9 @@ pub enum TokenRecordError {
         column: usize,
     },
     /// Another format version.
-    #[error("format version {0} is not known here; this gateway reads version {FORMAT}")]
+    #[error(
+        "format version {0} is not known here; this gateway reads {FORMAT} and {FORMAT_OF_GRANTS}"
+    )]
     Version(u8),
     /// A member holds what it must not; the name is one of ours.
     #[error("the member \"{0}\" is not usable")]
@@ -133,6 +158,35 @@ struct Wire {
     issued_at: i64,
     expires_at: i64,
     strong_authentication_at: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    grant: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    epoch: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    accounts: Option<BTreeSet<String>>,
+}
+
+impl Wire {
+    /// Whether all members are there that belong to the version, and no other.
+    fn granted(&self) -> Result<Option<Granted>, TokenRecordError> {
+        match (self.v, &self.grant, self.epoch, &self.accounts) {
+            (FORMAT, None, None, None) => Ok(None),
+            (FORMAT_OF_GRANTS, Some(grant), Some(epoch), accounts) => {
+                let digest = |name, text: &String| {
+                    let mut digest = [0; 32];
+                    hex::decode_to_slice(text, &mut digest)
+                        .map(|()| digest)
+                        .map_err(|_| TokenRecordError::Member(name))
+                };
+                let accounts = accounts.as_ref().map(|accounts| {
+                    accounts.iter().map(|account| digest("accounts", account)).collect()
+                });
+                let accounts = accounts.transpose()?;
+                Ok(Some(Granted { grant: digest("grant", grant)?, epoch, accounts }))
+            }
+            _ => Err(TokenRecordError::Member("grant")),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -154,7 +208,7 @@ impl TokenRecord {
             column: error.column(),
         };
         let version: Version = serde_json::from_slice(bytes).map_err(shape)?;
-        if version.v != FORMAT {
+        if !matches!(version.v, FORMAT | FORMAT_OF_GRANTS) {
             return Err(TokenRecordError::Version(version.v));
         }
         let wire: Wire = serde_json::from_slice(bytes).map_err(shape)?;
@@ -172,7 +226,9 @@ impl TokenRecord {
         wire.psu.as_deref().map_or(Ok(()), |psu| text("psu", psu))?;
         wire.consent_id.as_deref().map_or(Ok(()), |id| text("consent_id", id))?;
         wire.scopes.iter().try_for_each(|scope| text("scopes", scope))?;
+        let granted = wire.granted()?;
         Ok(Self {
+            granted,
             kind: wire.kind,
             organisation_id: OrganisationId::new(&wire.organisation_id)
                 .map_err(|_| TokenRecordError::Member("organisation_id"))?,
@@ -190,11 +246,19 @@ impl TokenRecord {
         })
     }
 
+    /// Where it lies: what our own authorization server issued lies in its TPP's part.
+    #[must_use]
+    pub fn partition(&self) -> Option<Partition> {
+        self.granted.as_ref().map(|_| Partition::of(&self.organisation_id))
+    }
+
     /// The stored form.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
+        let granted = self.granted.as_ref();
+        let accounts = granted.and_then(|granted| granted.accounts.as_ref());
         let wire = Wire {
-            v: FORMAT,
+            v: if granted.is_some() { FORMAT_OF_GRANTS } else { FORMAT },
             kind: self.kind,
             organisation_id: self.organisation_id.as_str().to_owned(),
             client_id: self.client_id.clone(),
@@ -205,6 +269,9 @@ impl TokenRecord {
             issued_at: self.issued_at.as_second(),
             expires_at: self.expires_at.as_second(),
             strong_authentication_at: self.strong_authentication_at.as_second(),
+            grant: granted.map(|granted| hex::encode(granted.grant)),
+            epoch: granted.map(|granted| granted.epoch),
+            accounts: accounts.map(|accounts| accounts.iter().map(hex::encode).collect()),
         };
         // A struct of strings and integers always serialises.
         serde_json::to_vec(&wire).unwrap_or_default()
@@ -226,6 +293,8 @@ pub enum TokenFact {
     },
     /// There is none.
     Unknown,
+    /// There may be one, but the bank suspended its TPP.
+    Suspended,
     /// There is something, and it is no record.
     Unreadable,
     /// The store did not answer, and nothing recent enough is at hand.

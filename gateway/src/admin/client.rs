@@ -8,7 +8,7 @@ use std::time::Duration;
 use certs::OrganisationId;
 use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use policies::{Source, TokenDigest, TokenFact, TokenRecord};
+use policies::{Source, TokenFact, TokenName, TokenRecord};
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,10 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) struct Question {
     /// In hexadecimal: the token itself stays where it is.
     pub(super) sha256: String,
+    /// Who would present it.
+    pub(super) tpp: String,
+    /// Whether our own authorization server issued it.
+    pub(super) ours: bool,
 }
 
 /// What the store says about it.
@@ -51,6 +55,7 @@ pub(super) struct Answer {
 enum Fact {
     Live,
     Unknown,
+    Suspended,
     Unreadable,
     Unavailable,
 }
@@ -63,6 +68,7 @@ impl Answer {
                 (Fact::Live, json.and_then(|json| RawValue::from_string(json).ok()))
             }
             TokenFact::Unknown => (Fact::Unknown, None),
+            TokenFact::Suspended => (Fact::Suspended, None),
             TokenFact::Unreadable => (Fact::Unreadable, None),
             TokenFact::Unavailable => (Fact::Unavailable, None),
         };
@@ -76,6 +82,7 @@ impl Answer {
                 TokenFact::Live { record: Arc::new(record), as_of: at, source: Source::TokenStore }
             }
             (Fact::Unknown, _) => TokenFact::Unknown,
+            (Fact::Suspended, _) => TokenFact::Suspended,
             (Fact::Live | Fact::Unreadable, _) => TokenFact::Unreadable,
             (Fact::Unavailable, _) => TokenFact::Unavailable,
         }
@@ -113,10 +120,15 @@ pub enum AskError {
 /// It cannot be asked.
 pub async fn token_fact(
     config: &Config,
-    digest: &TokenDigest,
+    token: &TokenName,
+    organisation_id: &OrganisationId,
     at: Timestamp,
 ) -> Result<TokenFact, AskError> {
-    let question = Question { sha256: hex::encode(digest) };
+    let question = Question {
+        sha256: hex::encode(token.digest),
+        tpp: organisation_id.as_str().to_owned(),
+        ours: token.partition.is_some(),
+    };
     let answer: Answer =
         ask(config, TOKEN_FACT_PATH, |request| request.json(&question), Method::POST).await?;
     Ok(answer.into_fact(at))

@@ -9,13 +9,14 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use certs::OrganisationId;
 use jiff::Timestamp;
-use policies::{TokenDigest, TokenKind, TokenRecord};
+use policies::ledger::Revoked;
+use policies::{Partition, TokenDigest, TokenKind, TokenName, TokenRecord};
 use serde::{Deserialize, Serialize};
 
 use super::{Admin, authorised, client, unauthorised};
 use crate::audit::Event;
 use crate::clock;
-use crate::store::StoreError;
+use crate::store::{self, StoreError};
 
 /// The routes.
 pub(super) fn routes() -> Router<Admin> {
@@ -46,9 +47,9 @@ pub struct ListedToken {
 }
 
 impl ListedToken {
-    fn of((digest, record): &(TokenDigest, TokenRecord)) -> Self {
+    fn of((token, record): &(TokenName, TokenRecord)) -> Self {
         Self {
-            sha256: hex::encode(digest),
+            sha256: hex::encode(token.digest),
             kind: record.kind,
             codetab: record.codetab.clone(),
             scopes: record.scopes.clone(),
@@ -92,7 +93,10 @@ async fn fact(
     if hex::decode_to_slice(&question.sha256, &mut digest).is_err() {
         return bad("sha256: 64 hexadecimal digits are expected");
     }
-    let fact = admin.gateway.store.token(&digest, clock::now()).await;
+    let Ok(id) = OrganisationId::new(&question.tpp) else { return bad("tpp: no organisation id") };
+    let partition = question.ours.then(|| Partition::of(&id));
+    let token = TokenName::new(digest, partition);
+    let fact = admin.gateway.store.token(&token, &id, clock::now()).await;
     Json(client::Answer::of(&fact)).into_response()
 }
 
@@ -147,14 +151,14 @@ async fn revoke(
     };
     let begins = asked.sha256.as_deref().unwrap_or_default().to_ascii_lowercase();
     let meant: Vec<_> =
-        tokens.iter().filter(|(digest, _)| hex::encode(digest).starts_with(&begins)).collect();
+        tokens.iter().filter(|(token, _)| hex::encode(token.digest).starts_with(&begins)).collect();
     if asked.sha256.is_some() && meant.len() != 1 {
         return bad("sha256: no token of this TPP begins so, or several do");
     }
     let mut revoked = Vec::new();
     for token in meant {
-        match admin.gateway.store.remove_token(&token.0).await {
-            Ok(true) => {
+        match store::revoke(admin.gateway.store.as_ref(), &token.0, None).await {
+            Ok(Revoked::Ended(_)) => {
                 let listed = ListedToken::of(token);
                 admin.gateway.audit.event(Event {
                     time: clock::now(),
@@ -165,8 +169,8 @@ async fn revoke(
                 });
                 revoked.push(listed);
             }
-            // Somebody else was faster.
-            Ok(false) => {}
+            // Somebody else was faster, or it was the other one of a pair.
+            Ok(Revoked::Nothing | Revoked::OtherTpp) => {}
             Err(error) => return unavailable(&error),
         }
     }

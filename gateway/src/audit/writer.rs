@@ -52,6 +52,7 @@ pub enum AuditError {
 pub struct Audit {
     shared: Arc<Shared>,
     records_max: usize,
+    pseudonyms: Pseudonyms,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -62,6 +63,35 @@ struct Shared {
     asleep: AtomicBool,
     stopping: AtomicBool,
     state: Arc<State>,
+}
+
+/// Turns the name of a person or an account into what records may hold: HMAC-SHA-256 (RFC 2104)
+/// under the configured key. Whoever has the key may compare, nobody can read.
+#[derive(Clone)]
+pub struct Pseudonyms(Key);
+
+impl Pseudonyms {
+    /// Pseudonyms under `key`.
+    ///
+    /// # Errors
+    /// The key is no key.
+    pub fn new(key: &[u8]) -> Result<Self, AuditError> {
+        Key::new_from_slice(key).map(Self).map_err(|_| AuditError::Key)
+    }
+
+    /// The pseudonym of `name`.
+    #[must_use]
+    pub fn of(&self, name: &str) -> [u8; 32] {
+        let mut hmac = self.0.clone();
+        hmac.update(name.as_bytes());
+        hmac.finalize().into_bytes().into()
+    }
+}
+
+impl std::fmt::Debug for Pseudonyms {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Pseudonyms([redacted])")
+    }
 }
 
 /// One line of the log.
@@ -107,7 +137,7 @@ impl Audit {
     /// # Errors
     /// When today's file cannot be opened for appending: nothing may run unrecorded.
     pub fn open(directory: &Path, key: &[u8], records_max: usize) -> Result<Self, AuditError> {
-        let key = Key::new_from_slice(key).map_err(|_| AuditError::Key)?;
+        let pseudonyms = Pseudonyms::new(key)?;
         let file = DayFile::open(directory, today())?;
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
@@ -118,12 +148,12 @@ impl Audit {
                 failing: AtomicBool::new(false),
             }),
         });
-        let writer = Writer { shared: Arc::clone(&shared), key, file };
+        let writer = Writer { shared: Arc::clone(&shared), pseudonyms: pseudonyms.clone(), file };
         let writer = std::thread::Builder::new()
             .name("audit".to_owned())
             .spawn(move || writer.run())
             .map_err(AuditError::Thread)?;
-        Ok(Self { shared, records_max, writer: Mutex::new(Some(writer)) })
+        Ok(Self { shared, records_max, pseudonyms, writer: Mutex::new(Some(writer)) })
     }
 
     /// Room for one record, or `None` when the log is full or cannot be written: then the request
@@ -142,6 +172,12 @@ impl Audit {
     /// [`GATHERED_FOR`]; while records keep coming, nobody has to be woken for one.
     pub fn write(&self, record: Record, slot: Slot) {
         self.push(Entry::Request(record, slot));
+    }
+
+    /// What stands for people and accounts in records.
+    #[must_use]
+    pub fn pseudonyms(&self) -> &Pseudonyms {
+        &self.pseudonyms
     }
 
     /// Writes down something that is no request.
@@ -188,7 +224,7 @@ impl Audit {
 
 struct Writer {
     shared: Arc<Shared>,
-    key: Key,
+    pseudonyms: Pseudonyms,
     file: DayFile,
 }
 
@@ -234,7 +270,7 @@ impl Writer {
         let before = batch.len();
         let written = match entry {
             Entry::Request(record, _) => {
-                serde_json::to_writer(&mut *batch, &record.line(|value| self.hmac(value)))
+                serde_json::to_writer(&mut *batch, &record.line(|value| self.pseudonyms.of(value)))
             }
             Entry::Event(event) => serde_json::to_writer(&mut *batch, event),
         };
@@ -250,13 +286,6 @@ impl Writer {
             );
         }
         batch.push(b'\n');
-    }
-
-    /// HMAC-SHA-256 (RFC 2104) under the configured key.
-    fn hmac(&self, value: &str) -> [u8; 32] {
-        let mut hmac = self.key.clone();
-        hmac.update(value.as_bytes());
-        hmac.finalize().into_bytes().into()
     }
 
     /// Writes `batch` whole, trying again for as long as it takes: the slots stay taken meanwhile

@@ -18,6 +18,7 @@ use policies::{BodyRule, Presented, QuotaFact, Refusal, Trail, World};
 use self::report::Report;
 use self::token::Token;
 use super::{Answer, Failure, Output, files};
+use crate::audit::Pseudonyms;
 use crate::config::Config;
 use crate::world;
 
@@ -108,7 +109,7 @@ fn judge(
         Ok(admitted) => admitted,
         Err(refusal) => return Ok(Verdict { refusal: Some(refusal), assumed }),
     };
-    let fact = token.fact(&admitted.token(), config, at)?;
+    let fact = token.fact(&admitted, config, at)?;
     let entitled = match admitted.with_token(fact, at, trail) {
         Ok(entitled) => entitled,
         Err(refusal) => return Ok(Verdict { refusal: Some(refusal), assumed }),
@@ -141,7 +142,8 @@ fn judge(
             return Ok(Verdict { refusal: None, assumed });
         }
     };
-    let refusal = sealed.with_body(body, trail).err();
+    let pseudonyms = Pseudonyms::new(config.audit.key.expose()).map_err(Failure::cannot)?;
+    let refusal = sealed.with_body(body, |iban| pseudonyms.of(iban), trail).err();
     Ok(Verdict { refusal, assumed })
 }
 

@@ -76,12 +76,12 @@ pub(super) async fn judge(
         admitted?
     };
 
-    let digest = admitted.token();
-    let fact = match gateway.store.token_now(&digest, now) {
+    let token = admitted.token();
+    let fact = match gateway.store.token_now(&token, now) {
         Some(fact) => fact,
         None => {
             let asked = Instant::now();
-            let fact = gateway.store.token(&digest, now).await;
+            let fact = gateway.store.token(&token, admitted.organisation_id(), now).await;
             ctx.timing.store_us += micros(asked.elapsed());
             fact
         }
@@ -108,7 +108,8 @@ pub(super) async fn judge(
         now,
         &mut ctx.trail,
     )?;
-    sealed.with_body(&body, &mut ctx.trail).map(Verdict::Permitted)
+    let account = |iban: &str| gateway.audit.pseudonyms().of(iban);
+    sealed.with_body(&body, account, &mut ctx.trail).map(Verdict::Permitted)
 }
 
 /// Keeps the request as sent, for the record and the answer, whatever becomes of it.

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use certs::OrganisationId;
 use jiff::{SignedDuration, Timestamp};
-use policies::{Psu, TokenKind, TokenRecord};
+use policies::{Psu, TokenKind, TokenName, TokenRecord};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
@@ -100,8 +100,9 @@ pub async fn mint(
         // At the end of time a token is born expired.
         expires_at: now.checked_add(TOKEN_LIFE).unwrap_or(now),
         strong_authentication_at: now,
+        granted: None,
     };
-    store.put_token(&certs::sha256(token.as_bytes()), &record).await?;
+    store.put_token(&TokenName::of(token.as_bytes()), &record).await?;
     Ok((token, record))
 }
 

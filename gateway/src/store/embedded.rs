@@ -10,12 +10,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use certs::OrganisationId;
 use jiff::Timestamp;
-use policies::{QuotaFact, QuotaRule, Source, TokenDigest, TokenFact, TokenRecord};
+use policies::ledger::{Kind, Place, Standing};
+use policies::{
+    Partition, QuotaFact, QuotaRule, Source, TokenDigest, TokenFact, TokenName, TokenRecord,
+};
 
-use self::file::TokenFile;
+use tokio::runtime::{Handle, RuntimeFlavor};
+
+use self::file::{StoreFile, Undone};
 use super::cache::{Kept, TokenCache};
 use super::quota::{Buckets, Limit, Unseen};
-use super::{Holders, Store, StoreError, StoreReport, in_order, live};
+use super::standings::{Standings, ended};
+use super::{Deed, Holders, Show, Store, StoreError, StoreReport, in_order, live};
 
 /// The file, the records that were read from it, and the buckets.
 #[derive(Debug)]
@@ -28,7 +34,7 @@ pub struct EmbeddedStore {
 /// in memory is what the file says now.
 #[derive(Debug)]
 struct Tokens {
-    file: TokenFile,
+    file: StoreFile,
     cache: TokenCache,
 }
 
@@ -36,7 +42,7 @@ impl EmbeddedStore {
     /// Opens the file, or makes it, readable by its owner only. Blocks while it is being repaired
     /// after a crash.
     pub fn open(file: &Path) -> Result<Self, StoreError> {
-        let tokens = Tokens { file: TokenFile::open(file)?, cache: TokenCache::new(None) };
+        let tokens = Tokens { file: StoreFile::open(file)?, cache: TokenCache::new(None) };
         Ok(EmbeddedStore { tokens: Arc::new(tokens), buckets: Buckets::new() })
     }
 
@@ -63,17 +69,24 @@ impl Store for EmbeddedStore {
         "embedded"
     }
 
-    fn token_now(&self, digest: &TokenDigest, now: Timestamp) -> Option<TokenFact> {
-        let record = self.tokens.cache.find(digest)?.record;
+    fn token_now(&self, token: &TokenName, now: Timestamp) -> Option<TokenFact> {
+        let record = self.tokens.cache.find(&token.digest)?.record;
         Some(TokenFact::Live { record, as_of: now, source: Source::TokenCache })
     }
 
-    async fn token(&self, digest: &TokenDigest, now: Timestamp) -> TokenFact {
-        if let Some(fact) = self.token_now(digest, now) {
+    async fn token(
+        &self,
+        token: &TokenName,
+        organisation_id: &OrganisationId,
+        now: Timestamp,
+    ) -> TokenFact {
+        if let Some(fact) = self.token_now(token, now) {
             return fact;
         }
-        let digest = *digest;
-        let read = self.on_disk("reading a token", move |tokens| tokens.read(&digest, now));
+        let digest = token.digest;
+        let standing = Place::named(Kind::Standing, organisation_id.as_str());
+        let read =
+            self.on_disk("reading a token", move |tokens| tokens.read(&digest, standing, now));
         match read.await {
             Ok(fact) => fact,
             Err(error) => {
@@ -83,12 +96,37 @@ impl Store for EmbeddedStore {
         }
     }
 
-    async fn put_token(
-        &self,
-        digest: &TokenDigest,
-        record: &TokenRecord,
-    ) -> Result<(), StoreError> {
-        let (digest, expires_at, json) = (*digest, record.expires_at, record.to_json());
+    async fn transact(&self, _: Option<Partition>, deed: Deed<'_>) -> Result<(), StoreError> {
+        // The deed borrows from its request, so it cannot go to another thread.
+        let done = here(|| {
+            let changes = self.tokens.file.transact(deed)?;
+            self.tokens.cache.follow(&changes);
+            Ok(())
+        });
+        done.map_err(|undone| match undone {
+            Undone::Damaged(kind) => StoreError::Damaged { engine: self.name(), kind },
+            Undone::Failed(error) => StoreError::Unavailable {
+                engine: self.name(),
+                doing: "changing records",
+                why: error.to_string(),
+            },
+        })
+    }
+
+    async fn each(&self, kind: Kind, show: Show<'_>) -> Result<(), StoreError> {
+        let shown = here(|| match kind {
+            Kind::Token => self.tokens.file.each(|digest, json| show(digest, json)),
+            kind => self.tokens.file.each_record(kind, show),
+        });
+        shown.map_err(|error| StoreError::Unavailable {
+            engine: self.name(),
+            doing: "listing records",
+            why: error.to_string(),
+        })
+    }
+
+    async fn put_token(&self, token: &TokenName, record: &TokenRecord) -> Result<(), StoreError> {
+        let (digest, expires_at, json) = (token.digest, record.expires_at, record.to_json());
         self.on_disk("writing a token", move |tokens| {
             tokens.file.write(&digest, expires_at, &json)?;
             tokens.cache.forget([&digest]);
@@ -97,21 +135,12 @@ impl Store for EmbeddedStore {
         .await
     }
 
-    async fn remove_token(&self, digest: &TokenDigest) -> Result<bool, StoreError> {
-        let digest = *digest;
-        self.on_disk("removing a token", move |tokens| {
-            let removed = tokens.file.remove(&digest)?;
-            tokens.cache.forget([&digest]);
-            Ok(removed)
-        })
-        .await
-    }
-
     async fn holders(&self, now: Timestamp) -> Result<Holders, StoreError> {
         self.on_disk("counting live tokens", move |tokens| {
             let mut holders = Holders::new();
+            let standings = tokens.standings()?;
             tokens.file.each(|_, json| {
-                if let Some(record) = live(json, now) {
+                if let Some(record) = live(json, now).filter(|record| standings.allow(record)) {
                     *holders.entry(record.organisation_id).or_default() += 1;
                 }
             })?;
@@ -124,14 +153,18 @@ impl Store for EmbeddedStore {
         &self,
         organisation_id: &OrganisationId,
         now: Timestamp,
-    ) -> Result<Vec<(TokenDigest, TokenRecord)>, StoreError> {
+    ) -> Result<Vec<(TokenName, TokenRecord)>, StoreError> {
         let organisation_id = organisation_id.clone();
         self.on_disk("listing live tokens", move |tokens| {
             let mut found = Vec::new();
+            let standings = tokens.standings()?;
             tokens.file.each(|digest, json| {
                 let record = live(json, now);
-                let theirs = |record: &TokenRecord| record.organisation_id == organisation_id;
-                found.extend(record.filter(theirs).map(|record| (digest, record)));
+                let theirs = |record: &TokenRecord| {
+                    record.organisation_id == organisation_id && standings.allow(record)
+                };
+                let name = |record: &TokenRecord| TokenName::new(digest, record.partition());
+                found.extend(record.filter(theirs).map(|record| (name(&record), record)));
             })?;
             Ok(in_order(found))
         })
@@ -170,10 +203,16 @@ impl Store for EmbeddedStore {
             loop {
                 let digests = tokens.file.remove_expired(now)?;
                 if digests.is_empty() {
-                    return Ok(swept);
+                    break;
                 }
                 tokens.cache.forget(&digests);
                 swept += digests.len();
+            }
+            loop {
+                match tokens.file.remove_ended(now)? {
+                    0 => return Ok(swept),
+                    removed => swept += removed,
+                }
             }
         })
         .await
@@ -194,23 +233,49 @@ impl Store for EmbeddedStore {
     }
 }
 
+/// Waits for the disk on this thread, for work that cannot go to another; other tasks are moved away
+/// from it first, where there are other threads.
+fn here<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
+        _ => work(),
+    }
+}
+
 impl Tokens {
-    fn read(&self, digest: &TokenDigest, now: Timestamp) -> Result<TokenFact, redb::Error> {
-        let ticket = self.cache.ticket();
+    fn read(
+        &self,
+        digest: &TokenDigest,
+        standing: Place,
+        now: Timestamp,
+    ) -> Result<TokenFact, redb::Error> {
+        let ticket = self.cache.ticket(digest);
         let Some(json) = self.file.read(digest)? else {
             return Ok(TokenFact::Unknown);
         };
-        match TokenRecord::from_json(&json) {
-            Ok(record) => {
-                let kept = Kept { record: Arc::new(record), as_of: now };
+        let standing = Standing::from_json(self.file.record(standing)?.as_deref());
+        match (TokenRecord::from_json(&json), standing) {
+            (Ok(record), Ok(standing)) if !standing.allows(&record) => Ok(ended(&standing)),
+            (Ok(record), Ok(_)) => {
+                let kept = Kept { record: Arc::new(record), as_of: now, generation: None };
                 self.cache.keep(ticket, digest, kept.clone());
-                let Kept { record, as_of } = kept;
+                let Kept { record, as_of, .. } = kept;
                 Ok(TokenFact::Live { record, as_of, source: Source::TokenStore })
             }
-            Err(error) => {
+            (Err(error), _) => {
                 tracing::error!(%error, "a token record in the file is unreadable: its token is refused");
                 Ok(TokenFact::Unreadable)
             }
+            (_, Err(error)) => {
+                tracing::error!(%error, "a TPP's tokens are refused");
+                Ok(TokenFact::Unreadable)
+            }
         }
+    }
+
+    fn standings(&self) -> Result<Standings, redb::Error> {
+        let mut standings = Standings::default();
+        self.file.each_record(Kind::Standing, &mut |_, json| standings.note(json))?;
+        Ok(standings)
     }
 }

@@ -4,12 +4,14 @@
 //! asking again; while Redis is away it serves until it is `tolerated_for` old, and quotas fall to
 //! this replica's share of the rule. Beyond that the answer is "unavailable", never "allowed".
 
+mod ledger;
 mod link;
 mod quotas;
 pub(super) mod scripts;
 mod share;
 mod tokens;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -19,15 +21,20 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use certs::OrganisationId;
 use jiff::Timestamp;
-use policies::{QuotaFact, QuotaRule, Source, TokenDigest, TokenFact, TokenRecord};
+use policies::ledger::Kind;
+use policies::{
+    Partition, QuotaFact, QuotaRule, Source, TokenDigest, TokenFact, TokenName, TokenRecord,
+};
 use redis::Client;
 
+use self::ledger::Undone;
 use self::link::{Fault, Link};
 use self::share::LocalShare;
 use self::tokens::Answer;
 use super::cache::{Kept, TokenCache};
 use super::flight::Flights;
-use super::{Circuit, Holders, Store, StoreError, StoreReport, in_order};
+use super::standings::Standings;
+use super::{Circuit, Deed, Holders, Show, Store, StoreError, StoreReport, in_order};
 
 /// Times and shares of the Redis engine; see `[store]` in the configuration.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +74,23 @@ impl RedisStore {
         })
     }
 
+    /// Every live token, once.
+    async fn live_tokens(
+        &self,
+        now: Timestamp,
+    ) -> Result<Vec<(TokenName, TokenRecord)>, StoreError> {
+        let mut standings = Standings::default();
+        self.each(Kind::Standing, &mut |_, json| standings.note(json)).await?;
+        let mut found = HashMap::new();
+        self.each(Kind::Token, &mut |digest, json| {
+            if let Some(record) = super::live(json, now).filter(|record| standings.allow(record)) {
+                found.insert(digest, (TokenName::new(digest, record.partition()), record));
+            }
+        })
+        .await?;
+        Ok(found.into_values().collect())
+    }
+
     /// A kept record that is still good while Redis is away.
     fn tolerated(&self, digest: &TokenDigest, now: Timestamp) -> Option<TokenFact> {
         let kept = self.cache.find(digest)?;
@@ -84,7 +108,8 @@ impl Store for RedisStore {
         "redis"
     }
 
-    fn token_now(&self, digest: &TokenDigest, now: Timestamp) -> Option<TokenFact> {
+    fn token_now(&self, token: &TokenName, now: Timestamp) -> Option<TokenFact> {
+        let digest = &token.digest;
         let kept = self.cache.find(digest)?;
         if is_younger(&kept, now, self.policy.fresh_for) {
             return Some(live(kept, Source::TokenCache));
@@ -92,10 +117,16 @@ impl Store for RedisStore {
         self.link.breaker().refuses(Instant::now()).then(|| self.tolerated(digest, now))?
     }
 
-    async fn token(&self, digest: &TokenDigest, now: Timestamp) -> TokenFact {
-        if let Some(fact) = self.token_now(digest, now) {
+    async fn token(
+        &self,
+        token: &TokenName,
+        organisation_id: &OrganisationId,
+        now: Timestamp,
+    ) -> TokenFact {
+        if let Some(fact) = self.token_now(token, now) {
             return fact;
         }
+        let digest = &token.digest;
         let ask = async {
             // Whoever came just too late for the last flight finds its answer here.
             match self
@@ -104,43 +135,61 @@ impl Store for RedisStore {
                 .filter(|kept| is_younger(kept, now, self.policy.fresh_for))
             {
                 Some(kept) => Answer::Record(kept),
-                None => tokens::read(&self.link, &self.cache, digest, now).await,
+                None => {
+                    tokens::read(&self.link, &self.cache, token, organisation_id, now, None).await
+                }
             }
         };
         // A caller who inherits the question of one who went away has less time left for it.
         let joined = tokio::time::timeout(self.link.timeout(), self.flights.join(digest, ask));
         match joined.await.unwrap_or(Answer::Away) {
             Answer::Record(kept) => live(kept, Source::TokenStore),
-            Answer::Unknown => TokenFact::Unknown,
-            Answer::Unreadable => TokenFact::Unreadable,
+            Answer::Ended(fact) => fact,
             Answer::Away => self.tolerated(digest, now).unwrap_or(TokenFact::Unavailable),
         }
     }
 
-    async fn put_token(
+    async fn transact(
         &self,
-        digest: &TokenDigest,
-        record: &TokenRecord,
+        partition: Option<Partition>,
+        deed: Deed<'_>,
     ) -> Result<(), StoreError> {
-        let written = tokens::write(&self.link, digest, record).await;
-        self.cache.forget([digest]);
-        written.map_err(|fault| unavailable("writing a token", &fault))
+        let doing = "changing records";
+        match ledger::transact(&self.link, partition, deed).await {
+            Ok(changes) => {
+                self.cache.follow(&changes);
+                Ok(())
+            }
+            Err(Undone::Damaged(kind)) => Err(StoreError::Damaged { engine: self.name(), kind }),
+            Err(Undone::Busy) => Err(StoreError::Unavailable {
+                engine: self.name(),
+                doing,
+                why: "others changed them each time".to_owned(),
+            }),
+            Err(Undone::Failed(fault)) => {
+                // It may have been done all the same.
+                self.cache.clear();
+                Err(unavailable(doing, &fault))
+            }
+        }
     }
 
-    async fn remove_token(&self, digest: &TokenDigest) -> Result<bool, StoreError> {
-        let removed = tokens::remove(&self.link, digest).await;
-        self.cache.forget([digest]);
-        removed.map_err(|fault| unavailable("removing a token", &fault))
+    async fn each(&self, kind: Kind, show: Show<'_>) -> Result<(), StoreError> {
+        let walked = ledger::each(&self.link, kind, show).await;
+        walked.map_err(|fault| unavailable("listing records", &fault))
+    }
+
+    async fn put_token(&self, token: &TokenName, record: &TokenRecord) -> Result<(), StoreError> {
+        let written = tokens::write(&self.link, token, record).await;
+        self.cache.forget([&token.digest]);
+        written.map_err(|fault| unavailable("writing a token", &fault))
     }
 
     async fn holders(&self, now: Timestamp) -> Result<Holders, StoreError> {
         let mut holders = Holders::new();
-        let walked = tokens::each(&self.link, |_, json| {
-            if let Some(record) = super::live(json, now) {
-                *holders.entry(record.organisation_id).or_default() += 1;
-            }
-        });
-        walked.await.map_err(|fault| unavailable("counting live tokens", &fault))?;
+        for (_, record) in self.live_tokens(now).await? {
+            *holders.entry(record.organisation_id).or_default() += 1;
+        }
         Ok(holders)
     }
 
@@ -148,14 +197,9 @@ impl Store for RedisStore {
         &self,
         organisation_id: &OrganisationId,
         now: Timestamp,
-    ) -> Result<Vec<(TokenDigest, TokenRecord)>, StoreError> {
-        let mut found = Vec::new();
-        let walked = tokens::each(&self.link, |digest, json| {
-            let record = super::live(json, now);
-            let theirs = |record: &TokenRecord| record.organisation_id == *organisation_id;
-            found.extend(record.filter(theirs).map(|record| (digest, record)));
-        });
-        walked.await.map_err(|fault| unavailable("listing live tokens", &fault))?;
+    ) -> Result<Vec<(TokenName, TokenRecord)>, StoreError> {
+        let mut found = self.live_tokens(now).await?;
+        found.retain(|(_, record)| record.organisation_id == *organisation_id);
         Ok(in_order(found))
     }
 

@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use certs::OrganisationId;
 use jiff::{SignedDuration, Timestamp};
-use policies::{QuotaFact, QuotaRule, TokenDigest, TokenFact, TokenKind, TokenRecord};
+use policies::ledger::Revoked;
+use policies::{QuotaFact, QuotaRule, TokenDigest, TokenFact, TokenKind, TokenName, TokenRecord};
 
-use super::RedisPolicy;
+use super::{RedisPolicy, Store, StoreError, revoke};
 
 /// Generous, so that a busy machine is not taken for an outage.
 const PATIENT: RedisPolicy = RedisPolicy {
@@ -38,6 +39,17 @@ pub(super) fn digest(number: u32) -> TokenDigest {
     openssl::sha::sha256(&number.to_be_bytes())
 }
 
+/// A token of another authorization server.
+fn named(number: u32) -> TokenName {
+    TokenName::new(digest(number), None)
+}
+
+/// Whether there was such a token.
+async fn remove(store: &dyn Store, number: u32) -> Result<bool, StoreError> {
+    let revoked = revoke(store, &named(number), None).await?;
+    Ok(matches!(revoked, Revoked::Ended(_)))
+}
+
 fn tpp(name: &str) -> OrganisationId {
     OrganisationId::new(&format!("PSDFR-ACPR-{name}")).unwrap()
 }
@@ -59,6 +71,7 @@ fn record_until(client: &str, expires_at: Timestamp) -> TokenRecord {
         issued_at: now(),
         expires_at,
         strong_authentication_at: now(),
+        granted: None,
     }
 }
 

@@ -1,14 +1,13 @@
 //! Who calls: the checks on the certificate and on what registers say about its holder.
 
-use certs::{Identity, ProfileFault, Qwac, RevocationSource, RevocationStatus, Trusted};
+use certs::{Identity, ProfileFault, Qwac, RevocationSource, RevocationStatus, RoleSet, Trusted};
 use jiff::Timestamp;
 
 use crate::check::{Evidence, Source};
 use crate::freshness::Step;
 use crate::presented::Presented;
 use crate::reason::Reason;
-use crate::register::{Passport, Standing, WhenUndetermined};
-use crate::routes::Api;
+use crate::register::{Passport, ServiceSet, Standing, WhenUndetermined};
 use crate::verdict::Refusal;
 use crate::world::World;
 
@@ -94,22 +93,22 @@ pub(super) fn named<'q>(qwac: Result<&'q Qwac, &ProfileFault>) -> Result<&'q Qwa
     })
 }
 
-pub(super) fn role(qwac: &Qwac, api: &Api) -> Result<(), Refusal> {
-    if api.required_roles.iter().any(|role| qwac.roles.contains(role)) {
+pub(super) fn role(qwac: &Qwac, required: RoleSet) -> Result<(), Refusal> {
+    if required.iter().any(|role| qwac.roles.contains(role)) {
         return Ok(());
     }
     let detail = format!(
-        "this API needs one of the roles: {}; the certificate carries: {}",
-        api.required_roles, qwac.roles
+        "one of these roles is needed: {required}; the certificate carries: {}",
+        qwac.roles
     );
     Err(Refusal::because(Reason::RoleMissing, detail))
 }
 
-/// What the registers say about the caller, and whether that is enough for `api`. A reason beside
+/// What the registers say about the caller, and whether one of `services` is there. A reason beside
 /// `Ok` lets it pass and is recorded.
 pub(super) fn registered(
     qwac: &Qwac,
-    api: &Api,
+    services: ServiceSet,
     world: &World,
     now: Timestamp,
 ) -> (Evidence, Result<(Standing, Option<Reason>), Refusal>) {
@@ -123,12 +122,12 @@ pub(super) fn registered(
     }
     let refused = |reason, detail: String| Err(Refusal::because(reason, detail));
     let result = match standing {
-        Standing::Authorised { services, .. } if services.meets(api.services()) => {
+        Standing::Authorised { services: listed, .. } if listed.meets(services) => {
             Ok((standing, None))
         }
         Standing::Authorised { .. } => refused(
             Reason::RegisterRoleMissing,
-            format!("the register lists {id} without the service this API needs"),
+            format!("the register lists {id} without the service that is needed: {services}"),
         ),
         Standing::Withdrawn { since: Some(since) } if decided => refused(
             Reason::RegisterWithdrawn,
@@ -154,24 +153,24 @@ pub(super) fn registered(
     (evidence, result)
 }
 
-/// Whether the service that `api` needs is listed for the bank's country; nothing where that is not
+/// Whether one of `services` is listed for the bank's country; nothing where that is not
 /// looked at.
 pub(super) fn passported(
     qwac: &Qwac,
-    api: &Api,
+    services: ServiceSet,
     standing: Standing,
     world: &World,
 ) -> Option<Result<Option<Reason>, Refusal>> {
     let policy = world.register.policy();
     let Standing::Authorised { here, .. } = standing else { return None };
-    let missing = !here.meets(api.services());
+    let missing = !here.meets(services);
     match policy.passport {
         Passport::Off => None,
         Passport::Warn => Some(Ok(missing.then_some(Reason::RegisterPassportMissing))),
         Passport::Enforce if missing => {
             let (id, country) = (&qwac.organisation_id, policy.country);
             let detail =
-                format!("the register lists {id} without the service this API needs in {country}");
+                format!("the register lists {id} without the service that is needed in {country}");
             Some(Err(Refusal::because(Reason::RegisterPassportMissing, detail)))
         }
         Passport::Enforce => Some(Ok(None)),

@@ -60,10 +60,16 @@ pub fn introduce<'a>(
     step.take(CheckName::Method, routes, method)?;
     let (standing, register) = world.register.standing(&qwac.organisation_id, now);
     let openings = world.routes.all().map(|route| {
-        let open =
-            request::alive(route, now).and_then(|()| identity::role(qwac, &route.api)).and_then(
-                |()| Steps { trail: &mut Trail::new() }.registered(qwac, &route.api, world, now),
-            );
+        let open = request::alive(route, now)
+            .and_then(|()| identity::role(qwac, route.api.required_roles))
+            .and_then(|()| {
+                Steps { trail: &mut Trail::new() }.registered(
+                    qwac,
+                    route.api.services(),
+                    world,
+                    now,
+                )
+            });
         Opening { api: &route.api, version: &route.version, refusal: open.err() }
     });
     let openings = openings.collect();

@@ -13,7 +13,7 @@ use crate::funds_confirmation::FundsRequest;
 use crate::quota::{QuotaFact, QuotaRule};
 use crate::reason::Reason;
 use crate::routes::{Api, ApiVersion, BodyRule, Codetab, Route, Seat};
-use crate::token::{self, Psu, TokenDigest, TokenFact, TokenRecord};
+use crate::token::{self, AccountDigest, Psu, TokenFact, TokenName, TokenRecord};
 use crate::verdict::Refusal;
 use crate::world::World;
 
@@ -25,13 +25,13 @@ pub struct Admitted {
     pub(super) roles: RoleSet,
     pub(super) codetab: Arc<Seat>,
     pub(super) route: Arc<Route>,
-    pub(super) digest: TokenDigest,
+    pub(super) token: TokenName,
 }
 
 impl Admitted {
     /// Under what the token is stored.
-    pub fn token(&self) -> TokenDigest {
-        self.digest
+    pub fn token(&self) -> TokenName {
+        self.token
     }
 
     /// Who calls.
@@ -70,6 +70,7 @@ fn live(fact: TokenFact) -> (Evidence, Result<Arc<TokenRecord>, Refusal>) {
             (Evidence { source, version: 0, as_of: Some(as_of) }, Ok(record))
         }
         TokenFact::Unknown => (asked, Err(Refusal::new(Reason::TokenUnknown))),
+        TokenFact::Suspended => (asked, Err(Refusal::new(Reason::TppSuspended))),
         TokenFact::Unreadable => (
             asked,
             Err(Refusal::because(
@@ -179,11 +180,17 @@ impl Sealed {
         self.entitled.admitted.route.api.body
     }
 
-    /// Goes on with the whole body.
+    /// Goes on with the whole body. `account` is the keyed digest of an IBAN, asked for only where the
+    /// customer chose accounts.
     ///
     /// # Errors
-    /// What is wrong with it.
-    pub fn with_body(self, body: &[u8], trail: &mut Trail) -> Result<Permit, Refusal> {
+    /// What is wrong with it; an account that the customer did not choose.
+    pub fn with_body(
+        self,
+        body: &[u8],
+        account: impl FnOnce(&str) -> AccountDigest,
+        trail: &mut Trail,
+    ) -> Result<Permit, Refusal> {
         let read = match self.body_rule() {
             BodyRule::None if body.is_empty() => Ok(None),
             BodyRule::None => Err(Refusal::because(Reason::BodyInvalid, "this API takes no body")),
@@ -192,6 +199,14 @@ impl Sealed {
                 FundsRequest::parse(body, form).map(Some).map_err(Refusal::from)
             }
         };
+        let granted = self.entitled.record.granted.as_ref();
+        let chosen = granted.and_then(|granted| granted.accounts.as_ref());
+        let read = read.and_then(|read| match (&read, chosen) {
+            (Some(request), Some(chosen)) if !chosen.contains(&account(request.iban())) => {
+                Err(Refusal::new(Reason::AccountUnknown))
+            }
+            _ => Ok(read),
+        });
         let request = Steps { trail }.take(CheckName::Body, Evidence::of(Source::Request), read)?;
         Ok(Permit { entitled: self.entitled, request })
     }

@@ -109,6 +109,7 @@ fn record() -> TokenRecord {
         issued_at: hours(-1),
         expires_at: hours(1),
         strong_authentication_at: hours(-24 * 180),
+        granted: None,
     }
 }
 
@@ -202,7 +203,7 @@ impl Case {
             .with_token((self.fact)(record()), now(), trail)?
             .with_quota(self.quota, trail)?
             .with_signature(|| unreachable!("the API asks for none"), now(), trail)?
-            .with_body(self.body, trail)
+            .with_body(self.body, |iban| certs::sha256(iban.as_bytes()), trail)
     }
 
     fn reason(&self) -> Reason {
@@ -294,6 +295,7 @@ const BENDS: &[(Reason, Bend)] = &[
     (Reason::TokenMalformed, |case| case.authorization = Some(b"Basic YTpi")),
     (Reason::TokenMalformed, |case| case.authorization = Some(b"Bearer  0123456789abcdef")),
     (Reason::TokenUnknown, |case| case.fact = Box::new(|_| TokenFact::Unknown)),
+    (Reason::TppSuspended, |case| case.fact = Box::new(|_| TokenFact::Suspended)),
     (Reason::TokenUnknown, |case| case.fact = bent(|record| record.kind = TokenKind::Refresh)),
     (Reason::StateUnavailable, |case| case.fact = Box::new(|_| TokenFact::Unavailable)),
     (Reason::StateUnavailable, |case| case.fact = Box::new(|_| TokenFact::Unreadable)),
@@ -350,7 +352,18 @@ fn every_reason_of_the_table_comes_from_here_or_from_the_gateway() {
         Reason::SignatureOtherOrganisation,
         Reason::DigestMismatch,
     ];
-    for reason in Reason::ALL.iter().filter(|reason| !OF_SIGNATURES.contains(reason)) {
+    const OF_OAUTH: [Reason; 8] = [
+        Reason::OauthRequestInvalid,
+        Reason::ClientUnknown,
+        Reason::ClientOtherTpp,
+        Reason::GrantInvalid,
+        Reason::GrantTypeUnsupported,
+        Reason::ScopeInvalid,
+        Reason::RedirectUriInvalid,
+        Reason::RegistrationInvalid,
+    ];
+    let others = |reason: &&Reason| !OF_SIGNATURES.contains(reason) && !OF_OAUTH.contains(reason);
+    for reason in Reason::ALL.iter().filter(others) {
         let here = BENDS.iter().any(|(known, _)| known == reason);
         assert_ne!(here, OF_THE_GATEWAY.contains(reason), "{reason}");
     }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use policies::{Source, TokenDigest, TokenFact, TokenRecord};
+use policies::{Admitted, Source, TokenFact, TokenRecord};
 use zeroize::Zeroizing;
 
 use crate::admin;
@@ -74,7 +74,7 @@ impl Token {
     /// What the store says about it, or would say about a record that is at hand.
     pub(super) fn fact(
         &self,
-        digest: &TokenDigest,
+        admitted: &Admitted,
         config: &Config,
         at: Timestamp,
     ) -> Result<TokenFact, Failure> {
@@ -84,20 +84,23 @@ impl Token {
                 as_of: at,
                 source: Source::TokenStore,
             }),
-            Self::None | Self::Value(_) => look_up(digest, config, at),
+            Self::None | Self::Value(_) => look_up(admitted, config, at),
         }
     }
 }
 
-fn look_up(digest: &TokenDigest, config: &Config, at: Timestamp) -> Result<TokenFact, Failure> {
+fn look_up(admitted: &Admitted, config: &Config, at: Timestamp) -> Result<TokenFact, Failure> {
+    let (token, id) = (admitted.token(), admitted.organisation_id());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Failure::cannot)?;
     let fact = runtime.block_on(async {
         match open(&config.store)? {
-            Some(store) => Ok(store.token(digest, at).await),
-            None => admin::client::token_fact(config, digest, at).await.map_err(Failure::cannot),
+            Some(store) => Ok(store.token(&token, id, at).await),
+            None => {
+                admin::client::token_fact(config, &token, id, at).await.map_err(Failure::cannot)
+            }
         }
     })?;
     match fact {
@@ -113,7 +116,7 @@ fn look_up(digest: &TokenDigest, config: &Config, at: Timestamp) -> Result<Token
 }
 
 /// `None`: a running gateway holds the file, so it is the one to ask.
-fn open(settings: &StoreSettings) -> Result<Option<Box<dyn Store>>, Failure> {
+fn open(settings: &StoreSettings) -> Result<Option<Arc<dyn Store>>, Failure> {
     match settings {
         // Asking a question must not make a file.
         StoreSettings::Embedded { file } if !file.exists() => Err(Failure::Cannot(format!(

@@ -1,5 +1,6 @@
 //! The file of the embedded engine: a redb database, one durable transaction for each write.
 
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -7,10 +8,11 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use policies::TokenDigest;
+use policies::ledger::{Book, Changes, Kind, Pause, Place, Write};
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
 
-use crate::store::StoreError;
 use crate::store::limits::{EMBEDDED_CACHE_BYTES_MAX, EXPIRED_TOKEN_KEPT, SWEEP_RECORDS_MAX};
+use crate::store::{Deed, Show, StoreError};
 
 /// SHA-256 of the token → expiry in Unix seconds, and the record in JSON.
 const TOKENS: TableDefinition<'_, [u8; 32], (i64, &[u8])> = TableDefinition::new("tokens.v1");
@@ -18,10 +20,34 @@ const TOKENS: TableDefinition<'_, [u8; 32], (i64, &[u8])> = TableDefinition::new
 /// (expiry in Unix seconds, SHA-256 of the token): the order in which records are swept.
 const EXPIRIES: TableDefinition<'_, (i64, [u8; 32]), ()> = TableDefinition::new("expiries.v1");
 
-#[derive(Debug)]
-pub(super) struct TokenFile(Database);
+/// (kind, name) → the last second for which it is kept, and the record.
+const RECORDS: TableDefinition<'_, (&str, [u8; 32]), (i64, &[u8])> =
+    TableDefinition::new("records.v1");
 
-impl TokenFile {
+/// (that second, kind, name): the order in which records are swept.
+const RECORD_ENDS: TableDefinition<'_, (i64, &str, [u8; 32]), ()> =
+    TableDefinition::new("record_ends.v1");
+
+/// The second of what is never swept.
+const FOREVER: i64 = i64::MAX;
+
+#[derive(Debug)]
+pub(super) struct StoreFile(Database);
+
+/// How a step ended that was not made.
+#[derive(Debug)]
+pub(super) enum Undone {
+    Damaged(Kind),
+    Failed(redb::Error),
+}
+
+impl<E: Into<redb::Error>> From<E> for Undone {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl StoreFile {
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let why = |why: String| StoreError::Open { file: path.to_owned(), why };
         let file = open_private(path).map_err(|error| why(error.to_string()))?;
@@ -32,7 +58,7 @@ impl TokenFile {
                 DatabaseError::DatabaseAlreadyOpen => StoreError::InUse { file: path.to_owned() },
                 error => why(error.to_string()),
             })?;
-        let file = TokenFile(database);
+        let file = StoreFile(database);
         file.make_tables().map_err(|error| why(error.to_string()))?;
         sync_directory(path).map_err(|error| why(error.to_string()))?;
         Ok(file)
@@ -73,19 +99,122 @@ impl TokenFile {
         Ok(transaction.commit()?)
     }
 
-    /// Durable when it returns. True when there was such a token.
-    pub(super) fn remove(&self, digest: &TokenDigest) -> Result<bool, redb::Error> {
+    /// Reads and changes within one transaction; durable when it returns. Gives back the changes.
+    pub(super) fn transact(&self, deed: Deed<'_>) -> Result<Changes, Undone> {
         let transaction = self.0.begin_write()?;
-        let removed = {
+        let changes = {
             let mut tokens = transaction.open_table(TOKENS)?;
             let mut expiries = transaction.open_table(EXPIRIES)?;
-            match tokens.remove(digest)? {
-                Some(removed) => expiries.remove((removed.value().0, *digest))?.is_some(),
-                None => false,
+            let mut records = transaction.open_table(RECORDS)?;
+            let mut ends = transaction.open_table(RECORD_ENDS)?;
+            let mut pages = HashMap::new();
+            let changes = loop {
+                let unread = match deed(&Book::new(&pages)) {
+                    Ok(changes) => break changes,
+                    Err(Pause::Damaged(kind)) => return Err(Undone::Damaged(kind)),
+                    Err(Pause::Unread(unread)) => unread,
+                };
+                for place in unread {
+                    let page = match place.kind {
+                        Kind::Token => tokens.get(&place.id)?.map(|row| row.value().1.to_vec()),
+                        kind => {
+                            let row = records.get((kind.code(), place.id))?;
+                            row.map(|row| row.value().1.to_vec())
+                        }
+                    };
+                    pages.insert(place, page);
+                }
+            };
+            for Write { place: Place { kind, id }, page } in changes.writes() {
+                let (kind, id) = (kind.code(), *id);
+                let page = page.as_ref().map(|(page, until)| {
+                    (until.map_or(FOREVER, Timestamp::as_second), page.as_slice())
+                });
+                if kind == Kind::Token.code() {
+                    let before = match page {
+                        // The sweep adds its own time of grace to a token's expiry.
+                        Some((until, page)) => {
+                            let expiry =
+                                until.saturating_sub_unsigned(EXPIRED_TOKEN_KEPT.as_secs());
+                            expiries.insert((expiry, id), ())?;
+                            tokens.insert(&id, (expiry, page))?.map(|row| (row.value().0, expiry))
+                        }
+                        None => tokens.remove(&id)?.map(|row| (row.value().0, FOREVER)),
+                    };
+                    if let Some((before, after)) = before
+                        && before != after
+                    {
+                        expiries.remove((before, id))?;
+                    }
+                } else {
+                    let before = match page {
+                        Some((until, page)) => {
+                            ends.insert((until, kind, id), ())?;
+                            let row = records.insert((kind, id), (until, page))?;
+                            row.map(|row| (row.value().0, until))
+                        }
+                        None => records.remove((kind, id))?.map(|row| (row.value().0, FOREVER)),
+                    };
+                    if let Some((before, after)) = before
+                        && before != after
+                    {
+                        ends.remove((before, kind, id))?;
+                    }
+                }
             }
+            changes
         };
+        if !changes.writes().is_empty() {
+            transaction.commit()?;
+        }
+        Ok(changes)
+    }
+
+    /// What is remembered of one name.
+    pub(super) fn record(&self, place: Place) -> Result<Option<Vec<u8>>, redb::Error> {
+        let records = self.0.begin_read()?.open_table(RECORDS)?;
+        Ok(records.get((place.kind.code(), place.id))?.map(|row| row.value().1.to_vec()))
+    }
+
+    /// Shows every record of a kind other than tokens.
+    pub(super) fn each_record(&self, kind: Kind, show: Show<'_>) -> Result<(), redb::Error> {
+        let records = self.0.begin_read()?.open_table(RECORDS)?;
+        for row in records.range((kind.code(), [0; 32])..=(kind.code(), [u8::MAX; 32]))? {
+            let (name, record) = row?;
+            show(name.value().1, record.value().1);
+        }
+        Ok(())
+    }
+
+    /// Removes up to [`SWEEP_RECORDS_MAX`] records that need not be kept any more; tells how many.
+    pub(super) fn remove_ended(&self, now: Timestamp) -> Result<usize, redb::Error> {
+        let due: Vec<(i64, String, [u8; 32])> = {
+            let ends = self.0.begin_read()?.open_table(RECORD_ENDS)?;
+            let due = ends.range(..(now.as_second(), "", [0; 32]))?.take(SWEEP_RECORDS_MAX);
+            due.map(|row| {
+                row.map(|(key, _)| {
+                    let (end, kind, id) = key.value();
+                    (end, kind.to_owned(), id)
+                })
+            })
+            .collect::<Result<_, _>>()?
+        };
+        if due.is_empty() {
+            return Ok(0);
+        }
+        let transaction = self.0.begin_write()?;
+        {
+            let mut records = transaction.open_table(RECORDS)?;
+            let mut ends = transaction.open_table(RECORD_ENDS)?;
+            for (end, kind, id) in &due {
+                // A record that was replaced since it was found due has a row of its own.
+                if ends.remove((*end, kind.as_str(), *id))?.is_some() {
+                    records.remove((kind.as_str(), *id))?;
+                }
+            }
+        }
         transaction.commit()?;
-        Ok(removed)
+        Ok(due.len())
     }
 
     /// Removes up to [`SWEEP_RECORDS_MAX`] records that expired long enough ago, and names them.
@@ -126,6 +255,8 @@ impl TokenFile {
         let transaction = self.0.begin_write()?;
         transaction.open_table(TOKENS)?;
         transaction.open_table(EXPIRIES)?;
+        transaction.open_table(RECORDS)?;
+        transaction.open_table(RECORD_ENDS)?;
         Ok(transaction.commit()?)
     }
 }

@@ -118,14 +118,14 @@ on_both_engines! {
 
 async fn a_token_that_was_put_is_live_and_then_warm(rig: Rig) {
     let store = rig.store();
-    store.put_token(&digest(1), &record("client")).await.unwrap();
+    store.put_token(&named(1), &record("client")).await.unwrap();
 
-    assert!(store.token_now(&digest(1), now()).is_none(), "nothing is warm before it was read");
-    let cold = store.token(&digest(1), now()).await;
+    assert!(store.token_now(&named(1), now()).is_none(), "nothing is warm before it was read");
+    let cold = store.token(&named(1), &tpp("13935"), now()).await;
     assert_eq!(client_of(&cold), "client");
     assert!(matches!(cold, TokenFact::Live { source: Source::TokenStore, .. }));
 
-    let warm = store.token_now(&digest(1), now()).expect("a token that was read is warm");
+    let warm = store.token_now(&named(1), now()).expect("a token that was read is warm");
     assert_eq!(client_of(&warm), "client");
     assert!(matches!(warm, TokenFact::Live { source: Source::TokenCache, as_of, .. }
         if as_of == now()));
@@ -133,61 +133,64 @@ async fn a_token_that_was_put_is_live_and_then_warm(rig: Rig) {
 }
 
 async fn a_token_that_was_never_put_is_unknown(rig: Rig) {
-    assert!(matches!(rig.store().token(&digest(1), now()).await, TokenFact::Unknown));
-    assert!(rig.store().token_now(&digest(1), now()).is_none());
+    assert!(matches!(rig.store().token(&named(1), &tpp("13935"), now()).await, TokenFact::Unknown));
+    assert!(rig.store().token_now(&named(1), now()).is_none());
 }
 
 async fn a_removed_token_is_unknown_at_once(rig: Rig) {
     let store = rig.store();
-    store.put_token(&digest(1), &record("client")).await.unwrap();
-    store.put_token(&digest(2), &record("other")).await.unwrap();
-    assert_eq!(client_of(&store.token(&digest(1), now()).await), "client");
+    store.put_token(&named(1), &record("client")).await.unwrap();
+    store.put_token(&named(2), &record("other")).await.unwrap();
+    assert_eq!(client_of(&store.token(&named(1), &tpp("13935"), now()).await), "client");
 
-    assert!(store.remove_token(&digest(1)).await.unwrap());
-    assert!(store.token_now(&digest(1), now()).is_none());
-    assert!(matches!(store.token(&digest(1), now()).await, TokenFact::Unknown));
-    assert!(!store.remove_token(&digest(1)).await.unwrap(), "it was there only once");
-    assert_eq!(client_of(&store.token(&digest(2), now()).await), "other");
+    assert!(remove(&*store, 1).await.unwrap());
+    assert!(store.token_now(&named(1), now()).is_none());
+    assert!(matches!(store.token(&named(1), &tpp("13935"), now()).await, TokenFact::Unknown));
+    assert!(!remove(&*store, 1).await.unwrap(), "it was there only once");
+    assert_eq!(client_of(&store.token(&named(2), &tpp("13935"), now()).await), "other");
 }
 
 async fn a_replaced_record_answers_at_once(rig: Rig) {
     let store = rig.store();
     for client in ["first", "second", "third"] {
-        store.put_token(&digest(1), &record(client)).await.unwrap();
-        assert_eq!(client_of(&store.token(&digest(1), now()).await), client);
-        assert_eq!(client_of(&store.token(&digest(1), now()).await), client);
+        store.put_token(&named(1), &record(client)).await.unwrap();
+        assert_eq!(client_of(&store.token(&named(1), &tpp("13935"), now()).await), client);
+        assert_eq!(client_of(&store.token(&named(1), &tpp("13935"), now()).await), client);
     }
 }
 
 async fn tokens_survive_a_restart(mut rig: Rig) {
-    rig.store().put_token(&digest(1), &record("kept")).await.unwrap();
-    rig.store().put_token(&digest(2), &record("removed")).await.unwrap();
-    rig.store().remove_token(&digest(2)).await.unwrap();
+    rig.store().put_token(&named(1), &record("kept")).await.unwrap();
+    rig.store().put_token(&named(2), &record("removed")).await.unwrap();
+    remove(&*rig.store(), 2).await.unwrap();
     rig.restart();
-    assert_eq!(client_of(&rig.store().token(&digest(1), now()).await), "kept");
-    assert!(matches!(rig.store().token(&digest(2), now()).await, TokenFact::Unknown));
+    assert_eq!(client_of(&rig.store().token(&named(1), &tpp("13935"), now()).await), "kept");
+    assert!(matches!(rig.store().token(&named(2), &tpp("13935"), now()).await, TokenFact::Unknown));
 }
 
 async fn an_unreadable_record_is_not_taken_for_an_unknown_token(mut rig: Rig) {
-    rig.store().put_token(&digest(1), &record("client")).await.unwrap();
+    rig.store().put_token(&named(1), &record("client")).await.unwrap();
     rig.garble(&digest(1));
-    assert!(matches!(rig.store().token(&digest(1), now()).await, TokenFact::Unreadable));
-    assert!(rig.store().token_now(&digest(1), now()).is_none());
+    assert!(matches!(
+        rig.store().token(&named(1), &tpp("13935"), now()).await,
+        TokenFact::Unreadable
+    ));
+    assert!(rig.store().token_now(&named(1), now()).is_none());
 }
 
 async fn five_hundred_first_requests_are_all_answered(rig: Rig) {
-    rig.store().put_token(&digest(1), &record("client")).await.unwrap();
+    rig.store().put_token(&named(1), &record("client")).await.unwrap();
     let asked: Vec<_> = (0..500)
         .map(|_| {
             let store = rig.store();
-            tokio::spawn(async move { store.token(&digest(1), now()).await })
+            tokio::spawn(async move { store.token(&named(1), &tpp("13935"), now()).await })
         })
         .collect();
     for asked in asked {
         assert_eq!(client_of(&asked.await.unwrap()), "client");
     }
     if let Rig::Redis { server, .. } = &rig {
-        assert_eq!(server.calls("get"), 1, "the store was asked once for all of them");
+        assert_eq!(server.calls("mget"), 1, "the store was asked once for all of them");
     }
 }
 

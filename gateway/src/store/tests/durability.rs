@@ -28,7 +28,7 @@ async fn what_was_acknowledged_before_kill_9_is_there_after_it() {
 
         let store = EmbeddedStore::open(&file).unwrap();
         for &number in &acknowledged {
-            let fact = store.token(&digest(number), now()).await;
+            let fact = store.token(&named(number), &tpp("13935"), now()).await;
             if is_removed_again(number) {
                 assert!(matches!(fact, TokenFact::Unknown), "{number} has come back: {fact:?}");
             } else {
@@ -74,18 +74,24 @@ async fn an_expired_token_is_told_for_a_while_and_then_swept_from_memory_and_fil
     let directory = tempfile::tempdir().unwrap();
     let store = EmbeddedStore::open(&directory.path().join("store.redb")).unwrap();
     let kept = i64::try_from(EXPIRED_TOKEN_KEPT.as_secs()).unwrap();
-    store.put_token(&digest(1), &record_until("short", after(60))).await.unwrap();
-    store.put_token(&digest(2), &record_until("renewed", after(60))).await.unwrap();
-    store.put_token(&digest(2), &record_until("renewed", after(7_200 + kept))).await.unwrap();
-    assert_eq!(client_of(&store.token(&digest(1), after(61)).await), "short");
+    store.put_token(&named(1), &record_until("short", after(60))).await.unwrap();
+    store.put_token(&named(2), &record_until("renewed", after(60))).await.unwrap();
+    store.put_token(&named(2), &record_until("renewed", after(7_200 + kept))).await.unwrap();
+    assert_eq!(client_of(&store.token(&named(1), &tpp("13935"), after(61)).await), "short");
 
     assert_eq!(store.sweep(after(60 + kept)).await.unwrap(), 0);
-    assert_eq!(client_of(&store.token(&digest(1), after(60 + kept)).await), "short");
+    assert_eq!(client_of(&store.token(&named(1), &tpp("13935"), after(60 + kept)).await), "short");
 
     assert_eq!(store.sweep(after(61 + kept)).await.unwrap(), 1);
-    assert!(store.token_now(&digest(1), after(61 + kept)).is_none());
-    assert!(matches!(store.token(&digest(1), after(61 + kept)).await, TokenFact::Unknown));
-    assert_eq!(client_of(&store.token(&digest(2), after(61 + kept)).await), "renewed");
+    assert!(store.token_now(&named(1), after(61 + kept)).is_none());
+    assert!(matches!(
+        store.token(&named(1), &tpp("13935"), after(61 + kept)).await,
+        TokenFact::Unknown
+    ));
+    assert_eq!(
+        client_of(&store.token(&named(2), &tpp("13935"), after(61 + kept)).await),
+        "renewed"
+    );
 }
 
 /// Puts tokens one after the other and says so, until it is killed. Runs only as the child of the
@@ -102,9 +108,9 @@ fn writer() {
     let first: u32 = first.parse().unwrap();
     for number in (first..).take(WRITER_TOKENS) {
         let client = number.to_string();
-        runtime.block_on(store.put_token(&digest(number), &record(&client))).unwrap();
+        runtime.block_on(store.put_token(&named(number), &record(&client))).unwrap();
         if is_removed_again(number) {
-            assert!(runtime.block_on(store.remove_token(&digest(number))).unwrap());
+            assert!(runtime.block_on(remove(&store, number)).unwrap());
         }
         println!("\nacknowledged {number}");
     }

@@ -22,24 +22,30 @@ const RECOVERY_MAX: Duration = Duration::from_secs(10);
 async fn with_redis_killed_a_known_token_serves_for_its_tolerated_time_and_no_longer() {
     let mut server = RedisServer::start();
     let store = RedisStore::open(&server.url(), BRISK).unwrap();
-    store.put_token(&digest(1), &record("client")).await.unwrap();
-    assert_eq!(client_of(&store.token(&digest(1), now()).await), "client");
+    store.put_token(&named(1), &record("client")).await.unwrap();
+    assert_eq!(client_of(&store.token(&named(1), &tpp("13935"), now()).await), "client");
     server.kill();
 
     for seconds in [2, 30, 59] {
-        let fact = store.token(&digest(1), after(seconds)).await;
+        let fact = store.token(&named(1), &tpp("13935"), after(seconds)).await;
         assert_eq!(client_of(&fact), "client");
         assert!(matches!(fact, TokenFact::Live { as_of, source: Source::TokenCache, .. }
             if as_of == now()));
     }
-    assert!(matches!(store.token(&digest(1), after(60)).await, TokenFact::Unavailable));
-    assert!(matches!(store.token(&digest(1), after(-1)).await, TokenFact::Unavailable));
-    assert!(matches!(store.token(&digest(2), now()).await, TokenFact::Unavailable));
+    assert!(matches!(
+        store.token(&named(1), &tpp("13935"), after(60)).await,
+        TokenFact::Unavailable
+    ));
+    assert!(matches!(
+        store.token(&named(1), &tpp("13935"), after(-1)).await,
+        TokenFact::Unavailable
+    ));
+    assert!(matches!(store.token(&named(2), &tpp("13935"), now()).await, TokenFact::Unavailable));
     assert_eq!(store.report().tokens_tolerated_total, 3);
     assert!(store.health().await.is_err());
-    assert!(store.put_token(&digest(3), &record("lost")).await.is_err());
-    assert!(store.remove_token(&digest(1)).await.is_err());
-    assert!(store.token_now(&digest(1), now()).is_none(), "a revocation that failed still counts");
+    assert!(store.put_token(&named(3), &record("lost")).await.is_err());
+    assert!(remove(&store, 1).await.is_err());
+    assert!(store.token_now(&named(1), now()).is_none(), "a revocation that failed still counts");
 
     server.restart();
     eventually_live(&store, after(61)).await;
@@ -50,15 +56,17 @@ async fn with_redis_killed_a_known_token_serves_for_its_tolerated_time_and_no_lo
 async fn with_redis_stopped_no_request_waits_longer_than_its_limit() {
     let server = RedisServer::start();
     let store = RedisStore::open(&server.url(), BRISK).unwrap();
-    store.put_token(&digest(1), &record("client")).await.unwrap();
-    assert_eq!(client_of(&store.token(&digest(1), now()).await), "client");
+    store.put_token(&named(1), &record("client")).await.unwrap();
+    assert_eq!(client_of(&store.token(&named(1), &tpp("13935"), now()).await), "client");
     server.pause();
 
     let mut slow = 0;
     for number in 0..1_000 {
         let asked = Instant::now();
         let warm = number % 2 == 0;
-        let fact = store.token(&digest(if warm { 1 } else { 1_000 + number }), after(2)).await;
+        let fact = store
+            .token(&named(if warm { 1 } else { 1_000 + number }), &tpp("13935"), after(2))
+            .await;
         assert_eq!(matches!(fact, TokenFact::Live { .. }), warm);
         assert!(asked.elapsed() < BRISK.timeout + SLACK, "{:?}", asked.elapsed());
         slow += u32::from(asked.elapsed() >= BRISK.timeout);
@@ -88,11 +96,17 @@ async fn a_peer_that_never_answers_is_probed_once_a_second() {
     });
     let store = RedisStore::open(&url, BRISK).unwrap();
     while store.report().circuit == Some(Circuit::Closed) {
-        assert!(matches!(store.token(&digest(1), now()).await, TokenFact::Unavailable));
+        assert!(matches!(
+            store.token(&named(1), &tpp("13935"), now()).await,
+            TokenFact::Unavailable
+        ));
     }
     let (opened, before) = (Instant::now(), dialled.load(Ordering::Relaxed));
     while opened.elapsed() < Duration::from_secs(3) {
-        assert!(matches!(store.token(&digest(1), now()).await, TokenFact::Unavailable));
+        assert!(matches!(
+            store.token(&named(1), &tpp("13935"), now()).await,
+            TokenFact::Unavailable
+        ));
         tokio::task::yield_now().await;
     }
     let probes = dialled.load(Ordering::Relaxed) - before;
@@ -103,10 +117,10 @@ async fn a_peer_that_never_answers_is_probed_once_a_second() {
 async fn an_idle_connection_that_died_costs_no_request() {
     let mut server = RedisServer::start();
     let store = RedisStore::open(&server.url(), PATIENT).unwrap();
-    store.put_token(&digest(1), &record("client")).await.unwrap();
+    store.put_token(&named(1), &record("client")).await.unwrap();
     server.kill();
     server.restart();
-    assert_eq!(client_of(&store.token(&digest(1), now()).await), "client");
+    assert_eq!(client_of(&store.token(&named(1), &tpp("13935"), now()).await), "client");
     assert!(is_granted(&store.quota(&tpp("A"), 0, &rule(1), now()).await));
 }
 
@@ -114,15 +128,15 @@ async fn an_idle_connection_that_died_costs_no_request() {
 async fn a_token_that_another_replica_revoked_is_gone_when_it_is_no_longer_fresh() {
     let mut server = RedisServer::start();
     let [ours, theirs] = [(); 2].map(|()| RedisStore::open(&server.url(), PATIENT).unwrap());
-    ours.put_token(&digest(1), &record("client")).await.unwrap();
-    assert_eq!(client_of(&ours.token(&digest(1), now()).await), "client");
-    assert!(theirs.remove_token(&digest(1)).await.unwrap());
+    ours.put_token(&named(1), &record("client")).await.unwrap();
+    assert_eq!(client_of(&ours.token(&named(1), &tpp("13935"), now()).await), "client");
+    assert!(remove(&theirs, 1).await.unwrap());
 
-    assert!(ours.token_now(&digest(1), now()).is_some());
-    assert!(ours.token_now(&digest(1), after(1)).is_none());
-    assert!(matches!(ours.token(&digest(1), after(1)).await, TokenFact::Unknown));
+    assert!(ours.token_now(&named(1), now()).is_some());
+    assert!(ours.token_now(&named(1), after(1)).is_none());
+    assert!(matches!(ours.token(&named(1), &tpp("13935"), after(1)).await, TokenFact::Unknown));
     server.kill();
-    let fact = ours.token(&digest(1), after(1)).await;
+    let fact = ours.token(&named(1), &tpp("13935"), after(1)).await;
     assert!(matches!(fact, TokenFact::Unavailable), "what was revoked is not tolerated: {fact:?}");
 }
 
@@ -139,15 +153,15 @@ async fn what_is_not_a_record_is_unreadable_and_ends_the_copy_in_memory() {
         vec!["HSET", &key, "a", "hash"],
         vec!["XADD", &key, "*", "a", "stream"],
     ] {
-        store.put_token(&digest(1), &record("client")).await.unwrap();
-        assert_eq!(client_of(&store.token(&digest(1), now()).await), "client");
+        store.put_token(&named(1), &record("client")).await.unwrap();
+        assert_eq!(client_of(&store.token(&named(1), &tpp("13935"), now()).await), "client");
         redis::cmd("DEL").arg(&key).exec(&mut connection).unwrap();
         let mut command = redis::cmd(spoil[0]);
         command.arg(&spoil[1..]).exec(&mut connection).unwrap();
-        let fact = store.token(&digest(1), after(2)).await;
+        let fact = store.token(&named(1), &tpp("13935"), after(2)).await;
         assert!(matches!(fact, TokenFact::Unreadable), "{spoil:?} is {fact:?}");
-        assert!(store.token_now(&digest(1), after(2)).is_none());
-        assert!(store.remove_token(&digest(1)).await.unwrap());
+        assert!(store.token_now(&named(1), after(2)).is_none());
+        assert!(remove(&store, 1).await.unwrap());
     }
     drop(connection);
     server.kill();
@@ -157,7 +171,7 @@ async fn what_is_not_a_record_is_unreadable_and_ends_the_copy_in_memory() {
 async fn redis_drops_a_record_a_day_after_it_has_expired() {
     let server = RedisServer::start();
     let store = RedisStore::open(&server.url(), PATIENT).unwrap();
-    store.put_token(&digest(1), &record("client")).await.unwrap();
+    store.put_token(&named(1), &record("client")).await.unwrap();
     let key = format!("octroi:token:{}", hex::encode(digest(1)));
     let expiry: i64 = redis::cmd("PEXPIRETIME").arg(&key).query(&mut server.connection()).unwrap();
     assert_eq!(expiry, record("client").expires_at.as_millisecond() + 24 * 60 * 60 * 1_000);
@@ -254,7 +268,7 @@ async fn granted(store: &RedisStore, name: &str, asked: u32, burst: u32) -> u32 
 
 async fn eventually_live(store: &RedisStore, now: Timestamp) {
     let deadline = Instant::now() + RECOVERY_MAX;
-    while !matches!(store.token(&digest(1), now).await, TokenFact::Live { as_of, .. } if as_of == now)
+    while !matches!(store.token(&named(1), &tpp("13935"), now).await, TokenFact::Live { as_of, .. } if as_of == now)
     {
         assert!(Instant::now() < deadline, "no answer {RECOVERY_MAX:?} after Redis came back");
         tokio::time::sleep(Duration::from_millis(5)).await;

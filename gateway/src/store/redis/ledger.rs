@@ -1,0 +1,179 @@
+//! Records of the authorization server in Redis: read one by one, changed by one script that makes
+//! sure that nobody else was faster.
+//!
+//! `octroi:{<part>}:<kind>:<64 hexadecimal digits>`: the braces make one slot of a part in a cluster.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use policies::Partition;
+use policies::ledger::{Book, Changes, Kind, Pause, Place};
+use redis::Value;
+
+use super::link::{Fault, Link};
+use super::scripts::{self, Transact};
+use crate::store::Deed;
+
+/// Attempts at one step while others change the same records.
+const ATTEMPTS_MAX: u32 = 64;
+/// Keys that Redis looks at in one step of a walk.
+const SCAN_STEP: usize = 500;
+
+/// Why a step was not made.
+#[derive(Debug)]
+pub(super) enum Undone {
+    Damaged(Kind),
+    /// Others were faster each time.
+    Busy,
+    Failed(Fault),
+}
+
+impl From<Fault> for Undone {
+    fn from(fault: Fault) -> Self {
+        Self::Failed(fault)
+    }
+}
+
+/// What was read, and what to do instead.
+#[derive(Default)]
+struct Row<'a> {
+    read: Option<Option<&'a [u8]>>,
+    change: Option<Option<(&'a [u8], Option<i64>)>>,
+}
+
+/// Reads and changes; gives back the changes.
+pub(super) async fn transact(
+    link: &Arc<Link>,
+    partition: Option<Partition>,
+    deed: Deed<'_>,
+) -> Result<Changes, Undone> {
+    for _ in 0..ATTEMPTS_MAX {
+        let mut pages = HashMap::new();
+        let changes = loop {
+            // The answer is taken out first: a view of the pages must not live across the wait.
+            let told = deed(&Book::new(&pages));
+            let unread = match told {
+                Ok(changes) => break changes,
+                Err(Pause::Damaged(kind)) => return Err(Undone::Damaged(kind)),
+                Err(Pause::Unread(unread)) => unread,
+            };
+            let read = read(link, partition, &unread).await?;
+            pages.extend(unread.into_iter().zip(read));
+        };
+        if changes.writes().is_empty() || commit(link, partition, &pages, &changes).await? {
+            return Ok(changes);
+        }
+    }
+    Err(Undone::Busy)
+}
+
+/// The key of a record.
+pub(super) fn key(partition: Option<Partition>, place: &Place) -> String {
+    let (kind, id) = (place.kind.code(), hex::encode(place.id));
+    match partition {
+        Some(partition) => format!("octroi:{{{}}}:{kind}:{id}", partition.as_str()),
+        None => format!("octroi:{kind}:{id}"),
+    }
+}
+
+async fn read(
+    link: &Arc<Link>,
+    partition: Option<Partition>,
+    places: &[Place],
+) -> Result<Vec<Option<Vec<u8>>>, Fault> {
+    let mut command = redis::cmd("MGET");
+    for place in places {
+        command.arg(key(partition, place));
+    }
+    let read = link.ask(&command, link.deadline()).await?;
+    redis::from_redis_value(read).map_err(|error| Fault::Refused(error.into()))
+}
+
+async fn commit(
+    link: &Arc<Link>,
+    partition: Option<Partition>,
+    pages: &HashMap<Place, Option<Vec<u8>>>,
+    changes: &Changes,
+) -> Result<bool, Fault> {
+    let mut rows: BTreeMap<Place, Row<'_>> = BTreeMap::new();
+    for (place, page) in pages {
+        rows.entry(*place).or_default().read = Some(page.as_deref());
+    }
+    for write in changes.writes() {
+        let page = write.page.as_ref();
+        let page =
+            page.map(|(page, until)| (page.as_slice(), until.map(jiff::Timestamp::as_millisecond)));
+        rows.entry(write.place).or_default().change = Some(page);
+    }
+    let mut transact = Transact::default();
+    for (place, row) in &rows {
+        let until = row.change.flatten().and_then(|(_, until)| until);
+        let ends = place.kind == Kind::Token
+            && row.change == Some(None)
+            && row.read.is_none_or(|page| page.is_some());
+        transact.keys.push(key(partition, place));
+        transact.arguments.extend([
+            row.read.map_or_else(|| b"?".to_vec(), told),
+            row.change.map_or_else(Vec::new, |page| told(page.map(|(page, _)| page))),
+            until.map(|until| until.to_string()).unwrap_or_default().into_bytes(),
+            if ends { hex::encode(place.id).into_bytes() } else { Vec::new() },
+        ]);
+    }
+    let done = scripts::run(link, &transact, link.deadline()).await?;
+    Ok(matches!(done, Value::Int(1)))
+}
+
+/// `=` and the bytes, or `-` for none.
+fn told(page: Option<&[u8]>) -> Vec<u8> {
+    page.map_or_else(|| b"-".to_vec(), |page| [b"=", page].concat())
+}
+
+/// Shows every record of a kind, in steps, so that nobody else waits long for Redis. A record that is
+/// written meanwhile may be shown twice or not at all.
+pub(super) async fn each(
+    link: &Arc<Link>,
+    kind: Kind,
+    mut show: impl FnMut([u8; 32], &[u8]) + Send,
+) -> Result<(), Fault> {
+    let mut cursor = "0".to_owned();
+    let pattern = format!("octroi:*{}:*", kind.code());
+    loop {
+        let mut scan = redis::cmd("SCAN");
+        scan.arg(&cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(SCAN_STEP);
+        let found = link.ask(&scan, link.deadline()).await?;
+        let (next, keys): (String, Vec<String>) =
+            redis::from_redis_value(found).map_err(|error| Fault::Refused(error.into()))?;
+        let named: Vec<(&String, [u8; 32])> =
+            keys.iter().filter_map(|key| Some((key, name(key, kind)?))).collect();
+        if !named.is_empty() {
+            let mut command = redis::cmd("MGET");
+            for (key, _) in &named {
+                command.arg(key);
+            }
+            let records = link.ask(&command, link.deadline()).await?;
+            let records: Vec<Option<Vec<u8>>> =
+                redis::from_redis_value(records).map_err(|error| Fault::Refused(error.into()))?;
+            for ((_, id), record) in named.iter().zip(records) {
+                if let Some(record) = record {
+                    show(*id, &record);
+                }
+            }
+        }
+        if next == "0" {
+            return Ok(());
+        }
+        cursor = next;
+    }
+}
+
+/// The name of the record under a key, if it is one of this kind.
+fn name(key: &str, kind: Kind) -> Option<[u8; 32]> {
+    let rest = key.strip_prefix("octroi:")?;
+    let rest = match rest.strip_prefix('{') {
+        Some(tagged) => tagged.split_once("}:")?.1,
+        None => rest,
+    };
+    let id = rest.strip_prefix(kind.code())?.strip_prefix(':')?;
+    let mut name = [0; 32];
+    hex::decode_to_slice(id, &mut name).ok().map(|()| name)
+}

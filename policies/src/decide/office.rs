@@ -1,0 +1,86 @@
+//! Whom the authorization server and the enrolment listen to: any caller who is known, and, once it is
+//! clear what is asked for, only one who may have that.
+
+use std::sync::Arc;
+
+use certs::{Qwac, RoleSet};
+use jiff::Timestamp;
+
+use super::{Steps, identity};
+use crate::check::{CheckName, Evidence, Source, Trail};
+use crate::presented::Presented;
+use crate::reason::Reason;
+use crate::routes::Codetab;
+use crate::scope::Scope;
+use crate::verdict::Refusal;
+use crate::world::World;
+
+/// A caller who is known, at the host of a bank.
+#[derive(Clone, Copy)]
+#[must_use]
+pub struct Approached<'a> {
+    qwac: &'a Qwac,
+    codetab: &'a Codetab,
+    world: &'a World,
+}
+
+/// Judges who calls: the same checks, in the same order, as [`admit`](super::admit) makes up to the
+/// method. `methods` are those of the path, as `Allow` lists them.
+///
+/// # Errors
+/// The first check that does not hold; `trail` ends with it.
+pub fn approach<'a>(
+    presented: &Presented<'a>,
+    world: &'a Arc<World>,
+    methods: &'static str,
+    now: Timestamp,
+    trail: &mut Trail,
+) -> Result<Approached<'a>, Refusal> {
+    let mut step = Steps { trail };
+    let (qwac, seat) = step.caller(presented, world, now)?;
+    let routes = Evidence::of(Source::Routes);
+    step.take(CheckName::Path, routes, Ok(()))?;
+    let known = methods.split(", ").any(|method| method == presented.method);
+    let method = if known {
+        Ok(())
+    } else {
+        let detail = format!("this path takes {methods} only");
+        Err(Refusal::because(Reason::MethodNotAllowed, detail).allowing(methods))
+    };
+    step.take(CheckName::Method, routes, method)?;
+    Ok(Approached { qwac, codetab: &seat.codetab, world })
+}
+
+impl<'a> Approached<'a> {
+    /// Who calls.
+    #[must_use]
+    pub fn qwac(&self) -> &'a Qwac {
+        self.qwac
+    }
+
+    /// At which bank's host.
+    #[must_use]
+    pub fn codetab(&self) -> &'a Codetab {
+        self.codetab
+    }
+
+    /// The world that it is judged by.
+    #[must_use]
+    pub fn world(&self) -> &'a World {
+        self.world
+    }
+
+    /// Whether the certificate's roles and the registers allow the caller what `scope` opens. The
+    /// source documents demand it at every token, not only at the first.
+    ///
+    /// # Errors
+    /// `role_missing`, or what the registers say.
+    pub fn may(&self, scope: Scope, now: Timestamp, trail: &mut Trail) -> Result<(), Refusal> {
+        let mut step = Steps { trail };
+        let mut roles = RoleSet::default();
+        roles.insert(scope.role());
+        let role = identity::role(self.qwac, roles);
+        step.take(CheckName::Role, Evidence::of(Source::Certificate), role)?;
+        step.registered(self.qwac, scope.services(), self.world, now)
+    }
+}

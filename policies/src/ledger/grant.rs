@@ -1,0 +1,518 @@
+//! The steps of a consent's life: a code is kept, exchanged, refreshed, revoked, cut off.
+//!
+//! What always holds, whoever runs which steps at once: of one customer, TPP, scope and bank at most
+//! one access and one refresh token live; ending either ends both; a refresh ends the access token
+//! before it; nothing outlives the strong authentication by more than the consent's days; a TPP that
+//! was cut off has no token of before.
+
+use std::collections::BTreeSet;
+
+use certs::OrganisationId;
+use jiff::{SignedDuration, Timestamp};
+
+use super::records::{CodeRecord, GrantRecord, Standing, Suspension};
+use super::{Book, Changes, Kind, Pause, Place};
+use crate::scope::Scope;
+use crate::token::{Granted, Psu, TokenDigest, TokenKind, TokenRecord};
+
+/// How long the second use of a code or of a rotated refresh token is recognised.
+const SPENT_KEPT: SignedDuration = SignedDuration::from_hours(24);
+/// How long a record stays beyond the end of what it stands for: whoever comes late learns that it
+/// has ended, and not that it never was.
+const ENDED_KEPT: SignedDuration = SignedDuration::from_hours(24);
+
+/// How long things live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Lives {
+    /// An access token, seconds.
+    pub access_seconds: i64,
+    /// A consent, days after the strong authentication (RTS art. 10 as amended: 180).
+    pub consent_days: i64,
+}
+
+impl Lives {
+    fn consent_ends(&self, strong_authentication_at: Timestamp) -> Timestamp {
+        later(strong_authentication_at, SignedDuration::from_hours(24 * self.consent_days))
+    }
+
+    fn access_ends(&self, now: Timestamp, consent_ends: Timestamp) -> Timestamp {
+        later(now, SignedDuration::from_secs(self.access_seconds)).min(consent_ends)
+    }
+}
+
+/// Why a code or a refresh token gives nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(clippy::exhaustive_enums)]
+pub enum GrantFault {
+    /// There is no such code or token, or it was revoked.
+    #[error("it is not known here: never issued, revoked, or replaced by a later consent")]
+    Unknown,
+    /// It was used before; what was issued for it has been revoked.
+    #[error("it was used before; for safety every token issued from it has been revoked")]
+    Replayed,
+    /// The code is too old.
+    #[error("the code has expired; ask for the consent again")]
+    Expired,
+    /// It belongs to somebody else.
+    #[error("it was issued to another client")]
+    OtherClient,
+    /// It belongs to another bank.
+    #[error("it was issued for another bank; use that bank's host")]
+    OtherBank,
+    /// The call-back is not the one of the authorization request.
+    #[error("redirect_uri is not the one of the authorization request")]
+    RedirectUri,
+    /// PKCE.
+    #[error("code_verifier does not fit the code_challenge of the authorization request")]
+    Verifier,
+    /// PKCE was not used before and is now: somebody stripped the challenge (RFC 9700 §2.1.1).
+    #[error("code_verifier was sent, but the authorization request had no code_challenge")]
+    Downgrade,
+    /// The strong authentication is too old.
+    #[error("the customer's strong authentication is too old; ask for the consent again")]
+    ConsentOver,
+    /// The bank suspended the TPP.
+    #[error("the bank has suspended this TPP")]
+    Suspended,
+}
+
+/// A code that a TPP brings (RFC 6749 §4.1.3).
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Exchange<'a> {
+    /// SHA-256 of the code.
+    pub code: TokenDigest,
+    /// Who brings it.
+    pub organisation_id: &'a OrganisationId,
+    /// The client that it says it is.
+    pub client_id: &'a str,
+    /// At which bank's host.
+    pub codetab: &'a str,
+    /// The call-back that it names.
+    pub redirect_uri: Option<&'a str>,
+    /// The S256 challenge of the verifier that it sent.
+    pub challenge: Option<&'a str>,
+    /// SHA-256 of the tokens that it will get.
+    pub access: TokenDigest,
+    /// See `access`.
+    pub refresh: TokenDigest,
+}
+
+/// A refresh token that a TPP brings (RFC 6749 §6).
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Refresh<'a> {
+    /// SHA-256 of the refresh token.
+    pub refresh: TokenDigest,
+    /// Who brings it.
+    pub organisation_id: &'a OrganisationId,
+    /// The client that it says it is.
+    pub client_id: &'a str,
+    /// At which bank's host.
+    pub codetab: &'a str,
+    /// SHA-256 of the access token that it will get.
+    pub access: TokenDigest,
+    /// SHA-256 of the refresh token that replaces this one, where they rotate.
+    pub rotated: Option<TokenDigest>,
+}
+
+/// What was issued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Issued {
+    /// The access token's record.
+    pub record: TokenRecord,
+    /// When the consent ends, and the refresh token with it.
+    pub consent_ends: Timestamp,
+}
+
+/// What a change answers, with what it writes.
+pub type Step<T> = Result<(T, Changes), Pause>;
+
+/// Reads whether a TPP may hold tokens.
+///
+/// # Errors
+/// It was not read yet, or cannot be.
+pub fn read_standing(book: &Book<'_>, organisation_id: &OrganisationId) -> Result<Standing, Pause> {
+    Ok(Standing::from_json(book.read(standing_place(organisation_id))?)?)
+}
+
+/// Keeps a code, of the TPP's present epoch.
+///
+/// # Errors
+/// See [`Pause`].
+pub fn keep_code(
+    book: &Book<'_>,
+    digest: TokenDigest,
+    mut code: CodeRecord,
+) -> Step<Result<(), GrantFault>> {
+    let standing = read_standing(book, &code.organisation_id)?;
+    if standing.suspended.is_some() {
+        return Ok((Err(GrantFault::Suspended), Changes::default()));
+    }
+    code.epoch = standing.epoch;
+    let mut changes = Changes::default();
+    let until = later(code.expires_at, ENDED_KEPT);
+    changes.put(Place::new(Kind::Code, digest), code.to_json(), until);
+    Ok((Ok(()), changes))
+}
+
+/// Gives a pair of tokens for a code, once.
+///
+/// A wrong call-back or verifier of the right client burns the code: it is in wrong hands. What
+/// another client says about it changes nothing, or anybody could end other people's consents.
+///
+/// # Errors
+/// See [`Pause`].
+pub fn exchange(
+    book: &Book<'_>,
+    asked: &Exchange<'_>,
+    lives: &Lives,
+    now: Timestamp,
+) -> Step<Result<Issued, GrantFault>> {
+    let place = Place::new(Kind::Code, asked.code);
+    let spent = Place::new(Kind::Spent, asked.code);
+    book.need(&[place, spent, standing_place(asked.organisation_id)])?;
+    let Some(code) = book.read(place)? else { return replayed(book, asked.code) };
+    let code = CodeRecord::from_json(code)?;
+    if code.organisation_id != *asked.organisation_id || code.client_id != asked.client_id {
+        return Ok((Err(GrantFault::OtherClient), Changes::default()));
+    }
+    let standing = read_standing(book, asked.organisation_id)?;
+    let mut changes = Changes::default();
+    changes.remove(place);
+    let consent_ends = lives.consent_ends(code.strong_authentication_at);
+    let fault = if standing.suspended.is_some() {
+        Some(GrantFault::Suspended)
+    } else if code.epoch != standing.epoch {
+        Some(GrantFault::Unknown)
+    } else if code.expires_at <= now {
+        Some(GrantFault::Expired)
+    } else if code.codetab != asked.codetab {
+        Some(GrantFault::OtherBank)
+    } else if asked.redirect_uri != Some(&code.redirect_uri) {
+        Some(GrantFault::RedirectUri)
+    } else if let Some(fault) = pkce(code.code_challenge.as_deref(), asked.challenge) {
+        Some(fault)
+    } else if consent_ends <= now {
+        Some(GrantFault::ConsentOver)
+    } else {
+        None
+    };
+    if let Some(fault) = fault {
+        return Ok((Err(fault), changes));
+    }
+    let grant = grant_place(&code.codetab, Some(&code.psu), &code.organisation_id, code.scope);
+    end(book, grant, &mut changes)?;
+    let issued = Issuing {
+        organisation_id: &code.organisation_id,
+        client_id: &code.client_id,
+        scope: code.scope,
+        codetab: &code.codetab,
+        psu: Some(&code.psu),
+        consent_id: Some(&code.consent_id),
+        accounts: code.accounts.as_ref(),
+        strong_authentication_at: code.strong_authentication_at,
+        epoch: standing.epoch,
+        grant: grant.id,
+    };
+    let record = issued.record(TokenKind::Access, now, lives.access_ends(now, consent_ends));
+    put_token(&mut changes, asked.access, &record);
+    put_token(&mut changes, asked.refresh, &issued.record(TokenKind::Refresh, now, consent_ends));
+    let pair =
+        GrantRecord { access: asked.access, refresh: Some(asked.refresh), lineage: asked.code };
+    changes.put(grant, pair.to_json(), later(consent_ends, ENDED_KEPT));
+    spend(&mut changes, spent, grant, asked.code, now);
+    Ok((Ok(Issued { record, consent_ends }), changes))
+}
+
+/// Gives a new access token for a refresh token; the one before dies.
+///
+/// # Errors
+/// See [`Pause`].
+pub fn refresh(
+    book: &Book<'_>,
+    asked: &Refresh<'_>,
+    lives: &Lives,
+    now: Timestamp,
+) -> Step<Result<Issued, GrantFault>> {
+    let place = Place::new(Kind::Token, asked.refresh);
+    let spent = Place::new(Kind::Spent, asked.refresh);
+    book.need(&[place, spent, standing_place(asked.organisation_id)])?;
+    let Some(token) = book.read(place)? else { return replayed(book, asked.refresh) };
+    let old = TokenRecord::from_json(token).map_err(|_| Pause::Damaged(Kind::Token))?;
+    let nothing = Changes::default;
+    let (TokenKind::Refresh, Some(granted)) = (old.kind, &old.granted) else {
+        return Ok((Err(GrantFault::Unknown), nothing()));
+    };
+    if old.organisation_id != *asked.organisation_id || old.client_id != asked.client_id {
+        return Ok((Err(GrantFault::OtherClient), nothing()));
+    }
+    let standing = read_standing(book, asked.organisation_id)?;
+    if standing.suspended.is_some() {
+        return Ok((Err(GrantFault::Suspended), nothing()));
+    }
+    if granted.epoch != standing.epoch {
+        return Ok((Err(GrantFault::Unknown), nothing()));
+    }
+    if old.codetab != asked.codetab {
+        return Ok((Err(GrantFault::OtherBank), nothing()));
+    }
+    let grant = Place::new(Kind::Grant, granted.grant);
+    let Some(pair) = book.read(grant)? else { return Ok((Err(GrantFault::Unknown), nothing())) };
+    let pair = GrantRecord::from_json(pair)?;
+    if pair.refresh != Some(asked.refresh) {
+        return Ok((Err(GrantFault::Unknown), nothing()));
+    }
+    let mut changes = Changes::default();
+    let consent_ends = lives.consent_ends(old.strong_authentication_at).min(old.expires_at);
+    if consent_ends <= now {
+        end(book, grant, &mut changes)?;
+        return Ok((Err(GrantFault::ConsentOver), changes));
+    }
+    changes.remove(Place::new(Kind::Token, pair.access));
+    let record = TokenRecord {
+        kind: TokenKind::Access,
+        issued_at: now,
+        expires_at: lives.access_ends(now, consent_ends),
+        ..old.clone()
+    };
+    put_token(&mut changes, asked.access, &record);
+    if let Some(rotated) = asked.rotated {
+        changes.remove(place);
+        spend(&mut changes, spent, grant, pair.lineage, now);
+        put_token(&mut changes, rotated, &TokenRecord { issued_at: now, ..old });
+    }
+    let pair = GrantRecord {
+        access: asked.access,
+        refresh: asked.rotated.or(pair.refresh),
+        lineage: pair.lineage,
+    };
+    changes.put(grant, pair.to_json(), later(consent_ends, ENDED_KEPT));
+    Ok((Ok(Issued { record, consent_ends }), changes))
+}
+
+/// Gives an access token without a customer (RFC 6749 §4.4), in place of the one before.
+///
+/// # Errors
+/// See [`Pause`].
+pub fn give(
+    book: &Book<'_>,
+    record: &TokenRecord,
+    scope_key: &str,
+    access: TokenDigest,
+) -> Step<Result<Issued, GrantFault>> {
+    let id = &record.organisation_id;
+    let standing = read_standing(book, id)?;
+    if standing.suspended.is_some() {
+        return Ok((Err(GrantFault::Suspended), Changes::default()));
+    }
+    let grant = Place::new(Kind::Grant, grant_id(&record.codetab, "", id, scope_key));
+    let mut changes = Changes::default();
+    end(book, grant, &mut changes)?;
+    let granted = Granted { grant: grant.id, epoch: standing.epoch, accounts: None };
+    let record = TokenRecord { granted: Some(granted), ..record.clone() };
+    put_token(&mut changes, access, &record);
+    let pair = GrantRecord { access, refresh: None, lineage: access };
+    changes.put(grant, pair.to_json(), later(record.expires_at, ENDED_KEPT));
+    let consent_ends = record.expires_at;
+    Ok((Ok(Issued { record, consent_ends }), changes))
+}
+
+/// What a revocation ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums)]
+pub enum Revoked {
+    /// The token, and its pair with it; none, where nobody could read what it was.
+    Ended(Option<Box<TokenRecord>>),
+    /// It belongs to another TPP, and stays.
+    OtherTpp,
+    /// There was none.
+    Nothing,
+}
+
+/// Ends a token and its pair (RFC 7009 §2.1). `owner`: only if it is this TPP's.
+///
+/// # Errors
+/// See [`Pause`].
+pub fn revoke(
+    book: &Book<'_>,
+    token: TokenDigest,
+    owner: Option<&OrganisationId>,
+) -> Step<Revoked> {
+    let place = Place::new(Kind::Token, token);
+    let mut changes = Changes::default();
+    let Some(page) = book.read(place)? else { return Ok((Revoked::Nothing, changes)) };
+    let record = match TokenRecord::from_json(page) {
+        Ok(record) => record,
+        // The bank's own people may take away what nobody can read.
+        Err(_) if owner.is_none() => {
+            changes.remove(place);
+            return Ok((Revoked::Ended(None), changes));
+        }
+        Err(_) => return Err(Pause::Damaged(Kind::Token)),
+    };
+    if owner.is_some_and(|owner| *owner != record.organisation_id) {
+        return Ok((Revoked::OtherTpp, changes));
+    }
+    changes.remove(place);
+    if let Some(granted) = &record.granted {
+        let grant = Place::new(Kind::Grant, granted.grant);
+        let pair = book.read(grant)?.map(GrantRecord::from_json).transpose()?;
+        if pair.is_some_and(|pair| pair.access == token || pair.refresh == Some(token)) {
+            end(book, grant, &mut changes)?;
+        }
+    }
+    Ok((Revoked::Ended(Some(Box::new(record))), changes))
+}
+
+/// What becomes of a TPP whose tokens all end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums)]
+pub enum Cut {
+    /// It gets no new ones until it is resumed.
+    Suspend(Suspension),
+    /// It may ask for new ones.
+    Resume,
+    /// It stays what it was.
+    Only,
+}
+
+/// Ends every token of a TPP at once, however many there are; tells what it was before.
+///
+/// # Errors
+/// See [`Pause`].
+pub fn cut(
+    book: &Book<'_>,
+    organisation_id: &OrganisationId,
+    then: &Cut,
+    now: Timestamp,
+) -> Step<Standing> {
+    let before = read_standing(book, organisation_id)?;
+    let suspended = match then {
+        Cut::Suspend(suspension) => Some(suspension.clone()),
+        Cut::Resume => None,
+        Cut::Only => before.suspended.clone(),
+    };
+    let standing = Standing {
+        organisation_id: Some(organisation_id.clone()),
+        epoch: before.epoch.saturating_add(1),
+        cut_at: Some(now),
+        suspended,
+    };
+    let mut changes = Changes::default();
+    changes.keep(standing_place(organisation_id), standing.to_json());
+    Ok((before, changes))
+}
+
+/// Where the standing of a TPP lies.
+pub(crate) fn standing_place(organisation_id: &OrganisationId) -> Place {
+    Place::named(Kind::Standing, organisation_id.as_str())
+}
+
+/// A second use: what the first one gave has been in two hands (RFC 6749 §4.1.2, RFC 9700 §4.14.2).
+/// A later consent has tokens that were never in doubt, and keeps them.
+fn replayed(book: &Book<'_>, digest: TokenDigest) -> Step<Result<Issued, GrantFault>> {
+    let mut changes = Changes::default();
+    let spent = Place::new(Kind::Spent, digest);
+    let Some(page) = book.read(spent)? else { return Ok((Err(GrantFault::Unknown), changes)) };
+    let (grant, lineage) = page.split_at_checked(32).ok_or(Pause::Damaged(Kind::Spent))?;
+    let grant = grant.try_into().map_err(|_| Pause::Damaged(Kind::Spent))?;
+    let grant = Place::new(Kind::Grant, grant);
+    let pair = book.read(grant)?.map(GrantRecord::from_json).transpose()?;
+    if pair.is_some_and(|pair| pair.lineage == lineage) {
+        end(book, grant, &mut changes)?;
+    }
+    Ok((Err(GrantFault::Replayed), changes))
+}
+
+/// Remembers that a secret was used, and which tokens came of it.
+fn spend(changes: &mut Changes, spent: Place, grant: Place, lineage: TokenDigest, now: Timestamp) {
+    changes.put(spent, [grant.id, lineage].concat(), later(now, SPENT_KEPT));
+}
+
+/// Ends the pair of a grant, if there is one.
+fn end(book: &Book<'_>, grant: Place, changes: &mut Changes) -> Result<(), Pause> {
+    let Some(page) = book.read(grant)? else { return Ok(()) };
+    let pair = GrantRecord::from_json(page)?;
+    for token in [Some(pair.access), pair.refresh].into_iter().flatten() {
+        changes.remove(Place::new(Kind::Token, token));
+    }
+    changes.remove(grant);
+    Ok(())
+}
+
+/// RFC 7636 §4.6 and RFC 9700 §2.1.1: a verifier exactly where there was a challenge, and the right one.
+fn pkce(expected: Option<&str>, sent: Option<&str>) -> Option<GrantFault> {
+    match (expected, sent) {
+        (None, None) => None,
+        (Some(expected), Some(sent)) if expected == sent => None,
+        (None, Some(_)) => Some(GrantFault::Downgrade),
+        (Some(_), _) => Some(GrantFault::Verifier),
+    }
+}
+
+struct Issuing<'a> {
+    organisation_id: &'a OrganisationId,
+    client_id: &'a str,
+    scope: Scope,
+    codetab: &'a str,
+    psu: Option<&'a Psu>,
+    consent_id: Option<&'a str>,
+    accounts: Option<&'a BTreeSet<crate::token::AccountDigest>>,
+    strong_authentication_at: Timestamp,
+    epoch: u64,
+    grant: [u8; 32],
+}
+
+impl Issuing<'_> {
+    fn record(&self, kind: TokenKind, now: Timestamp, expires_at: Timestamp) -> TokenRecord {
+        TokenRecord {
+            kind,
+            organisation_id: self.organisation_id.clone(),
+            client_id: self.client_id.to_owned(),
+            scopes: BTreeSet::from([self.scope.name().to_owned()]),
+            codetab: self.codetab.to_owned(),
+            psu: self.psu.cloned(),
+            consent_id: self.consent_id.map(str::to_owned),
+            issued_at: now,
+            expires_at,
+            strong_authentication_at: self.strong_authentication_at,
+            granted: Some(Granted {
+                grant: self.grant,
+                epoch: self.epoch,
+                accounts: self.accounts.cloned(),
+            }),
+        }
+    }
+}
+
+fn put_token(changes: &mut Changes, digest: TokenDigest, record: &TokenRecord) {
+    let until = later(record.expires_at, ENDED_KEPT);
+    changes.put(Place::new(Kind::Token, digest), record.to_json(), until);
+}
+
+fn grant_place(
+    codetab: &str,
+    psu: Option<&Psu>,
+    organisation_id: &OrganisationId,
+    scope: Scope,
+) -> Place {
+    let psu = psu.map(Psu::expose).unwrap_or_default();
+    Place::new(Kind::Grant, grant_id(codetab, psu, organisation_id, scope.name()))
+}
+
+/// Each part stands behind its length, so that no two lists of parts read the same.
+fn grant_id(codetab: &str, psu: &str, organisation_id: &OrganisationId, scope: &str) -> [u8; 32] {
+    let mut digest = certs::Sha256::default();
+    for part in [codetab, psu, organisation_id.as_str(), scope] {
+        digest.update(&(part.len() as u64).to_be_bytes());
+        digest.update(part.as_bytes());
+    }
+    digest.finish()
+}
+
+fn later(instant: Timestamp, by: SignedDuration) -> Timestamp {
+    instant.checked_add(by).unwrap_or(Timestamp::MAX)
+}
