@@ -297,11 +297,12 @@ impl Message<'_> {
         }
     }
 
-    /// Escaping does not disarm `javascript:`.
+    /// Only to the web: escaping does not disarm `javascript:`. Never from a faulty request: that
+    /// page is shown because the way back is not proven.
     fn link(&self) -> Option<&str> {
-        self.back.filter(|back| {
-            Url::parse(back).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
-        })
+        let proven = self.back.filter(|_| self.detail().is_none())?;
+        let url = Url::parse(proven).ok()?;
+        matches!(url.scheme(), "http" | "https").then_some(proven)
     }
 }
 

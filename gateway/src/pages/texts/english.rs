@@ -17,10 +17,10 @@ impl Texts for English {
         "Sandbox Bank"
     }
     fn sandbox(&self) -> &'static str {
-        "Sandbox"
+        "Sandbox:"
     }
     fn sandbox_detail(&self) -> &'static str {
-        "Fictional people, no real money."
+        "fictional people, no real money."
     }
     fn languages(&self) -> &'static str {
         "Language"
@@ -234,7 +234,7 @@ impl Texts for English {
                 "You have refused",
                 "No consent was given. We will answer none of this provider’s questions about \
                  your accounts because of this request.",
-                "You may close this page.",
+                "You may close this page, or go back to your provider.",
             ),
             MessageKind::Unavailable => (
                 "Service unavailable for the moment",

@@ -18,10 +18,10 @@ impl Texts for French {
         "Banque du bac à sable"
     }
     fn sandbox(&self) -> &'static str {
-        "Bac à sable"
+        "Bac à sable\u{a0}:"
     }
     fn sandbox_detail(&self) -> &'static str {
-        "Personnes fictives, aucun argent réel."
+        "personnes fictives, aucun argent réel."
     }
     fn languages(&self) -> &'static str {
         "Langue"
@@ -242,7 +242,7 @@ impl Texts for French {
                 "Vous avez refusé",
                 "Aucun accord n’a été donné. Nous ne répondrons à aucune question de ce \
                  prestataire sur vos comptes au titre de cette demande.",
-                "Vous pouvez fermer cette page.",
+                "Vous pouvez fermer cette page, ou revenir chez votre prestataire.",
             ),
             MessageKind::Unavailable => (
                 "Service momentanément indisponible",
