@@ -1,5 +1,11 @@
 //! The pages of the PSU listener, reachable by any browser: what this host is, and one page per
-//! reason, to which every refusal's `type` points.
+//! reason, to which every refusal's `type` points. The views of the bank's login and consent are in
+//! [`bank`]; who serves them decides when.
+
+pub mod bank;
+pub mod language;
+pub mod style;
+mod texts;
 
 use axum::Router;
 use axum::extract::Path;
