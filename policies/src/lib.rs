@@ -1,11 +1,12 @@
-//! Everything that is decided: reasons, routes, register, token, quota and body rules, and the
-//! decision itself.
+//! Everything that is decided: reasons, routes, register, token, client, quota and body rules, and
+//! the decision itself.
 //!
 //! No I/O, no clock, no logging: facts and the instant come in as arguments, a [`Permit`] or a
 //! [`Refusal`] comes out. [`admit`] is the whole of it on one page.
 
 #![forbid(unsafe_code)]
 
+pub mod client;
 pub mod freshness;
 pub mod ledger;
 pub mod limits;
