@@ -6,6 +6,7 @@
 //! [`production`] and [`unique`], the rules that look across them.
 
 mod audit;
+mod authorization;
 mod drain;
 mod environment;
 mod insecure;
@@ -46,6 +47,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 pub use audit::AuditSettings;
+pub use authorization::{AuthorizationSettings, BankUrl, TppPaths};
 pub use drain::DrainSettings;
 pub use insecure::Insecure;
 pub use key_pair::{KeyPair, RenewalError};
@@ -90,6 +92,8 @@ pub struct Config {
     pub signature: Option<SignatureSettings>,
     /// Where tokens and quotas live.
     pub store: StoreSettings,
+    /// The authorization server.
+    pub authorization: Option<AuthorizationSettings>,
     /// The access log.
     pub audit: AuditSettings,
     /// The domains under which the codetab hosts are served.
@@ -206,6 +210,9 @@ fn typed(wire: &wire::Document, file: &Path, reading: &mut Reading<'_>) -> Optio
     if wire.signature.is_none() || signature.is_some() {
         signature::somebody_signs(wire, signature.as_ref(), reading);
     }
+    let place = key("authorization");
+    let authorization =
+        part(&wire.authorization, |part| AuthorizationSettings::read(part, wire, &place, reading));
     let audit = part(&wire.audit, |wire| AuditSettings::read(wire, &key("audit"), reading));
     let limits = Limits::read(&wire.limits, &key("limits"), reading);
     let drain = DrainSettings::read(&wire.drain, &key("drain"), reading);
@@ -228,6 +235,7 @@ fn typed(wire: &wire::Document, file: &Path, reading: &mut Reading<'_>) -> Optio
         register: register?,
         store: store?,
         signature,
+        authorization,
         audit: audit?,
         domains: domains?,
         codetabs: codetabs?,

@@ -7,6 +7,7 @@
 pub mod admin;
 pub mod archive;
 pub mod audit;
+pub mod authorization;
 pub mod cli;
 pub mod clock;
 pub mod config;

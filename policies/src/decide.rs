@@ -13,7 +13,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use certs::Qwac;
+use certs::{OrganisationId, Qwac};
 use jiff::Timestamp;
 
 use crate::check::{Check, CheckName, CheckOutcome, Evidence, Source, Trail};
@@ -26,7 +26,7 @@ use crate::verdict::Refusal;
 use crate::world::World;
 
 pub use introduce::{Introduction, Opening, asks_who_it_is, introduce};
-pub use office::{Approached, approach};
+pub use office::{Approached, approach, may_be_sent_customers};
 pub use stages::{Admitted, Entitled, Metered, Permit, Sealed};
 
 /// Judges everything that can be judged without asking the store: who calls, and what for.
@@ -49,7 +49,7 @@ pub fn admit(
     step.take(CheckName::Method, routes, request::only(presented, route.api.method))?;
 
     step.take(CheckName::Role, certificate, identity::role(qwac, route.api.required_roles))?;
-    step.registered(qwac, route.api.services(), world, now)?;
+    step.registered(&qwac.organisation_id, route.api.services(), world, now)?;
 
     let bearer = presented.authorization.ok_or_else(|| Refusal::new(Reason::TokenMissing));
     let bearer = bearer.and_then(token::bearer);
@@ -96,18 +96,18 @@ impl Steps<'_> {
     /// Whether the registers list one of `services`, for this country too where that is asked.
     fn registered(
         &mut self,
-        qwac: &Qwac,
+        id: &OrganisationId,
         services: ServiceSet,
         world: &World,
         now: Timestamp,
     ) -> Result<(), Refusal> {
-        let (evidence, registered) = identity::registered(qwac, services, world, now);
+        let (evidence, registered) = identity::registered(id, services, world, now);
         let (standing, warning) = match registered {
             Ok(registered) => registered,
             Err(refusal) => return self.take(CheckName::Register, evidence, Err(refusal)),
         };
         self.pass(CheckName::Register, evidence, warning);
-        match identity::passported(qwac, services, standing, world) {
+        match identity::passported(id, services, standing, world) {
             None => {}
             Some(Ok(warning)) => self.pass(CheckName::Passport, evidence, warning),
             Some(Err(refusal)) => self.take(CheckName::Passport, evidence, Err(refusal))?,

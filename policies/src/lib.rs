@@ -28,7 +28,7 @@ mod world;
 pub use check::{Check, CheckName, CheckOutcome, Evidence, Source, Trail};
 pub use decide::{
     Admitted, Approached, Entitled, Introduction, Metered, Opening, Permit, Sealed, admit,
-    approach, asks_who_it_is, introduce,
+    approach, asks_who_it_is, introduce, may_be_sent_customers,
 };
 pub use funds_confirmation::{BodyFault, FundsRequest, Member, Wrong};
 pub use presented::Presented;

@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["pages", "sandbox"],
     &["proxy"],
     &["listen", "revocation", "seals", "upstream"],
-    &["tpps"],
+    &["tpps", "authorization"],
     &["store", "trust", "world", "audit", "metrics", "introduction"],
     &["register"],
     &["fetch"],

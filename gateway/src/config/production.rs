@@ -59,7 +59,7 @@ fn tell_the_test_qtsp(anchors: Option<&Anchors>, reading: &mut Reading<'_>) {
     }
 }
 
-fn is_local(name: &str) -> bool {
+pub(super) fn is_local(name: &str) -> bool {
     let name = name.trim_end_matches('.').to_ascii_lowercase();
     name == LOCAL.trim_start_matches('.') || name.ends_with(LOCAL)
 }

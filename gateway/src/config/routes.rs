@@ -225,7 +225,7 @@ fn paths(paths: Option<&[String]>, key: &Key, reading: &mut Reading<'_>) -> Opti
 
 /// Paths are compared as raw bytes: only what has exactly one spelling (RFC 3986 §2.3) may stand in
 /// one, and no segment is empty or a dot segment.
-fn is_exact_path(path: &str) -> bool {
+pub(super) fn is_exact_path(path: &str) -> bool {
     let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let segment =
         |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(unreserved);

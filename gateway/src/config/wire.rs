@@ -4,6 +4,7 @@
 //! when a required key is missing. Nothing is judged here: a key that is required in the file is an
 //! `Option` in Rust, so that one mistake does not hide the next one.
 
+mod authorization;
 mod listen;
 mod register;
 mod routes;
@@ -19,6 +20,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub(crate) use authorization::Authorization;
 pub(crate) use listen::{Admin, Listen, Psu, Refusal, Tpp};
 pub(crate) use register::{Eba, Passport, Regafi, Register, Undetermined};
 pub(crate) use routes::{Amount, Api, Body, Domain, HttpMethod, Quota, Version};
@@ -58,6 +60,9 @@ pub(crate) struct Document {
     pub(crate) store: Option<Store>,
     /// What is asked of signed requests, and who may sign them. Needed where an API is `signed`.
     pub(crate) signature: Option<Signature>,
+    /// The authorization server and the enrolment of TPPs; without it the bank's own writes token
+    /// records.
+    pub(crate) authorization: Option<Authorization>,
     /// The access log: one record for every request, allowed or refused.
     #[schemars(required)]
     pub(crate) audit: Option<Audit>,

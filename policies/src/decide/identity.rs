@@ -1,6 +1,9 @@
 //! Who calls: the checks on the certificate and on what registers say about its holder.
 
-use certs::{Identity, ProfileFault, Qwac, RevocationSource, RevocationStatus, RoleSet, Trusted};
+use certs::{
+    Identity, OrganisationId, ProfileFault, Qwac, RevocationSource, RevocationStatus, RoleSet,
+    Trusted,
+};
 use jiff::Timestamp;
 
 use crate::check::{Evidence, Source};
@@ -107,13 +110,12 @@ pub(super) fn role(qwac: &Qwac, required: RoleSet) -> Result<(), Refusal> {
 /// What the registers say about the caller, and whether one of `services` is there. A reason beside
 /// `Ok` lets it pass and is recorded.
 pub(super) fn registered(
-    qwac: &Qwac,
+    id: &OrganisationId,
     services: ServiceSet,
     world: &World,
     now: Timestamp,
 ) -> (Evidence, Result<(Standing, Option<Reason>), Refusal>) {
     let register = &world.register;
-    let id = &qwac.organisation_id;
     let (standing, evidence) = register.standing(id, now);
     // A decision of the bank's own people does not grow old with the registers.
     let decided = evidence.source == Source::RegisterOverride;
@@ -156,7 +158,7 @@ pub(super) fn registered(
 /// Whether one of `services` is listed for the bank's country; nothing where that is not
 /// looked at.
 pub(super) fn passported(
-    qwac: &Qwac,
+    id: &OrganisationId,
     services: ServiceSet,
     standing: Standing,
     world: &World,
@@ -168,7 +170,7 @@ pub(super) fn passported(
         Passport::Off => None,
         Passport::Warn => Some(Ok(missing.then_some(Reason::RegisterPassportMissing))),
         Passport::Enforce if missing => {
-            let (id, country) = (&qwac.organisation_id, policy.country);
+            let country = policy.country;
             let detail =
                 format!("the register lists {id} without the service that is needed in {country}");
             Some(Err(Refusal::because(Reason::RegisterPassportMissing, detail)))

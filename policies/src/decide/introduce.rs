@@ -64,7 +64,7 @@ pub fn introduce<'a>(
             .and_then(|()| identity::role(qwac, route.api.required_roles))
             .and_then(|()| {
                 Steps { trail: &mut Trail::new() }.registered(
-                    qwac,
+                    &qwac.organisation_id,
                     route.api.services(),
                     world,
                     now,

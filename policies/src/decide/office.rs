@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use certs::{Qwac, RoleSet};
+use certs::{OrganisationId, Qwac, RoleSet};
 use jiff::Timestamp;
 
 use super::{Steps, identity};
@@ -51,6 +51,21 @@ pub fn approach<'a>(
     Ok(Approached { qwac, codetab: &seat.codetab, world })
 }
 
+/// Whether the registers allow a TPP what `scope` opens, before a customer is asked for it: its
+/// certificate is not at hand then.
+///
+/// # Errors
+/// What the registers say.
+pub fn may_be_sent_customers(
+    organisation_id: &OrganisationId,
+    scope: Scope,
+    world: &World,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let mut step = Steps { trail: &mut Trail::new() };
+    step.registered(organisation_id, scope.services(), world, now)
+}
+
 impl<'a> Approached<'a> {
     /// Who calls.
     #[must_use]
@@ -81,6 +96,6 @@ impl<'a> Approached<'a> {
         roles.insert(scope.role());
         let role = identity::role(self.qwac, roles);
         step.take(CheckName::Role, Evidence::of(Source::Certificate), role)?;
-        step.registered(self.qwac, scope.services(), self.world, now)
+        step.registered(&self.qwac.organisation_id, scope.services(), self.world, now)
     }
 }

@@ -1,0 +1,179 @@
+//! The authorization server (RFC 6749): consents, codes, tokens and their end.
+//!
+//! TPPs reach it through the line, as they reach every API: who calls is known before a parameter is
+//! read, and the QWAC is the client's only authentication (RFC 8705 §2.1). Browsers reach it through
+//! the pages. What is remembered, and what always holds of it, is [`policies::ledger`]'s.
+
+mod answer;
+mod client_store;
+mod consent;
+mod form;
+mod interaction;
+mod metadata;
+mod metrics;
+mod pushed;
+mod request;
+mod revocation;
+mod secret;
+mod tokens;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use policies::{Approached, Reason, Refusal, Trail};
+
+use crate::audit::{Audit, Event};
+use crate::config::AuthorizationSettings;
+use crate::store::{Store, StoreError};
+
+pub use answer::Answer;
+pub use client_store::EnrolFault;
+pub use consent::{Acceptance, Begun, DecideFault, FinishFault, Finished};
+pub use interaction::{Interaction, Shown};
+pub use metrics::AuthorizationMetrics;
+pub use request::{AuthorizationRequest, RequestFault};
+
+/// The client id under which a TPP that has none yet asks for the token of the enrolment.
+pub const REGISTERING_CLIENT: &str = "PSD2_TPPRegister";
+/// The scope of that token.
+pub const REGISTRATION_SCOPE: &str = "manageRegistration";
+/// Bytes of a form.
+const FORM_BYTES_MAX: usize = 16 * 1024;
+
+/// What a TPP may ask of the authorization server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// Tokens.
+    Token,
+    /// A pushed authorization request.
+    Pushed,
+    /// The end of a token.
+    Revocation,
+    /// What a token is.
+    Introspection,
+    /// What this server is.
+    Metadata,
+}
+
+impl Endpoint {
+    /// Every one.
+    pub const ALL: [Self; 5] =
+        [Self::Token, Self::Pushed, Self::Revocation, Self::Introspection, Self::Metadata];
+
+    /// The metric label.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Pushed => "par",
+            Self::Revocation => "revoke",
+            Self::Introspection => "introspect",
+            Self::Metadata => "metadata",
+        }
+    }
+
+    /// As `Allow` lists them.
+    #[must_use]
+    pub const fn methods(self) -> &'static str {
+        match self {
+            Self::Metadata => "GET",
+            _ => "POST",
+        }
+    }
+
+    /// Bytes of a request's body.
+    #[must_use]
+    pub const fn body_bytes_max(self) -> usize {
+        FORM_BYTES_MAX
+    }
+}
+
+/// A request of a TPP that is known.
+#[derive(Clone, Copy)]
+pub struct Call<'a> {
+    /// Who calls, and where.
+    pub approached: Approached<'a>,
+    /// The one `Content-Type`.
+    pub content_type: Option<&'a [u8]>,
+    /// The one `Authorization`.
+    pub authorization: Option<&'a [u8]>,
+    /// The body.
+    pub body: &'a Bytes,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// The authorization server of one process; its state is in the store.
+pub struct AuthorizationServer {
+    settings: AuthorizationSettings,
+    store: Arc<dyn Store>,
+    audit: Arc<Audit>,
+    metrics: AuthorizationMetrics,
+}
+
+impl AuthorizationServer {
+    /// Over `store`, telling `audit` of consents.
+    #[must_use]
+    pub fn new(
+        settings: AuthorizationSettings,
+        store: Arc<dyn Store>,
+        audit: Arc<Audit>,
+        metrics: AuthorizationMetrics,
+    ) -> Self {
+        Self { settings, store, audit, metrics }
+    }
+
+    /// How it is configured.
+    #[must_use]
+    pub fn settings(&self) -> &AuthorizationSettings {
+        &self.settings
+    }
+
+    /// What lies at `target` on the TPP listener, if it is of this server.
+    #[must_use]
+    pub fn endpoint(&self, target: &str) -> Option<Endpoint> {
+        let paths = &self.settings.paths;
+        match target {
+            metadata::PATH => Some(Endpoint::Metadata),
+            path if path == paths.token => Some(Endpoint::Token),
+            path if path == paths.par => Some(Endpoint::Pushed),
+            path if path == paths.revoke => Some(Endpoint::Revocation),
+            path if path == paths.introspect => Some(Endpoint::Introspection),
+            _ => None,
+        }
+    }
+
+    /// Answers a TPP.
+    ///
+    /// # Errors
+    /// Why it gets nothing; `trail` holds the checks that were made.
+    pub async fn answer(
+        &self,
+        endpoint: Endpoint,
+        call: Call<'_>,
+        trail: &mut Trail,
+    ) -> Result<Answer, Refusal> {
+        let answered = match endpoint {
+            Endpoint::Token => self.token(call, trail).await,
+            Endpoint::Pushed => self.push(call, trail).await,
+            Endpoint::Revocation => self.revoke(call).await,
+            Endpoint::Introspection => self.introspect(call).await,
+            Endpoint::Metadata => Ok(self.metadata(&call.approached.codetab().code)),
+        };
+        self.metrics.answered(endpoint, answered.as_ref().err().map(|refusal| refusal.reason));
+        answered
+    }
+
+    /// Tells the log of something that is no request.
+    fn tell(&self, now: Timestamp, event: &'static str, subject: &str, detail: String) {
+        let subject = Some(subject.to_owned());
+        self.audit.event(Event { time: now, event, subject, detail, by: Vec::new() });
+    }
+}
+
+/// What a store that fails means for a TPP. The store has said more in the log.
+fn unavailable(error: &StoreError) -> Refusal {
+    tracing::error!(%error, "the authorization server cannot do its work");
+    Refusal::because(Reason::StateUnavailable, "what is remembered cannot be read or changed now")
+}

@@ -1,0 +1,368 @@
+//! The way of a consent: begin, look, accept or reject, finish (as Ory Hydra hands a login over:
+//! a challenge goes to the bank's page, the page answers on a private way, the browser comes back).
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use policies::ledger::{self, Changes, CodeRecord};
+use policies::limits::{CLOCK_SKEW_SECONDS_MAX, TOKEN_TEXT_BYTES_MAX};
+use policies::{Partition, Psu, Refusal, Scope, SecretKind};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::interaction::{self, Decision, Interaction, Shown};
+use super::metrics::ConsentEvent;
+use super::request::{AuthorizationRequest, ascii};
+use super::{AuthorizationServer, secret, unavailable};
+use crate::store::{self, StoreError};
+
+/// Accounts of one consent.
+const ACCOUNTS_MAX: usize = 64;
+/// Errors with which a bank's page may reject (RFC 6749 §4.1.2.1).
+const REJECTIONS: [&str; 3] = ["access_denied", "temporarily_unavailable", "server_error"];
+/// Characters of a rejection's description.
+const DESCRIPTION_CHARS_MAX: usize = 200;
+
+/// What the bank's page says when the customer consented.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Acceptance {
+    /// The bank's reference of the customer. It goes to the adapter, and into no log.
+    pub psu: String,
+    /// IBANs of the accounts that the customer chose; none: the bank keeps them with the consent.
+    #[serde(default)]
+    pub accounts: Option<Vec<String>>,
+    /// When the customer was strongly authenticated.
+    pub strong_authentication_at: Timestamp,
+}
+
+/// Why a decision is not taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecideFault {
+    /// No such interaction, or it is over.
+    #[error("no customer is waiting under this challenge: it is unknown, decided, or over")]
+    Unknown,
+    /// The decision itself.
+    #[error("{0}")]
+    Invalid(&'static str),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No random numbers.
+    #[error("{0}")]
+    Random(Refusal),
+}
+
+/// Why a browser that came back is not sent on.
+#[derive(Debug)]
+#[allow(clippy::exhaustive_enums)]
+pub enum FinishFault {
+    /// No such interaction, or it was finished.
+    Unknown,
+    /// It took too long; the call-back is told.
+    TimedOut {
+        /// Where it is told.
+        location: String,
+    },
+    /// Another browser began it.
+    OtherBrowser,
+    /// Something that is needed does not answer.
+    Unavailable,
+}
+
+/// Where the browser goes in the end.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Finished {
+    /// The call-back with a code or an error.
+    pub location: String,
+}
+
+/// What a browser that was sent here is given.
+pub struct Begun {
+    /// Goes to the bank's page in the URL.
+    pub challenge: String,
+    /// Stays in the browser.
+    pub browser: String,
+}
+
+impl AuthorizationServer {
+    /// Begins the way of a customer.
+    ///
+    /// # Errors
+    /// The store's, or the random numbers'.
+    pub async fn begin(
+        &self,
+        request: AuthorizationRequest,
+        now: Timestamp,
+    ) -> Result<Begun, Refusal> {
+        let begun = Begun { challenge: secret::random()?, browser: secret::random()? };
+        let place = interaction::place(&begun.challenge);
+        let life = SignedDuration::try_from(self.settings.interaction_life).unwrap_or_default();
+        let interaction = Interaction {
+            request,
+            browser: hex::encode(certs::sha256(begun.browser.as_bytes())),
+            begun_at: now.as_second(),
+            ends_at: now.checked_add(life).unwrap_or(now).as_second(),
+            decision: None,
+        };
+        store::transact(self.store.as_ref(), Some(place.own_partition()), |_| {
+            let mut changes = Changes::default();
+            interaction.put(&mut changes, place);
+            Ok(((), changes))
+        })
+        .await
+        .map_err(|error| unavailable(&error))?;
+        self.metrics.consent(ConsentEvent::Asked);
+        Ok(begun)
+    }
+
+    /// The interaction behind a challenge, decided or over as it may be.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn interaction(&self, challenge: &str) -> Result<Option<Interaction>, StoreError> {
+        let place = interaction::place(challenge);
+        store::transact(self.store.as_ref(), Some(place.own_partition()), |book| {
+            let read = book.read(place)?.map(Interaction::read).transpose()?;
+            Ok((read, Changes::default()))
+        })
+        .await
+    }
+
+    /// What a bank's page is shown of a customer who waits.
+    ///
+    /// # Errors
+    /// Nobody waits under this challenge.
+    pub async fn show(&self, challenge: &str, now: Timestamp) -> Result<Shown, DecideFault> {
+        let interaction = self.interaction(challenge).await?;
+        let waiting = interaction
+            .filter(|waiting| waiting.decision.is_none() && waiting.ends_at > now.as_second());
+        let shown = waiting.map(|waiting| waiting.shown(self.settings.lives.consent_days));
+        shown.ok_or(DecideFault::Unknown)
+    }
+
+    /// The customer consented; answers with where to send the browser.
+    ///
+    /// # Errors
+    /// See [`DecideFault`].
+    pub async fn accept(
+        &self,
+        challenge: &str,
+        acceptance: Acceptance,
+        now: Timestamp,
+    ) -> Result<String, DecideFault> {
+        let Acceptance { psu, accounts, strong_authentication_at } = acceptance;
+        let usable = !psu.is_empty()
+            && psu.len() <= TOKEN_TEXT_BYTES_MAX
+            && !psu.chars().any(char::is_control);
+        if !usable {
+            return Err(DecideFault::Invalid(
+                "psu must be 1 to 256 bytes without control characters",
+            ));
+        }
+        let age = now.duration_since(strong_authentication_at);
+        if age < SignedDuration::from_secs(-CLOCK_SKEW_SECONDS_MAX) {
+            return Err(DecideFault::Invalid("strong_authentication_at lies in the future"));
+        }
+        if age.as_hours() >= 24 * self.settings.lives.consent_days {
+            return Err(DecideFault::Invalid(
+                "strong_authentication_at is older than the consent may become",
+            ));
+        }
+        let pseudonyms = self.audit.pseudonyms();
+        let accounts = match accounts {
+            Some(accounts) if accounts.is_empty() || accounts.len() > ACCOUNTS_MAX => {
+                return Err(DecideFault::Invalid("accounts must be 1 to 64 IBANs, or be left out"));
+            }
+            Some(accounts) => {
+                let digests = accounts.iter().map(|iban| hex::encode(pseudonyms.of(iban)));
+                Some(digests.collect::<BTreeSet<_>>())
+            }
+            None => None,
+        };
+        let strong_authentication_at = strong_authentication_at.min(now).as_second();
+        self.decide(challenge, now, |verifier| Decision::Accepted {
+            psu: psu.clone(),
+            accounts: accounts.clone(),
+            strong_authentication_at,
+            verifier,
+        })
+        .await
+    }
+
+    /// The customer refused, or something went wrong; answers with where to send the browser.
+    ///
+    /// # Errors
+    /// See [`DecideFault`].
+    pub async fn reject(
+        &self,
+        challenge: &str,
+        error: &str,
+        description: &str,
+        now: Timestamp,
+    ) -> Result<String, DecideFault> {
+        if !REJECTIONS.contains(&error) {
+            return Err(DecideFault::Invalid(
+                "error must be access_denied, temporarily_unavailable or server_error",
+            ));
+        }
+        if description.chars().count() > DESCRIPTION_CHARS_MAX {
+            return Err(DecideFault::Invalid("error_description may have 200 characters"));
+        }
+        let description = ascii(description);
+        self.decide(challenge, now, |verifier| Decision::Rejected {
+            error: error.to_owned(),
+            description: description.clone(),
+            verifier,
+        })
+        .await
+    }
+
+    /// Sends a browser that came back on to the call-back, once.
+    ///
+    /// # Errors
+    /// See [`FinishFault`].
+    pub async fn finish(
+        &self,
+        challenge: &str,
+        verifier: &str,
+        browser: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Finished, FinishFault> {
+        let place = interaction::place(challenge);
+        let digest = |text: &str| hex::encode(certs::sha256(text.as_bytes()));
+        let (verifier, browser) = (digest(verifier), browser.map(digest));
+        let taken = store::transact(self.store.as_ref(), Some(place.own_partition()), |book| {
+            let mut changes = Changes::default();
+            let Some(page) = book.read(place)? else { return Ok((Err(true), changes)) };
+            let found = Interaction::read(page)?;
+            if browser.as_ref() != Some(&found.browser) {
+                return Ok((Err(false), changes));
+            }
+            let back = found.decision.as_ref().is_some_and(|said| said.verifier() == verifier);
+            if !back && found.ends_at > now.as_second() {
+                return Ok((Err(true), changes));
+            }
+            changes.remove(place);
+            Ok((Ok(found), changes))
+        });
+        let unreadable = |error: StoreError| {
+            tracing::error!(%error, "a consent cannot be finished");
+            FinishFault::Unavailable
+        };
+        let found = taken.await.map_err(unreadable)?.map_err(|unknown| match unknown {
+            true => FinishFault::Unknown,
+            false => FinishFault::OtherBrowser,
+        })?;
+        self.conclude(found, now).await
+    }
+
+    async fn conclude(&self, found: Interaction, now: Timestamp) -> Result<Finished, FinishFault> {
+        let refused = |refusal: Refusal| {
+            tracing::error!(%refusal, "a consent cannot be finished");
+            FinishFault::Unavailable
+        };
+        let Interaction { request, ends_at, decision, .. } = found;
+        let redirect_uri = request.call_back(self.settings.setting).map_err(refused)?;
+        let to = |answer: &[(&str, &str)]| {
+            self.location(&redirect_uri, request.state.as_deref(), &request.codetab, answer)
+        };
+        let error = |error: &str, description: &str| {
+            to(&[("error", error), ("error_description", description)])
+        };
+        let subject = request.organisation_id.as_str();
+        let asked = format!("{} for {} at {}", request.scope, request.client_id, request.codetab);
+        if ends_at <= now.as_second() {
+            self.metrics.consent(ConsentEvent::Refused);
+            self.tell(now, "consent_timed_out", subject, asked);
+            let location = error("access_denied", "the customer took too long");
+            return Err(FinishFault::TimedOut { location });
+        }
+        match decision {
+            None => Err(FinishFault::Unknown),
+            Some(Decision::Rejected { error: code, description, .. }) => {
+                self.metrics.consent(ConsentEvent::Refused);
+                self.tell(now, "consent_refused", subject, format!("{asked}: {code}"));
+                Ok(Finished { location: error(&code, &description) })
+            }
+            Some(Decision::Accepted { psu, accounts, strong_authentication_at, .. }) => {
+                let damaged = |_| FinishFault::Unavailable;
+                let id = request.tpp().map_err(refused)?;
+                let partition = Partition::of(&id);
+                let code = secret::issue(SecretKind::Code, partition).map_err(refused)?;
+                let consent_id = Uuid::new_v4().to_string();
+                let life = SignedDuration::try_from(self.settings.code_life).unwrap_or_default();
+                let record = CodeRecord {
+                    organisation_id: id,
+                    client_id: request.client_id.clone(),
+                    redirect_uri: request.redirect_uri.clone(),
+                    code_challenge: request.code_challenge.clone(),
+                    scope: Scope::from_name(&request.scope).ok_or(FinishFault::Unavailable)?,
+                    codetab: request.codetab.clone(),
+                    psu: Psu::new(psu.clone()),
+                    consent_id: consent_id.clone(),
+                    accounts: accounts
+                        .as_ref()
+                        .map(interaction::digests)
+                        .transpose()
+                        .map_err(damaged)?,
+                    strong_authentication_at: Timestamp::from_second(strong_authentication_at)
+                        .map_err(|_| FinishFault::Unavailable)?,
+                    expires_at: now.checked_add(life).unwrap_or(now),
+                    epoch: 0,
+                };
+                let kept = store::transact(self.store.as_ref(), Some(partition), |book| {
+                    ledger::keep_code(book, code.digest, record.clone())
+                });
+                let unreadable = |error: StoreError| {
+                    tracing::error!(%error, "a code cannot be kept");
+                    FinishFault::Unavailable
+                };
+                if let Err(fault) = kept.await.map_err(unreadable)? {
+                    self.metrics.consent(ConsentEvent::Faulty);
+                    return Ok(Finished {
+                        location: error("unauthorized_client", &fault.to_string()),
+                    });
+                }
+                self.metrics.consent(ConsentEvent::Given);
+                let psu = hex::encode(self.audit.pseudonyms().of(&psu));
+                let detail = format!("{asked}: consent {consent_id} of psu {psu}");
+                self.tell(now, "consent_given", subject, detail);
+                Ok(Finished { location: to(&[("code", &code.text)]) })
+            }
+        }
+    }
+
+    /// Notes a decision, once, and makes the way back.
+    async fn decide(
+        &self,
+        challenge: &str,
+        now: Timestamp,
+        decision: impl Fn(String) -> Decision + Send + Sync,
+    ) -> Result<String, DecideFault> {
+        let place = interaction::place(challenge);
+        let verifier = secret::random().map_err(DecideFault::Random)?;
+        let digest = hex::encode(certs::sha256(verifier.as_bytes()));
+        let codetab = store::transact(self.store.as_ref(), Some(place.own_partition()), |book| {
+            let mut changes = Changes::default();
+            let Some(page) = book.read(place)? else { return Ok((None, changes)) };
+            let found = Interaction::read(page)?;
+            if found.decision.is_some() || found.ends_at <= now.as_second() {
+                return Ok((None, changes));
+            }
+            let codetab = found.request.codetab.clone();
+            Interaction { decision: Some(decision(digest.clone())), ..found }
+                .put(&mut changes, place);
+            Ok((Some(codetab), changes))
+        });
+        let codetab = codetab.await?.ok_or(DecideFault::Unknown)?;
+        let settings = &self.settings;
+        Ok(format!(
+            "{}{}/resume?challenge={challenge}&verifier={verifier}",
+            settings.issuer.of(&codetab),
+            settings.authorize_path,
+        ))
+    }
+}
