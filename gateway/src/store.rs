@@ -8,6 +8,7 @@ mod breaker;
 mod cache;
 mod embedded;
 mod flight;
+mod kills;
 pub mod limits;
 mod quota;
 mod redis;
@@ -22,6 +23,7 @@ use async_trait::async_trait;
 use certs::OrganisationId;
 use jiff::Timestamp;
 use policies::{QuotaFact, QuotaRule, TokenDigest, TokenFact, TokenRecord};
+use prometheus::core::Collector;
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -105,6 +107,11 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// What metrics show of the engine. Asks nobody.
     fn report(&self) -> StoreReport;
+
+    /// The series that the engine keeps itself, to be registered once.
+    fn collectors(&self) -> Vec<Box<dyn Collector>> {
+        Vec::new()
+    }
 }
 
 /// Live tokens by who holds them.
@@ -128,6 +135,8 @@ pub struct StoreReport {
     pub engine: &'static str,
     /// `None` where no network lies between.
     pub circuit: Option<Circuit>,
+    /// Does the engine tell this gateway of every change now? `None` where nobody else writes.
+    pub tracking: Option<bool>,
     /// Token records in memory.
     pub tokens_in_memory: u64,
     /// Answers since the start that were served from memory because the engine was away.
@@ -173,6 +182,9 @@ pub enum StoreError {
     /// The address of Redis cannot be used. The address is not shown: it may hold a password.
     #[error("store: the Redis URL cannot be used: {0}. To mend: write redis://host:port/database")]
     Address(String),
+    /// The series of the engine: a fault of ours.
+    #[error("store: its metrics cannot be made: {0}. To mend: report it, with the version")]
+    Metrics(String),
     /// The engine did not do it, or did not say so in time.
     #[error("{engine} store: {doing} failed: {why}")]
     Unavailable {

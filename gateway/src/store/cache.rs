@@ -2,6 +2,7 @@
 //! read of the file.
 
 use std::hash::{BuildHasher, Hasher};
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,11 +13,16 @@ use policies::{TokenDigest, TokenRecord};
 
 use super::limits::TOKEN_CACHE_ENTRIES_MAX;
 
+/// A stretch of time in which the store told of every change without a gap.
+pub(super) type Generation = NonZeroU32;
+
 /// A record and the instant at which the store was asked for it.
 #[derive(Debug, Clone)]
 pub(super) struct Kept {
     pub(super) record: Arc<TokenRecord>,
     pub(super) as_of: Timestamp,
+    /// The stretch in which it was asked for; `None` where the store tells of no changes.
+    pub(super) generation: Option<Generation>,
 }
 
 /// Only records that the store has vouched for are kept: an unknown token takes no room here, so
@@ -24,11 +30,14 @@ pub(super) struct Kept {
 #[derive(Debug)]
 pub(super) struct TokenCache {
     kept: Cache<TokenDigest, Kept, DigestHasher>,
-    epoch: Mutex<u64>,
+    epochs: [Mutex<u64>; SHARDS],
 }
 
-/// Taken before a record is read from the store: the record may be kept only when nothing was
-/// written in between. Without it a slow reader would put a revoked token back.
+/// A write spoils the reads under way of its own shard only, one in so many.
+const SHARDS: usize = 64;
+
+/// Taken before a record is read from the store: the record may be kept only when nothing of its
+/// shard was written in between. Without it a slow reader would put a revoked token back.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ticket(u64);
 
@@ -43,19 +52,21 @@ impl TokenCache {
             Some(duration) => builder.time_to_live(duration),
             None => builder,
         };
-        TokenCache { kept: builder.build_with_hasher(DigestHasher), epoch: Mutex::new(0) }
+        let epochs = std::array::from_fn(|_| Mutex::new(0));
+        TokenCache { kept: builder.build_with_hasher(DigestHasher), epochs }
     }
 
     pub(super) fn find(&self, digest: &TokenDigest) -> Option<Kept> {
         self.kept.get(digest)
     }
 
-    pub(super) fn ticket(&self) -> Ticket {
-        Ticket(*self.epoch())
+    pub(super) fn ticket(&self, digest: &TokenDigest) -> Ticket {
+        Ticket(*self.epoch(digest))
     }
 
+    /// To be called with a ticket for this digest.
     pub(super) fn keep(&self, ticket: Ticket, digest: &TokenDigest, kept: Kept) {
-        let epoch = self.epoch();
+        let epoch = self.epoch(digest);
         if *epoch == ticket.0 {
             self.kept.insert(*digest, kept);
         }
@@ -63,19 +74,32 @@ impl TokenCache {
 
     /// To be called after the store has been written and before the write is acknowledged.
     pub(super) fn forget<'a>(&self, digests: impl IntoIterator<Item = &'a TokenDigest>) {
-        let mut epoch = self.epoch();
-        *epoch = epoch.wrapping_add(1);
         for digest in digests {
+            let mut epoch = self.epoch(digest);
+            *epoch = epoch.wrapping_add(1);
             self.kept.invalidate(digest);
         }
+    }
+
+    /// Forgets everything, and spoils every read that is under way.
+    pub(super) fn clear(&self) {
+        // A reader that keeps a record while the shards are turned on is wiped out by the last line.
+        for epoch in &self.epochs {
+            let mut epoch = epoch.lock().unwrap_or_else(PoisonError::into_inner);
+            *epoch = epoch.wrapping_add(1);
+        }
+        self.kept.invalidate_all();
     }
 
     pub(super) fn len(&self) -> u64 {
         self.kept.entry_count()
     }
 
-    fn epoch(&self) -> MutexGuard<'_, u64> {
-        self.epoch.lock().unwrap_or_else(PoisonError::into_inner)
+    fn epoch(&self, digest: &TokenDigest) -> MutexGuard<'_, u64> {
+        let [.., last] = *digest;
+        #[expect(clippy::indexing_slicing, reason = "a remainder of the length is below it")]
+        let epoch = &self.epochs[usize::from(last) % SHARDS];
+        epoch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -115,26 +139,57 @@ mod tests {
     use crate::store::tests::{digest, now, record};
 
     fn kept() -> Kept {
-        Kept { record: Arc::new(record("client")), as_of: now() }
+        Kept { record: Arc::new(record("client")), as_of: now(), generation: None }
     }
 
     #[test]
     fn a_slow_reader_does_not_put_a_revoked_token_back() {
         let cache = TokenCache::new(None);
-        let slow = cache.ticket();
+        let slow = cache.ticket(&digest(1));
         cache.forget([&digest(1)]);
         cache.keep(slow, &digest(1), kept());
         assert!(cache.find(&digest(1)).is_none());
 
-        cache.keep(cache.ticket(), &digest(1), kept());
+        cache.keep(cache.ticket(&digest(1)), &digest(1), kept());
         assert!(cache.find(&digest(1)).is_some());
+    }
+
+    #[test]
+    fn a_write_spoils_no_read_of_another_shard() {
+        let cache = TokenCache::new(None);
+        let shard = |number| digest(number).last().copied().unwrap() as usize % SHARDS;
+        let other = (2..).find(|&number| shard(number) != shard(1)).unwrap();
+        let same = (2..).find(|&number| shard(number) == shard(1)).unwrap();
+        let (reader, neighbour) = (cache.ticket(&digest(other)), cache.ticket(&digest(same)));
+        cache.forget([&digest(1)]);
+        cache.keep(reader, &digest(other), kept());
+        cache.keep(neighbour, &digest(same), kept());
+        assert!(cache.find(&digest(other)).is_some());
+        assert!(cache.find(&digest(same)).is_none());
+    }
+
+    #[test]
+    fn what_was_cleared_is_gone_and_no_reader_puts_it_back() {
+        let cache = TokenCache::new(None);
+        for number in 0..1_000 {
+            cache.keep(cache.ticket(&digest(number)), &digest(number), kept());
+        }
+        let slow: Vec<_> = (0..1_000).map(|number| cache.ticket(&digest(number))).collect();
+        cache.clear();
+        for (number, ticket) in (0..).zip(slow) {
+            assert!(cache.find(&digest(number)).is_none());
+            cache.keep(ticket, &digest(number), kept());
+            assert!(cache.find(&digest(number)).is_none());
+            cache.keep(cache.ticket(&digest(number)), &digest(number), kept());
+            assert!(cache.find(&digest(number)).is_some());
+        }
     }
 
     #[test]
     fn the_memory_is_bounded() {
         let cache = TokenCache::new(None);
         for number in 0..2 * TOKEN_CACHE_ENTRIES_MAX as u32 {
-            cache.keep(cache.ticket(), &digest(number), kept());
+            cache.keep(cache.ticket(&digest(number)), &digest(number), kept());
         }
         cache.kept.run_pending_tasks();
         assert!(cache.len() <= TOKEN_CACHE_ENTRIES_MAX);

@@ -5,15 +5,17 @@ mod file;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use certs::OrganisationId;
 use jiff::Timestamp;
 use policies::{QuotaFact, QuotaRule, Source, TokenDigest, TokenFact, TokenRecord};
+use prometheus::core::Collector;
 
 use self::file::TokenFile;
 use super::cache::{Kept, TokenCache};
+use super::kills::TimeToKill;
 use super::quota::{Buckets, Limit, Unseen};
 use super::{Holders, Store, StoreError, StoreReport, in_order, live};
 
@@ -22,6 +24,7 @@ use super::{Holders, Store, StoreError, StoreReport, in_order, live};
 pub struct EmbeddedStore {
     tokens: Arc<Tokens>,
     buckets: Buckets,
+    time_to_kill: TimeToKill,
 }
 
 /// Only this process writes the file, and each write forgets the copy in memory: a record that is
@@ -37,7 +40,11 @@ impl EmbeddedStore {
     /// after a crash.
     pub fn open(file: &Path) -> Result<Self, StoreError> {
         let tokens = Tokens { file: TokenFile::open(file)?, cache: TokenCache::new(None) };
-        Ok(EmbeddedStore { tokens: Arc::new(tokens), buckets: Buckets::new() })
+        Ok(EmbeddedStore {
+            tokens: Arc::new(tokens),
+            buckets: Buckets::new(),
+            time_to_kill: TimeToKill::new()?,
+        })
     }
 
     /// Runs where waiting for the disk holds up no connection. A caller who goes away does not
@@ -98,13 +105,17 @@ impl Store for EmbeddedStore {
     }
 
     async fn remove_token(&self, digest: &TokenDigest) -> Result<bool, StoreError> {
-        let digest = *digest;
-        self.on_disk("removing a token", move |tokens| {
+        let (digest, asked) = (*digest, Instant::now());
+        let removed = self.on_disk("removing a token", move |tokens| {
             let removed = tokens.file.remove(&digest)?;
             tokens.cache.forget([&digest]);
             Ok(removed)
-        })
-        .await
+        });
+        let removed = removed.await?;
+        if removed {
+            self.time_to_kill.observe(asked.elapsed());
+        }
+        Ok(removed)
     }
 
     async fn holders(&self, now: Timestamp) -> Result<Holders, StoreError> {
@@ -187,24 +198,29 @@ impl Store for EmbeddedStore {
         StoreReport {
             engine: self.name(),
             circuit: None,
+            tracking: None,
             tokens_in_memory: self.tokens.cache.len(),
             tokens_tolerated_total: 0,
             buckets_in_memory: self.buckets.len(),
         }
     }
+
+    fn collectors(&self) -> Vec<Box<dyn Collector>> {
+        vec![self.time_to_kill.collector()]
+    }
 }
 
 impl Tokens {
     fn read(&self, digest: &TokenDigest, now: Timestamp) -> Result<TokenFact, redb::Error> {
-        let ticket = self.cache.ticket();
+        let ticket = self.cache.ticket(digest);
         let Some(json) = self.file.read(digest)? else {
             return Ok(TokenFact::Unknown);
         };
         match TokenRecord::from_json(&json) {
             Ok(record) => {
-                let kept = Kept { record: Arc::new(record), as_of: now };
+                let kept = Kept { record: Arc::new(record), as_of: now, generation: None };
                 self.cache.keep(ticket, digest, kept.clone());
-                let Kept { record, as_of } = kept;
+                let Kept { record, as_of, .. } = kept;
                 Ok(TokenFact::Live { record, as_of, source: Source::TokenStore })
             }
             Err(error) => {

@@ -1,14 +1,17 @@
 //! The Redis engine: tokens and quotas that any number of gateways share, in Redis or Valkey.
 //!
-//! What Redis says is authoritative. A record that it vouched for is used for `fresh_for` without
-//! asking again; while Redis is away it serves until it is `tolerated_for` old, and quotas fall to
-//! this replica's share of the rule. Beyond that the answer is "unavailable", never "allowed".
+//! What Redis says is authoritative. A record that it vouched for is used without asking again for as
+//! long as Redis tells us of every change; where it does not, for `fresh_for`, and a second at most.
+//! While Redis is away a record serves until it is `tolerated_for` old, and quotas fall to this
+//! replica's share of the rule. Beyond that the answer is "unavailable", never "allowed".
 
 mod link;
+mod pulse;
 mod quotas;
 pub(super) mod scripts;
 mod share;
 mod tokens;
+mod tracking;
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -20,13 +23,17 @@ use async_trait::async_trait;
 use certs::OrganisationId;
 use jiff::Timestamp;
 use policies::{QuotaFact, QuotaRule, Source, TokenDigest, TokenFact, TokenRecord};
+use prometheus::core::Collector;
 use redis::Client;
 
 use self::link::{Fault, Link};
 use self::share::LocalShare;
 use self::tokens::Answer;
+use self::tracking::Tracking;
 use super::cache::{Kept, TokenCache};
 use super::flight::Flights;
+use super::kills::TimeToKill;
+use super::limits::UNTRACKED_FRESH_MAX;
 use super::{Circuit, Holders, Store, StoreError, StoreReport, in_order};
 
 /// Times and shares of the Redis engine; see `[store]` in the configuration.
@@ -34,7 +41,8 @@ use super::{Circuit, Holders, Store, StoreError, StoreReport, in_order};
 pub struct RedisPolicy {
     /// No request waits longer than this for Redis.
     pub timeout: Duration,
-    /// A record younger than this is used without asking.
+    /// Where Redis does not tell of changes, a record younger than this is used without asking, and
+    /// than [`UNTRACKED_FRESH_MAX`](super::limits::UNTRACKED_FRESH_MAX).
     pub fresh_for: Duration,
     /// While Redis is away, a record younger than this still serves.
     pub tolerated_for: Duration,
@@ -46,7 +54,9 @@ pub struct RedisPolicy {
 pub struct RedisStore {
     link: Arc<Link>,
     policy: RedisPolicy,
-    cache: TokenCache,
+    cache: Arc<TokenCache>,
+    tracking: Tracking,
+    time_to_kill: TimeToKill,
     flights: Flights<Answer>,
     share: LocalShare,
     tolerated: AtomicU64,
@@ -57,14 +67,41 @@ impl RedisStore {
     /// is shown.
     pub fn open(url: &str, policy: RedisPolicy) -> Result<Self, StoreError> {
         let client = Client::open(url).map_err(|error| StoreError::Address(error.to_string()))?;
+        let link = Arc::new(Link::new(client, policy.timeout));
+        let cache = Arc::new(TokenCache::new(Some(policy.tolerated_for)));
+        let time_to_kill = TimeToKill::new()?;
+        let tracking = Tracking::new(Arc::clone(&link), Arc::clone(&cache), time_to_kill.clone());
         Ok(RedisStore {
-            link: Arc::new(Link::new(client, policy.timeout)),
+            link,
             policy,
-            cache: TokenCache::new(Some(policy.tolerated_for)),
+            cache,
+            tracking,
+            time_to_kill,
             flights: Flights::new(),
             share: LocalShare::new(policy.local_share),
             tolerated: AtomicU64::new(0),
         })
+    }
+
+    /// May it be used without asking? What was read while Redis told of changes is good for as long
+    /// as Redis goes on telling, and not a moment longer; what was read without, by its age.
+    ///
+    /// Half of the tolerated time is left to a record that is in use: otherwise the one that Redis
+    /// vouched for longest ago would not outlive the first second of an outage.
+    fn is_fresh(&self, kept: &Kept, now: Timestamp) -> bool {
+        match kept.generation {
+            None => is_younger(kept, now, self.policy.fresh_for.min(UNTRACKED_FRESH_MAX)),
+            Some(_) => {
+                self.tracking.live(Instant::now()) == kept.generation
+                    && is_younger(kept, now, self.policy.tolerated_for / 2)
+            }
+        }
+    }
+
+    /// Waits until every change that Redis has told of by now has been dealt with.
+    #[cfg(test)]
+    pub(super) async fn settled(&self) {
+        self.tracking.settled().await;
     }
 
     /// A kept record that is still good while Redis is away.
@@ -86,7 +123,7 @@ impl Store for RedisStore {
 
     fn token_now(&self, digest: &TokenDigest, now: Timestamp) -> Option<TokenFact> {
         let kept = self.cache.find(digest)?;
-        if is_younger(&kept, now, self.policy.fresh_for) {
+        if self.is_fresh(&kept, now) {
             return Some(live(kept, Source::TokenCache));
         }
         self.link.breaker().refuses(Instant::now()).then(|| self.tolerated(digest, now))?
@@ -96,16 +133,14 @@ impl Store for RedisStore {
         if let Some(fact) = self.token_now(digest, now) {
             return fact;
         }
+        self.tracking.start();
         let ask = async {
             // Whoever came just too late for the last flight finds its answer here.
-            match self
-                .cache
-                .find(digest)
-                .filter(|kept| is_younger(kept, now, self.policy.fresh_for))
-            {
-                Some(kept) => Answer::Record(kept),
-                None => tokens::read(&self.link, &self.cache, digest, now).await,
+            if let Some(kept) = self.cache.find(digest).filter(|kept| self.is_fresh(kept, now)) {
+                return Answer::Record(kept);
             }
+            let generation = self.tracking.live(Instant::now());
+            tokens::read(&self.link, &self.cache, digest, now, generation).await
         };
         // A caller who inherits the question of one who went away has less time left for it.
         let joined = tokio::time::timeout(self.link.timeout(), self.flights.join(digest, ask));
@@ -122,12 +157,14 @@ impl Store for RedisStore {
         digest: &TokenDigest,
         record: &TokenRecord,
     ) -> Result<(), StoreError> {
+        self.tracking.start();
         let written = tokens::write(&self.link, digest, record).await;
         self.cache.forget([digest]);
         written.map_err(|fault| unavailable("writing a token", &fault))
     }
 
     async fn remove_token(&self, digest: &TokenDigest) -> Result<bool, StoreError> {
+        self.tracking.start();
         let removed = tokens::remove(&self.link, digest).await;
         self.cache.forget([digest]);
         removed.map_err(|fault| unavailable("removing a token", &fault))
@@ -187,6 +224,7 @@ impl Store for RedisStore {
     }
 
     async fn health(&self) -> Result<(), StoreError> {
+        self.tracking.start();
         let pong = self.link.ask(&redis::cmd("PING"), self.link.deadline()).await;
         pong.map(|_| ()).map_err(|fault| unavailable("answering", &fault))
     }
@@ -196,10 +234,15 @@ impl Store for RedisStore {
         StoreReport {
             engine: self.name(),
             circuit: Some(if open { Circuit::Open } else { Circuit::Closed }),
+            tracking: Some(self.tracking.is_live(Instant::now())),
             tokens_in_memory: self.cache.len(),
             tokens_tolerated_total: self.tolerated.load(Ordering::Relaxed),
             buckets_in_memory: self.share.len(),
         }
+    }
+
+    fn collectors(&self) -> Vec<Box<dyn Collector>> {
+        vec![self.time_to_kill.collector()]
     }
 }
 

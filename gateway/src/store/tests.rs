@@ -5,15 +5,16 @@ mod counting;
 mod durability;
 mod outage;
 mod redis_server;
+mod tracking;
 
 use std::num::NonZeroU32;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use certs::OrganisationId;
 use jiff::{SignedDuration, Timestamp};
 use policies::{QuotaFact, QuotaRule, TokenDigest, TokenFact, TokenKind, TokenRecord};
 
-use super::RedisPolicy;
+use super::{RedisPolicy, Store};
 
 /// Generous, so that a busy machine is not taken for an outage.
 const PATIENT: RedisPolicy = RedisPolicy {
@@ -77,6 +78,25 @@ fn rule(burst: u32) -> QuotaRule {
 fn client_of(fact: &TokenFact) -> &str {
     let TokenFact::Live { record, .. } = fact else { panic!("{fact:?} is not a live token") };
     &record.client_id
+}
+
+/// Waits for what happens by itself, but not for ever.
+#[track_caller]
+fn eventually(what: &str, mut happened: impl FnMut() -> bool) -> impl Future<Output = ()> {
+    let (what, deadline) = (what.to_owned(), Instant::now() + Duration::from_secs(10));
+    async move {
+        while !happened() {
+            assert!(Instant::now() < deadline, "not within ten seconds: {what}");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+fn observed_kills(store: &dyn Store) -> u64 {
+    let collected: Vec<_> = store.collectors().iter().flat_map(|series| series.collect()).collect();
+    let [family] = collected.as_slice() else { panic!("{collected:?}") };
+    assert_eq!(family.name(), "octroi_token_time_to_kill_seconds");
+    family.get_metric()[0].get_histogram().get_sample_count()
 }
 
 fn is_granted(fact: &QuotaFact) -> bool {

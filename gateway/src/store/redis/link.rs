@@ -42,6 +42,10 @@ impl Link {
         Link { client, timeout, connection: Mutex::new(None), breaker: Breaker::new() }
     }
 
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
     pub(super) fn breaker(&self) -> &Breaker {
         &self.breaker
     }
@@ -73,8 +77,12 @@ impl Link {
 
     /// A command that must not be executed twice: a write that is repeated late could undo
     /// somebody else's revocation.
-    pub(super) async fn tell(self: &Arc<Self>, command: &Cmd) -> Result<Value, Fault> {
-        self.guarded(self.deadline(), self.send(command)).await
+    pub(super) async fn tell(
+        self: &Arc<Self>,
+        command: &Cmd,
+        deadline: Instant,
+    ) -> Result<Value, Fault> {
+        self.guarded(deadline, self.send(command)).await
     }
 
     async fn guarded(

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use policies::{QuotaFact, QuotaRule};
-use redis::{ErrorKind, ServerErrorKind, Value};
+use redis::Value;
 
 use super::link::{Fault, Link};
-use super::scripts::Take;
+use super::scripts::{self, Take};
 use super::share::LocalShare;
 use crate::store::quota::{BucketKey, Limit};
 
@@ -65,16 +65,7 @@ async fn ask(
         full: microseconds(limit.refill()),
         owed: microseconds(owed.min(limit.refill())),
     };
-    let deadline = link.deadline();
-    let reply = match link.ask(&take.by_digest(), deadline).await {
-        Err(Fault::Refused(error))
-            if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) =>
-        {
-            link.ask(&take.by_source(), deadline).await?
-        }
-        reply => reply?,
-    };
-    Ok(read(&reply))
+    Ok(read(&scripts::run(link, &take, link.deadline()).await?))
 }
 
 fn read(reply: &Value) -> Option<Taken> {

@@ -1,21 +1,85 @@
-//! The one script that Octroi runs in Redis or Valkey. It touches one key, so it runs in a cluster.
+//! The scripts that Octroi runs in Redis or Valkey. Each touches one key, so it runs in a cluster.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use redis::{Cmd, Script};
+use redis::{Cmd, ErrorKind, Script, ServerErrorKind, Value};
+use tokio::time::Instant;
 
-/// Every replica counts by the clock of the server that holds the bucket, never by its own.
+use super::link::{Fault, Link};
+
+/// Every replica counts by the clock of the server that holds the key, never by its own.
 const SERVER_CLOCK: &str = "\
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 ";
 
 const GCRA: &str = include_str!("gcra.lua");
+const REMOVE: &str = include_str!("remove.lua");
 
-static SOURCE: LazyLock<String> = LazyLock::new(|| source(SERVER_CLOCK));
-static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(&SOURCE));
+static TAKE_TEXT: LazyLock<Text> = LazyLock::new(|| Text::new(SERVER_CLOCK, GCRA));
+static REMOVE_TEXT: LazyLock<Text> = LazyLock::new(|| Text::new(SERVER_CLOCK, REMOVE));
 
-/// The arguments of one decision; times in microseconds.
+/// What a server is sent once, and the digest by which it is named from then on.
+pub(super) struct Text {
+    source: String,
+    digest: String,
+}
+
+impl Text {
+    fn new(clock: &str, body: &str) -> Self {
+        let source = source(clock, body);
+        let digest = Script::new(&source).get_hash().to_owned();
+        Text { source, digest }
+    }
+}
+
+/// One call of one script.
+pub(super) trait Program {
+    /// May it be executed twice, when the connection died under the first attempt?
+    const REPEATABLE: bool;
+
+    fn text(&self) -> &'static Text;
+
+    fn key(&self) -> &str;
+
+    fn arguments(&self, command: &mut Cmd);
+}
+
+/// Names the script by its digest; a server that does not know it has executed nothing, and is sent
+/// the script, which it keeps from then on.
+pub(super) async fn run<P: Program + Sync>(
+    link: &Arc<Link>,
+    program: &P,
+    deadline: Instant,
+) -> Result<Value, Fault> {
+    let text = program.text();
+    match send(link, program, ("EVALSHA", &text.digest), deadline).await {
+        Err(Fault::Refused(error))
+            if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) =>
+        {
+            send(link, program, ("EVAL", &text.source), deadline).await
+        }
+        reply => reply,
+    }
+}
+
+async fn send<P: Program + Sync>(
+    link: &Arc<Link>,
+    program: &P,
+    (verb, script): (&str, &str),
+    deadline: Instant,
+) -> Result<Value, Fault> {
+    let mut command = redis::cmd(verb);
+    command.arg(script).arg(1).arg(program.key());
+    program.arguments(&mut command);
+    if P::REPEATABLE {
+        link.ask(&command, deadline).await
+    } else {
+        link.tell(&command, deadline).await
+    }
+}
+
+/// One request out of one bucket; times in microseconds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Take<'a> {
     pub(super) bucket: &'a str,
@@ -24,30 +88,53 @@ pub(super) struct Take<'a> {
     pub(super) owed: u64,
 }
 
-impl Take<'_> {
-    /// Names the script by its digest.
-    pub(super) fn by_digest(&self) -> Cmd {
-        self.command("EVALSHA", SCRIPT.get_hash())
+impl Program for Take<'_> {
+    /// Counted twice, a request costs its TPP one more: a burst less one, and never one too many.
+    const REPEATABLE: bool = true;
+
+    fn text(&self) -> &'static Text {
+        &TAKE_TEXT
     }
 
-    /// Carries the script, which the server keeps from then on: the answer to `NOSCRIPT`.
-    pub(super) fn by_source(&self) -> Cmd {
-        self.command("EVAL", &SOURCE)
+    fn key(&self) -> &str {
+        self.bucket
     }
 
-    fn command(&self, verb: &str, script: &str) -> Cmd {
-        let mut command = redis::cmd(verb);
-        command.arg(script).arg(1).arg(self.bucket).arg(self.cell).arg(self.full).arg(self.owed);
-        command
+    fn arguments(&self, command: &mut Cmd) {
+        command.arg(self.cell).arg(self.full).arg(self.owed);
     }
 }
 
-fn source(clock: &str) -> String {
-    format!("{clock}{GCRA}")
+/// The end of one token, and the word of it to every replica.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Remove<'a> {
+    pub(super) token: &'a str,
+    pub(super) channel: &'a str,
+    pub(super) digest: &'a str,
 }
 
-/// The script by a clock that the test sets: `ARGV[4]`, in microseconds.
+impl Program for Remove<'_> {
+    const REPEATABLE: bool = false;
+
+    fn text(&self) -> &'static Text {
+        &REMOVE_TEXT
+    }
+
+    fn key(&self) -> &str {
+        self.token
+    }
+
+    fn arguments(&self, command: &mut Cmd) {
+        command.arg(self.channel).arg(self.digest);
+    }
+}
+
+fn source(clock: &str, body: &str) -> String {
+    format!("{clock}{body}")
+}
+
+/// The script of quotas by a clock that the test sets: `ARGV[4]`, in microseconds.
 #[cfg(test)]
 pub(in crate::store) fn source_with_given_clock() -> String {
-    source("local now = tonumber(ARGV[4])\n")
+    source("local now = tonumber(ARGV[4])\n", GCRA)
 }
