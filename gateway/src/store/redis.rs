@@ -30,7 +30,7 @@ use self::link::{Fault, Link};
 use self::share::LocalShare;
 use self::tokens::Answer;
 use self::tracking::Tracking;
-use super::cache::{Kept, TokenCache};
+use super::cache::{Kept, Ticket, TokenCache};
 use super::flight::Flights;
 use super::kills::TimeToKill;
 use super::limits::UNTRACKED_FRESH_MAX;
@@ -57,7 +57,7 @@ pub struct RedisStore {
     cache: Arc<TokenCache>,
     tracking: Tracking,
     time_to_kill: TimeToKill,
-    flights: Flights<Answer>,
+    flights: Flights<(Ticket, Answer)>,
     share: LocalShare,
     tolerated: AtomicU64,
 }
@@ -98,6 +98,18 @@ impl RedisStore {
         }
     }
 
+    /// Asks Redis, and tells since when the answer counts.
+    async fn ask(&self, digest: &TokenDigest, now: Timestamp) -> (Ticket, Answer) {
+        let ticket = self.cache.ticket(digest);
+        // Whoever came just too late for the last flight finds its answer here.
+        if let Some(kept) = self.cache.find(digest).filter(|kept| self.is_fresh(kept, now)) {
+            return (ticket, Answer::Record(kept));
+        }
+        let generation = self.tracking.live(Instant::now());
+        let answer = tokens::read(&self.link, &self.cache, (digest, ticket), now, generation);
+        (ticket, answer.await)
+    }
+
     /// Waits until every change that Redis has told of by now has been dealt with.
     #[cfg(test)]
     pub(super) async fn settled(&self) {
@@ -134,16 +146,19 @@ impl Store for RedisStore {
             return fact;
         }
         self.tracking.start();
-        let ask = async {
-            // Whoever came just too late for the last flight finds its answer here.
-            if let Some(kept) = self.cache.find(digest).filter(|kept| self.is_fresh(kept, now)) {
-                return Answer::Record(kept);
+        let asked = self.cache.ticket(digest);
+        let answered = async {
+            loop {
+                let (read, answer) = self.flights.join(digest, self.ask(digest, now)).await;
+                // What was read before a revocation is no answer to who asks after it. The next
+                // flight begins after this one.
+                if !read.is_spoilt_by(asked) {
+                    return answer;
+                }
             }
-            let generation = self.tracking.live(Instant::now());
-            tokens::read(&self.link, &self.cache, digest, now, generation).await
         };
         // A caller who inherits the question of one who went away has less time left for it.
-        let joined = tokio::time::timeout(self.link.timeout(), self.flights.join(digest, ask));
+        let joined = tokio::time::timeout(self.link.timeout(), answered);
         match joined.await.unwrap_or(Answer::Away) {
             Answer::Record(kept) => live(kept, Source::TokenStore),
             Answer::Unknown => TokenFact::Unknown,

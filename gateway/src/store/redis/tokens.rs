@@ -9,7 +9,7 @@ use redis::Value;
 
 use super::link::{Fault, Link};
 use super::scripts::{self, Remove};
-use crate::store::cache::{Generation, Kept, TokenCache};
+use crate::store::cache::{Generation, Kept, Ticket, TokenCache};
 use crate::store::limits::EXPIRED_TOKEN_KEPT;
 
 const PREFIX: &str = "octroi:token:";
@@ -32,16 +32,15 @@ pub(super) enum Answer {
     Away,
 }
 
-/// Asks Redis once and brings the cache in line with what it says. `generation` is that of the
-/// invalidations that arrived before the question was asked.
+/// Asks Redis once and brings the cache in line with what it says. `ticket` and `generation`
+/// are from before the question is asked.
 pub(super) async fn read(
     link: &Arc<Link>,
     cache: &TokenCache,
-    digest: &TokenDigest,
+    (digest, ticket): (&TokenDigest, Ticket),
     now: Timestamp,
     generation: Option<Generation>,
 ) -> Answer {
-    let ticket = cache.ticket(digest);
     let answer = match link.ask(redis::cmd("GET").arg(key(digest)), link.deadline()).await {
         Ok(Value::Nil) => Answer::Unknown,
         Ok(Value::BulkString(bytes)) => match TokenRecord::from_json(&bytes) {

@@ -116,6 +116,25 @@ async fn an_idle_connection_that_died_costs_no_request() {
 }
 
 #[tokio::test]
+async fn who_asks_after_a_revocation_is_not_told_what_was_read_before_it() {
+    let server = RedisServer::start();
+    let store = RedisStore::open(&server.url(), PATIENT).unwrap();
+    store.put_token(&digest(1), &record("client")).await.unwrap();
+    let one = digest(1);
+    let mut early = Box::pin(store.token(&one, now()));
+    tokio::select! {
+        biased;
+        _ = &mut early => unreachable!("Redis has not been heard yet"),
+        () = tokio::task::yield_now() => (),
+    }
+    // Redis answers the question first; the one who asked it is late in taking the answer.
+    assert!(store.remove_token(&digest(1)).await.unwrap());
+    let (late, early) = tokio::join!(store.token(&one, now()), early);
+    assert_eq!(client_of(&early), "client");
+    assert!(matches!(late, TokenFact::Unknown), "{late:?}");
+}
+
+#[tokio::test]
 async fn where_redis_tells_of_no_change_a_revoked_token_is_gone_when_it_is_no_longer_fresh() {
     let mut server = RedisServer::start();
     server.forbid("client|tracking");
