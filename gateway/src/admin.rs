@@ -93,6 +93,7 @@ async fn metrics(State(admin): State<Admin>) -> Response {
     metrics.ready.set(i64::from(gateway.drain.is_ready()));
     let store = gateway.store.report();
     metrics.store_circuit_open.set(i64::from(store.circuit == Some(Circuit::Open)));
+    metrics.store_tracking.set(i64::from(store.tracking == Some(true)));
     let tolerated = i64::try_from(store.tokens_tolerated_total).unwrap_or(i64::MAX);
     metrics.store_tokens_tolerated.set(tolerated);
     metrics.register_step.set(match gateway.world.load().register.freshness(clock::now()) {

@@ -69,6 +69,8 @@ pub struct Metrics {
     pub ready: IntGauge,
     /// 1 while Redis is left alone after failures.
     pub store_circuit_open: IntGauge,
+    /// 1 while Redis tells of every token that changes.
+    pub store_tracking: IntGauge,
     /// Answers out of memory while Redis was away.
     pub store_tokens_tolerated: IntGauge,
     /// 0 fresh, 1 tolerated, 2 expired.
@@ -196,6 +198,10 @@ impl Metrics {
                 "octroi_store_circuit_open",
                 "1 while Redis is left alone after failures",
             )?,
+            store_tracking: gauge(
+                "octroi_store_tracking",
+                "1 while Redis tells of every token that changes",
+            )?,
             store_tokens_tolerated: gauge(
                 "octroi_store_tokens_tolerated",
                 "Tokens that were served from memory because Redis was away",
@@ -224,6 +230,7 @@ impl Metrics {
         registry.register(Box::new(metrics.audit_failing.clone()))?;
         registry.register(Box::new(metrics.ready.clone()))?;
         registry.register(Box::new(metrics.store_circuit_open.clone()))?;
+        registry.register(Box::new(metrics.store_tracking.clone()))?;
         registry.register(Box::new(metrics.store_tokens_tolerated.clone()))?;
         registry.register(Box::new(metrics.register_step.clone()))?;
         registry.register(Box::new(metrics.upstream_healthy.clone()))?;

@@ -196,6 +196,9 @@ async fn open(config: &Config, drain: &Drain) -> Result<Arc<Gateway>, StartError
     let world = world::load(config)?;
     let metrics = Arc::new(Metrics::new(&world.routes)?);
     let store = store::open(&config.store)?;
+    for collector in store.collectors() {
+        metrics.registry().register(collector)?;
+    }
     let audit = Arc::new(Audit::open(
         &config.audit.directory,
         config.audit.key.expose(),

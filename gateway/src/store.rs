@@ -8,6 +8,7 @@ mod breaker;
 mod cache;
 mod embedded;
 mod flight;
+mod kills;
 pub mod limits;
 mod quota;
 mod redis;
@@ -25,6 +26,7 @@ use certs::OrganisationId;
 use jiff::Timestamp;
 use policies::ledger::{self, Book, Changes, Kind, Pause, Revoked, Step};
 use policies::{Partition, QuotaFact, QuotaRule, TokenFact, TokenName, TokenRecord};
+use prometheus::core::Collector;
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -121,6 +123,11 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// What metrics show of the engine. Asks nobody.
     fn report(&self) -> StoreReport;
+
+    /// The series that the engine keeps itself, to be registered once.
+    fn collectors(&self) -> Vec<Box<dyn Collector>> {
+        Vec::new()
+    }
 }
 
 /// What is to be changed, told from what was read: see [`policies::ledger`].
@@ -185,6 +192,8 @@ pub struct StoreReport {
     pub engine: &'static str,
     /// `None` where no network lies between.
     pub circuit: Option<Circuit>,
+    /// Does the engine tell this gateway of every change now? `None` where nobody else writes.
+    pub tracking: Option<bool>,
     /// Token records in memory.
     pub tokens_in_memory: u64,
     /// Answers since the start that were served from memory because the engine was away.
@@ -238,6 +247,9 @@ pub enum StoreError {
         /// What kind of record.
         kind: Kind,
     },
+    /// The series of the engine: a fault of ours.
+    #[error("store: its metrics cannot be made: {0}. To mend: report it, with the version")]
+    Metrics(String),
     /// The engine did not do it, or did not say so in time.
     #[error("{engine} store: {doing} failed: {why}")]
     Unavailable {

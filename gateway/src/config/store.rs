@@ -25,7 +25,8 @@ pub enum StoreSettings {
         url: Secret,
         /// How long one answer may take.
         timeout: Duration,
-        /// A token in memory younger than this is used without asking again.
+        /// Where Redis does not tell of changes, a token in memory younger than this is used without
+        /// asking again.
         fresh_for: Duration,
         /// While Redis is away, a token in memory younger than this still serves.
         tolerated_for: Duration,

@@ -42,6 +42,13 @@ const SHARDS: usize = 64;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ticket(u64);
 
+impl Ticket {
+    /// Was something written between this ticket and that later one?
+    pub(super) fn is_spoilt_by(self, later: Ticket) -> bool {
+        self.0 < later.0
+    }
+}
+
 impl TokenCache {
     /// `kept_for` bounds an entry's life by the monotonic clock, so that no step of the wall clock
     /// can prolong it.

@@ -5,20 +5,22 @@ mod file;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use certs::OrganisationId;
 use jiff::Timestamp;
-use policies::ledger::{Kind, Place, Standing};
+use policies::ledger::{Kind, Place, Standing, Write};
 use policies::{
     Partition, QuotaFact, QuotaRule, Source, TokenDigest, TokenFact, TokenName, TokenRecord,
 };
+use prometheus::core::Collector;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use self::file::{StoreFile, Undone};
 use super::cache::{Kept, TokenCache};
+use super::kills::TimeToKill;
 use super::quota::{Buckets, Limit, Unseen};
 use super::standings::{Standings, ended};
 use super::{Deed, Holders, Show, Store, StoreError, StoreReport, in_order, live};
@@ -28,6 +30,7 @@ use super::{Deed, Holders, Show, Store, StoreError, StoreReport, in_order, live}
 pub struct EmbeddedStore {
     tokens: Arc<Tokens>,
     buckets: Buckets,
+    time_to_kill: TimeToKill,
 }
 
 /// Only this process writes the file, and each write forgets the copy in memory: a record that is
@@ -43,7 +46,11 @@ impl EmbeddedStore {
     /// after a crash.
     pub fn open(file: &Path) -> Result<Self, StoreError> {
         let tokens = Tokens { file: StoreFile::open(file)?, cache: TokenCache::new(None) };
-        Ok(EmbeddedStore { tokens: Arc::new(tokens), buckets: Buckets::new() })
+        Ok(EmbeddedStore {
+            tokens: Arc::new(tokens),
+            buckets: Buckets::new(),
+            time_to_kill: TimeToKill::new()?,
+        })
     }
 
     /// Runs where waiting for the disk holds up no connection. A caller who goes away does not
@@ -74,19 +81,12 @@ impl Store for EmbeddedStore {
         Some(TokenFact::Live { record, as_of: now, source: Source::TokenCache })
     }
 
-    async fn token(
-        &self,
-        token: &TokenName,
-        organisation_id: &OrganisationId,
-        now: Timestamp,
-    ) -> TokenFact {
+    async fn token(&self, token: &TokenName, _: &OrganisationId, now: Timestamp) -> TokenFact {
         if let Some(fact) = self.token_now(token, now) {
             return fact;
         }
         let digest = token.digest;
-        let standing = Place::named(Kind::Standing, organisation_id.as_str());
-        let read =
-            self.on_disk("reading a token", move |tokens| tokens.read(&digest, standing, now));
+        let read = self.on_disk("reading a token", move |tokens| tokens.read(&digest, now));
         match read.await {
             Ok(fact) => fact,
             Err(error) => {
@@ -99,8 +99,13 @@ impl Store for EmbeddedStore {
     async fn transact(&self, _: Option<Partition>, deed: Deed<'_>) -> Result<(), StoreError> {
         // The deed borrows from its request, so it cannot go to another thread.
         let done = here(|| {
+            let asked = Instant::now();
             let changes = self.tokens.file.transact(deed)?;
             self.tokens.cache.follow(&changes);
+            let ended = |write: &Write| write.place.kind == Kind::Token && write.page.is_none();
+            if changes.writes().iter().any(ended) {
+                self.time_to_kill.observe(asked.elapsed());
+            }
             Ok(())
         });
         done.map_err(|undone| match undone {
@@ -226,10 +231,15 @@ impl Store for EmbeddedStore {
         StoreReport {
             engine: self.name(),
             circuit: None,
+            tracking: None,
             tokens_in_memory: self.tokens.cache.len(),
             tokens_tolerated_total: 0,
             buckets_in_memory: self.buckets.len(),
         }
+    }
+
+    fn collectors(&self) -> Vec<Box<dyn Collector>> {
+        vec![self.time_to_kill.collector()]
     }
 }
 
@@ -243,30 +253,28 @@ fn here<T>(work: impl FnOnce() -> T) -> T {
 }
 
 impl Tokens {
-    fn read(
-        &self,
-        digest: &TokenDigest,
-        standing: Place,
-        now: Timestamp,
-    ) -> Result<TokenFact, redb::Error> {
+    fn read(&self, digest: &TokenDigest, now: Timestamp) -> Result<TokenFact, redb::Error> {
         let ticket = self.cache.ticket(digest);
         let Some(json) = self.file.read(digest)? else {
             return Ok(TokenFact::Unknown);
         };
-        let standing = Standing::from_json(self.file.record(standing)?.as_deref());
-        match (TokenRecord::from_json(&json), standing) {
-            (Ok(record), Ok(standing)) if !standing.allows(&record) => Ok(ended(&standing)),
-            (Ok(record), Ok(_)) => {
+        let record = match TokenRecord::from_json(&json) {
+            Ok(record) => record,
+            Err(error) => {
+                tracing::error!(%error, "a token record in the file is unreadable: its token is refused");
+                return Ok(TokenFact::Unreadable);
+            }
+        };
+        let standing = Place::named(Kind::Standing, record.organisation_id.as_str());
+        match Standing::from_json(self.file.record(standing)?.as_deref()) {
+            Ok(standing) if !standing.allows(&record) => Ok(ended(&standing)),
+            Ok(_) => {
                 let kept = Kept { record: Arc::new(record), as_of: now, generation: None };
                 self.cache.keep(ticket, digest, kept.clone());
                 let Kept { record, as_of, .. } = kept;
                 Ok(TokenFact::Live { record, as_of, source: Source::TokenStore })
             }
-            (Err(error), _) => {
-                tracing::error!(%error, "a token record in the file is unreadable: its token is refused");
-                Ok(TokenFact::Unreadable)
-            }
-            (_, Err(error)) => {
+            Err(error) => {
                 tracing::error!(%error, "a TPP's tokens are refused");
                 Ok(TokenFact::Unreadable)
             }

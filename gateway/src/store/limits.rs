@@ -37,7 +37,40 @@ pub const BREAKER_FAILURES_MAX: u32 = 5;
 /// While Redis is left alone, one request in this time tries it again.
 pub const BREAKER_PROBE_PERIOD: Duration = Duration::from_secs(1);
 
+/// Time between two questions whether Redis still tells us of every change.
+pub const TRACKING_HEARTBEAT_PERIOD: Duration = Duration::from_millis(250);
+
+/// A heartbeat without an answer for so long ends its connection.
+pub const TRACKING_HEARTBEAT_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// A warm token is used without asking for so long after the last heartbeat that was answered was
+/// asked: what Redis said before it has reached us. A revocation whose word is lost on the way counts
+/// after this time at the latest.
+pub const TRACKING_LIVE_MAX: Duration = Duration::from_millis(600);
+
+/// A connection for invalidations is there after so long, or given up.
+pub const TRACKING_SETUP_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The first pause before such a connection is tried again; each is twice as long as the last.
+pub const TRACKING_PAUSE_MIN: Duration = Duration::from_millis(100);
+
+/// The longest pause.
+pub const TRACKING_PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// The pause after a server has said that it does not do this, or not for us.
+pub const TRACKING_REFUSED_PAUSE: Duration = Duration::from_secs(30);
+
+/// Where Redis does not tell of changes, a record is used for so long without asking, whatever
+/// the configuration says.
+pub const UNTRACKED_FRESH_MAX: Duration = REVOKED_WITHIN;
+
+/// What is promised: within this time every replica refuses a token that was revoked.
+pub const REVOKED_WITHIN: Duration = Duration::from_secs(1);
+
 const _: () = {
+    let between = TRACKING_HEARTBEAT_PERIOD.as_millis() + TRACKING_HEARTBEAT_TIMEOUT.as_millis();
+    assert!(between < TRACKING_LIVE_MAX.as_millis());
+    assert!(TRACKING_LIVE_MAX.as_millis() < REVOKED_WITHIN.as_millis());
     assert!(QUOTA_REFILL_MAX.as_micros() < 1 << 53);
     assert!(QUOTA_REFILL_MAX.as_nanos() < (i64::MAX / 2) as u128);
     assert!(SWEEP_PERIOD.as_secs() < EXPIRED_TOKEN_KEPT.as_secs());

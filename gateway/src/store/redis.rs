@@ -1,15 +1,18 @@
 //! The Redis engine: tokens and quotas that any number of gateways share, in Redis or Valkey.
 //!
-//! What Redis says is authoritative. A record that it vouched for is used for `fresh_for` without
-//! asking again; while Redis is away it serves until it is `tolerated_for` old, and quotas fall to
-//! this replica's share of the rule. Beyond that the answer is "unavailable", never "allowed".
+//! What Redis says is authoritative. A record that it vouched for is used without asking again for as
+//! long as Redis tells us of every change; where it does not, for `fresh_for`, and a second at most.
+//! While Redis is away a record serves until it is `tolerated_for` old, and quotas fall to this
+//! replica's share of the rule. Beyond that the answer is "unavailable", never "allowed".
 
 mod ledger;
 mod link;
+mod pulse;
 mod quotas;
 pub(super) mod scripts;
 mod share;
 mod tokens;
+mod tracking;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -25,14 +28,18 @@ use policies::ledger::Kind;
 use policies::{
     Partition, QuotaFact, QuotaRule, Source, TokenDigest, TokenFact, TokenName, TokenRecord,
 };
+use prometheus::core::Collector;
 use redis::Client;
 
 use self::ledger::Undone;
 use self::link::{Fault, Link};
 use self::share::LocalShare;
 use self::tokens::Answer;
-use super::cache::{Kept, TokenCache};
+use self::tracking::Tracking;
+use super::cache::{Kept, Ticket, TokenCache};
 use super::flight::Flights;
+use super::kills::TimeToKill;
+use super::limits::UNTRACKED_FRESH_MAX;
 use super::standings::Standings;
 use super::{Circuit, Deed, Holders, Show, Store, StoreError, StoreReport, in_order};
 
@@ -41,7 +48,8 @@ use super::{Circuit, Deed, Holders, Show, Store, StoreError, StoreReport, in_ord
 pub struct RedisPolicy {
     /// No request waits longer than this for Redis.
     pub timeout: Duration,
-    /// A record younger than this is used without asking.
+    /// Where Redis does not tell of changes, a record younger than this is used without asking, and
+    /// than [`UNTRACKED_FRESH_MAX`](super::limits::UNTRACKED_FRESH_MAX).
     pub fresh_for: Duration,
     /// While Redis is away, a record younger than this still serves.
     pub tolerated_for: Duration,
@@ -53,8 +61,10 @@ pub struct RedisPolicy {
 pub struct RedisStore {
     link: Arc<Link>,
     policy: RedisPolicy,
-    cache: TokenCache,
-    flights: Flights<Answer>,
+    cache: Arc<TokenCache>,
+    tracking: Tracking,
+    time_to_kill: TimeToKill,
+    flights: Flights<(Ticket, Answer)>,
     share: LocalShare,
     tolerated: AtomicU64,
 }
@@ -64,10 +74,16 @@ impl RedisStore {
     /// is shown.
     pub fn open(url: &str, policy: RedisPolicy) -> Result<Self, StoreError> {
         let client = Client::open(url).map_err(|error| StoreError::Address(error.to_string()))?;
+        let link = Arc::new(Link::new(client, policy.timeout));
+        let cache = Arc::new(TokenCache::new(Some(policy.tolerated_for)));
+        let time_to_kill = TimeToKill::new()?;
+        let tracking = Tracking::new(Arc::clone(&link), Arc::clone(&cache), time_to_kill.clone());
         Ok(RedisStore {
-            link: Arc::new(Link::new(client, policy.timeout)),
+            link,
             policy,
-            cache: TokenCache::new(Some(policy.tolerated_for)),
+            cache,
+            tracking,
+            time_to_kill,
             flights: Flights::new(),
             share: LocalShare::new(policy.local_share),
             tolerated: AtomicU64::new(0),
@@ -91,6 +107,46 @@ impl RedisStore {
         Ok(found.into_values().collect())
     }
 
+    /// May it be used without asking? What was read while Redis told of changes is good for as long
+    /// as Redis goes on telling, and not a moment longer; what was read without, by its age.
+    ///
+    /// Half of the tolerated time is left to a record that is in use: otherwise the one that Redis
+    /// vouched for longest ago would not outlive the first second of an outage.
+    fn is_fresh(&self, kept: &Kept, now: Timestamp) -> bool {
+        match kept.generation {
+            None => is_younger(kept, now, self.policy.fresh_for.min(UNTRACKED_FRESH_MAX)),
+            Some(_) => {
+                self.tracking.live(Instant::now()) == kept.generation
+                    && is_younger(kept, now, self.policy.tolerated_for / 2)
+            }
+        }
+    }
+
+    /// Asks Redis, and tells since when the answer counts.
+    async fn ask(
+        &self,
+        token: &TokenName,
+        organisation_id: &OrganisationId,
+        now: Timestamp,
+    ) -> (Ticket, Answer) {
+        let ticket = self.cache.ticket(&token.digest);
+        // Whoever came just too late for the last flight finds its answer here.
+        let kept = self.cache.find(&token.digest);
+        if let Some(kept) = kept.filter(|kept| self.is_fresh(kept, now)) {
+            return (ticket, Answer::Record(kept));
+        }
+        let generation = self.tracking.live(Instant::now());
+        let asked = (token, organisation_id, ticket);
+        let answer = tokens::read(&self.link, &self.cache, asked, now, generation);
+        (ticket, answer.await)
+    }
+
+    /// Waits until every change that Redis has told of by now has been dealt with.
+    #[cfg(test)]
+    pub(super) async fn settled(&self) {
+        self.tracking.settled().await;
+    }
+
     /// A kept record that is still good while Redis is away.
     fn tolerated(&self, digest: &TokenDigest, now: Timestamp) -> Option<TokenFact> {
         let kept = self.cache.find(digest)?;
@@ -111,7 +167,7 @@ impl Store for RedisStore {
     fn token_now(&self, token: &TokenName, now: Timestamp) -> Option<TokenFact> {
         let digest = &token.digest;
         let kept = self.cache.find(digest)?;
-        if is_younger(&kept, now, self.policy.fresh_for) {
+        if self.is_fresh(&kept, now) {
             return Some(live(kept, Source::TokenCache));
         }
         self.link.breaker().refuses(Instant::now()).then(|| self.tolerated(digest, now))?
@@ -126,22 +182,24 @@ impl Store for RedisStore {
         if let Some(fact) = self.token_now(token, now) {
             return fact;
         }
+        self.tracking.start();
         let digest = &token.digest;
-        let ask = async {
-            // Whoever came just too late for the last flight finds its answer here.
-            match self
-                .cache
-                .find(digest)
-                .filter(|kept| is_younger(kept, now, self.policy.fresh_for))
-            {
-                Some(kept) => Answer::Record(kept),
-                None => {
-                    tokens::read(&self.link, &self.cache, token, organisation_id, now, None).await
+        let asked = self.cache.ticket(digest);
+        // What is read for one TPP says whether that one was cut off, and nothing of another.
+        let flight = flight(digest, organisation_id);
+        let answered = async {
+            loop {
+                let ask = self.ask(token, organisation_id, now);
+                let (read, answer) = self.flights.join(&flight, ask).await;
+                // What was read before a revocation is no answer to who asks after it. The next
+                // flight begins after this one.
+                if !read.is_spoilt_by(asked) {
+                    return answer;
                 }
             }
         };
         // A caller who inherits the question of one who went away has less time left for it.
-        let joined = tokio::time::timeout(self.link.timeout(), self.flights.join(digest, ask));
+        let joined = tokio::time::timeout(self.link.timeout(), answered);
         match joined.await.unwrap_or(Answer::Away) {
             Answer::Record(kept) => live(kept, Source::TokenStore),
             Answer::Ended(fact) => fact,
@@ -154,6 +212,7 @@ impl Store for RedisStore {
         partition: Option<Partition>,
         deed: Deed<'_>,
     ) -> Result<(), StoreError> {
+        self.tracking.start();
         let doing = "changing records";
         match ledger::transact(&self.link, partition, deed).await {
             Ok(changes) => {
@@ -180,6 +239,7 @@ impl Store for RedisStore {
     }
 
     async fn put_token(&self, token: &TokenName, record: &TokenRecord) -> Result<(), StoreError> {
+        self.tracking.start();
         let written = tokens::write(&self.link, token, record).await;
         self.cache.forget([&token.digest]);
         written.map_err(|fault| unavailable("writing a token", &fault))
@@ -231,6 +291,7 @@ impl Store for RedisStore {
     }
 
     async fn health(&self) -> Result<(), StoreError> {
+        self.tracking.start();
         let pong = self.link.ask(&redis::cmd("PING"), self.link.deadline()).await;
         pong.map(|_| ()).map_err(|fault| unavailable("answering", &fault))
     }
@@ -240,10 +301,15 @@ impl Store for RedisStore {
         StoreReport {
             engine: self.name(),
             circuit: Some(if open { Circuit::Open } else { Circuit::Closed }),
+            tracking: Some(self.tracking.is_live(Instant::now())),
             tokens_in_memory: self.cache.len(),
             tokens_tolerated_total: self.tolerated.load(Ordering::Relaxed),
             buckets_in_memory: self.share.len(),
         }
+    }
+
+    fn collectors(&self) -> Vec<Box<dyn Collector>> {
+        vec![self.time_to_kill.collector()]
     }
 }
 
@@ -251,6 +317,11 @@ impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore").field("policy", &self.policy).finish_non_exhaustive()
     }
+}
+
+/// The name of a question: of which token, by whom.
+fn flight(digest: &TokenDigest, organisation_id: &OrganisationId) -> TokenDigest {
+    certs::sha256(&[digest, organisation_id.as_str().as_bytes()].concat())
 }
 
 fn live(kept: Kept, source: Source) -> TokenFact {

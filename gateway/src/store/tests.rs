@@ -5,9 +5,10 @@ mod counting;
 mod durability;
 mod outage;
 mod redis_server;
+mod tracking;
 
 use std::num::NonZeroU32;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use certs::OrganisationId;
 use jiff::{SignedDuration, Timestamp};
@@ -90,6 +91,25 @@ fn rule(burst: u32) -> QuotaRule {
 fn client_of(fact: &TokenFact) -> &str {
     let TokenFact::Live { record, .. } = fact else { panic!("{fact:?} is not a live token") };
     &record.client_id
+}
+
+/// Waits for what happens by itself, but not for ever.
+#[track_caller]
+fn eventually(what: &str, mut happened: impl FnMut() -> bool) -> impl Future<Output = ()> {
+    let (what, deadline) = (what.to_owned(), Instant::now() + Duration::from_secs(10));
+    async move {
+        while !happened() {
+            assert!(Instant::now() < deadline, "not within ten seconds: {what}");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+fn observed_kills(store: &dyn Store) -> u64 {
+    let collected: Vec<_> = store.collectors().iter().flat_map(|series| series.collect()).collect();
+    let [family] = collected.as_slice() else { panic!("{collected:?}") };
+    assert_eq!(family.name(), "octroi_token_time_to_kill_seconds");
+    family.get_metric()[0].get_histogram().get_sample_count()
 }
 
 fn is_granted(fact: &QuotaFact) -> bool {

@@ -19,7 +19,10 @@ pub(crate) struct Store {
     /// Redis only: how long one answer may take before the store counts as away.
     #[serde(default = "Store::timeout_default")]
     pub(crate) timeout: DurationText,
-    /// Redis only: a token in memory younger than this is used without asking again.
+    /// Redis only: where Redis does not tell the gateway of every token that changes, a token in memory
+    /// younger than this is used without asking again, and younger than a second in any case. Where it
+    /// does (Redis 6 or later, Valkey), a token in memory is good until it changes. Either way a
+    /// gateway that reaches Redis refuses a revoked token within a second.
     #[serde(default = "Store::fresh_for_default")]
     pub(crate) fresh_for: DurationText,
     /// Redis only: while Redis is away, a token in memory younger than this still serves. Beyond it

@@ -6,14 +6,21 @@ use std::sync::Arc;
 use certs::OrganisationId;
 use jiff::Timestamp;
 use policies::ledger::{Kind, Place, Standing};
-use policies::{Partition, TokenFact, TokenName, TokenRecord};
+use policies::{Partition, TokenDigest, TokenFact, TokenName, TokenRecord};
 use redis::Value;
 
 use super::ledger::key;
 use super::link::{Fault, Link};
-use crate::store::cache::{Generation, Kept, TokenCache};
+use crate::store::cache::{Generation, Kept, Ticket, TokenCache};
 use crate::store::limits::EXPIRED_TOKEN_KEPT;
 use crate::store::standings::ended;
+
+/// The channel of revocations: `<time of Redis in microseconds> <64 hexadecimal digits>`.
+pub(super) const KILLS: &str = "octroi:kills";
+
+/// The keys of tokens, and of what else decides about them, begin so. Quotas do not: they change
+/// with every request, and nobody keeps a copy.
+pub(super) const TRACKED_PREFIXES: [&str; 2] = ["octroi:token:", "octroi:{"];
 
 /// What Redis said about one token.
 #[derive(Debug, Clone)]
@@ -25,16 +32,14 @@ pub(super) enum Answer {
 }
 
 /// Asks Redis once, for the token and whether its TPP was cut off, and brings the cache in line with
-/// what it says. `generation` is that of the invalidations that arrived before the question was asked.
+/// what it says. The ticket and `generation` are from before the question is asked.
 pub(super) async fn read(
     link: &Arc<Link>,
     cache: &TokenCache,
-    token: &TokenName,
-    organisation_id: &OrganisationId,
+    (token, organisation_id, ticket): (&TokenName, &OrganisationId, Ticket),
     now: Timestamp,
     generation: Option<Generation>,
 ) -> Answer {
-    let ticket = cache.ticket(&token.digest);
     let standing = Place::named(Kind::Standing, organisation_id.as_str());
     let mut command = redis::cmd("MGET");
     command
@@ -54,6 +59,8 @@ pub(super) async fn read(
         Err(Fault::CircuitOpen | Fault::TimedOut | Fault::Away(_)) => Answer::Away,
     };
     match &answer {
+        // Of another TPP's token it is not known whether its own TPP was cut off.
+        Answer::Record(kept) if kept.record.organisation_id != *organisation_id => (),
         Answer::Record(kept) => cache.keep(ticket, &token.digest, kept.clone()),
         Answer::Ended(_) => cache.forget([&token.digest]),
         Answer::Away => (),
@@ -94,4 +101,56 @@ pub(super) async fn write(
     let key = key(token.partition, &Place::new(Kind::Token, token.digest));
     command.arg(key).arg(record.to_json()).arg("PXAT").arg(kept_until);
     link.tell(&command, link.deadline()).await.map(|_| ())
+}
+
+/// What a key that has changed is about.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Concern {
+    Token(TokenDigest),
+    /// It is not known which.
+    EveryToken,
+    NoToken,
+}
+
+/// The digest is what follows the last `:token:`; a standing is that of many tokens.
+pub(super) fn concern(key: &[u8]) -> Concern {
+    if memchr::memmem::find(key, b":standing:").is_some() {
+        return Concern::EveryToken;
+    }
+    let Some(start) = memchr::memmem::rfind(key, b":token:") else { return Concern::NoToken };
+    let mut digest = TokenDigest::default();
+    match hex::decode_to_slice(key.split_at(start + b":token:".len()).1, &mut digest) {
+        Ok(()) => Concern::Token(digest),
+        Err(_) => Concern::NoToken,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::digest;
+
+    fn external(number: u32) -> String {
+        key(None, &Place::new(Kind::Token, digest(number)))
+    }
+
+    #[test]
+    fn keys_of_tokens_are_told_apart_from_others_with_and_without_a_slot() {
+        let hex = hex::encode(digest(1));
+        for key in [external(1), format!("octroi:{{a0f}}:token:{hex}")] {
+            assert_eq!(concern(key.as_bytes()), Concern::Token(digest(1)), "{key}");
+        }
+        let standing = format!("octroi:{{a0f}}:standing:{hex}");
+        assert_eq!(concern(standing.as_bytes()), Concern::EveryToken);
+        for key in ["octroi:quota:{funds.0:00}", "octroi:token:00", "octroi:{a0f}:token:", ""] {
+            assert_eq!(concern(key.as_bytes()), Concern::NoToken, "{key}");
+        }
+    }
+
+    #[test]
+    fn every_key_that_concerns_tokens_has_a_prefix_that_is_tracked() {
+        for key in [external(1), "octroi:{a0f}:token:".into(), "octroi:{a0f}:standing:".into()] {
+            assert!(TRACKED_PREFIXES.iter().any(|prefix| key.starts_with(prefix)), "{key}");
+        }
+    }
 }

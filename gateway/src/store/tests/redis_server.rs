@@ -58,6 +58,16 @@ impl RedisServer {
         self.signal("CONT");
     }
 
+    /// Whoever connects from now on may not use this command.
+    pub(super) fn forbid(&self, command: &str) {
+        self.restrict(&format!("-{command}"));
+    }
+
+    pub(super) fn restrict(&self, rule: &str) {
+        let mut restrict = redis::cmd("ACL");
+        restrict.arg("SETUSER").arg("default").arg(rule).exec(&mut self.connection()).unwrap();
+    }
+
     /// How often a command was called.
     pub(super) fn calls(&self, command: &str) -> u64 {
         let stats: String =
