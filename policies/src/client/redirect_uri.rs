@@ -59,7 +59,7 @@ impl RedirectUri {
         path::spelled(text, tail, &url)?;
         // The last word has the parser that browsers share: whatever it would write differently.
         if url.as_str() != text {
-            return Err(RedirectUriFault::spelling(&url));
+            return Err(RedirectUriFault::spelling(text, &url));
         }
         Ok(Self(text.into()))
     }

@@ -72,8 +72,11 @@ impl Registration {
         let keys = keys::read(members.object("jwks")?, &organisation_id, now)?;
         let contact = contact(&mut members)?;
         let client_id = members.text("client_id")?.map(str::to_owned);
-        if members.text("logo")?.is_some_and(|logo| logo.len() > LOGO_BYTES_MAX) {
-            return Err(RegistrationFault::Logo);
+        if let Some(logo) = members.text("logo")? {
+            if logo.len() > LOGO_BYTES_MAX {
+                return Err(RegistrationFault::Logo);
+            }
+            members.ignore("logo");
         }
         let scopes = scopes(&mut members, keys.roles)?;
         let line = |text: &str| text::shown(text, CLIENT_TEXT_CHARACTERS_MAX);

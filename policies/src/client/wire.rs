@@ -151,7 +151,8 @@ impl Client {
         })
     }
 
-    /// The stored form.
+    /// The stored form. Who fills a client in by hand reads it back with [`Client::from_json`] before
+    /// it is stored: only that holds its bounds.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         let certificate = |one: &EnrolledCertificate| WireCertificate {

@@ -148,15 +148,19 @@ pub enum RedirectUriFault {
         error: url::ParseError,
     },
     /// The parser that browsers share writes it otherwise.
-    #[error("browsers write it in another form; write {instead}")]
+    #[error("browsers write it otherwise from byte {position} on; write {instead} there")]
     Spelling {
-        /// That form.
+        /// From 0.
+        position: usize,
+        /// How that form goes on, a few characters of it.
         instead: String,
     },
 }
 
 impl RedirectUriFault {
-    pub(super) fn spelling(url: &Url) -> Self {
-        Self::Spelling { instead: url.to_string() }
+    pub(super) fn spelling(text: &str, url: &Url) -> Self {
+        let same = text.bytes().zip(url.as_str().bytes()).take_while(|(a, b)| a == b).count();
+        let instead = url.as_str().chars().skip(same).take("%00".len()).collect();
+        Self::Spelling { position: same, instead }
     }
 }

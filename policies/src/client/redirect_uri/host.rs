@@ -106,10 +106,10 @@ fn named(domain: &str) -> Result<(), RedirectUriFault> {
 }
 
 fn is_public_name(domain: &str) -> bool {
-    let within = |parent: &&str| {
-        domain.strip_suffix(*parent).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    let within = |parent: &str| {
+        domain.strip_suffix(parent).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     };
-    domain.contains('.') && !PRIVATE_DOMAINS.iter().any(|parent| within(&parent))
+    domain.contains('.') && !PRIVATE_DOMAINS.into_iter().any(within)
 }
 
 /// IANA's registry of special-purpose addresses (RFC 6890): what is in it is not for customers.
@@ -133,9 +133,11 @@ fn is_global_v4(address: Ipv4Addr) -> bool {
 /// it (mapped, NAT64, 6to4, Teredo) is outside or set aside.
 fn is_global_v6(address: Ipv6Addr) -> bool {
     let [a, b, ..] = address.segments();
-    let special = (a == 0x2001 && b < 0x200)
-        || (a == 0x2001 && b == 0xdb8)
-        || a == 0x2002
-        || (a == 0x3fff && b < 0x1000);
+    let special = match a {
+        0x2001 => b < 0x200 || b == 0xdb8,
+        0x2002 => true,
+        0x3fff => b < 0x1000,
+        _ => false,
+    };
     a & 0xe000 == 0x2000 && !special
 }

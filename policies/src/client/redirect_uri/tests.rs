@@ -270,7 +270,7 @@ fn every_refusal_says_what_to_write() {
     );
     assert_eq!(
         told("https://tpp.example/cb?x='"),
-        "browsers write it in another form; write https://tpp.example/cb?x=%27"
+        "browsers write it otherwise from byte 25 on; write %27 there"
     );
     assert!(told(&"a".repeat(2049)).contains("2049"));
 }
