@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Json, Router};
 use policies::freshness::Step;
 use serde::Serialize;
@@ -19,7 +19,6 @@ use subtle::ConstantTimeEq;
 use crate::clock;
 use crate::config::Secret;
 use crate::proxy::Gateway;
-use crate::sandbox;
 use crate::store::Circuit;
 
 pub use tokens::ListedToken;
@@ -31,8 +30,6 @@ pub struct Admin {
     pub gateway: Arc<Gateway>,
     /// The bearer that changes of state need; without one they do not exist.
     pub key: Option<Arc<Secret>>,
-    /// Whether this is a sandbox, where tokens may be minted.
-    pub sandbox: bool,
 }
 
 /// The routes.
@@ -43,9 +40,6 @@ pub fn routes(admin: Admin) -> Router {
         .route("/metrics", get(metrics));
     if admin.key.is_some() {
         routes = routes.merge(tokens::routes());
-    }
-    if admin.sandbox {
-        routes = routes.route("/sandbox/tokens", post(mint));
     }
     routes.with_state(admin)
 }
@@ -104,20 +98,6 @@ async fn metrics(State(admin): State<Admin>) -> Response {
     match metrics.render() {
         Ok(text) => ([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
-    }
-}
-
-async fn mint(
-    State(admin): State<Admin>,
-    headers: HeaderMap,
-    Json(request): Json<sandbox::TokenRequest>,
-) -> Response {
-    if !authorised(admin.key.as_deref(), &headers) {
-        return unauthorised();
-    }
-    match request.mint(admin.gateway.store.as_ref(), clock::now()).await {
-        Ok(token) => Json(token).into_response(),
-        Err(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
     }
 }
 

@@ -5,6 +5,7 @@
 //! the pages. What is remembered, and what always holds of it, is [`policies::ledger`]'s.
 
 mod answer;
+mod attempts;
 mod client_store;
 mod consent;
 mod form;
@@ -28,9 +29,10 @@ use crate::config::AuthorizationSettings;
 use crate::store::{Store, StoreError};
 
 pub use answer::Answer;
+pub use attempts::Lock;
 pub use client_store::EnrolFault;
 pub use consent::{Acceptance, Begun, DecideFault, FinishFault, Finished};
-pub use interaction::{Interaction, Shown};
+pub use interaction::{Interaction, Progress, Shown};
 pub use metrics::AuthorizationMetrics;
 pub use request::{AuthorizationRequest, RequestFault};
 

@@ -2,13 +2,16 @@
 //! reason, to which every refusal's `type` points. The views of the bank's login and consent are in
 //! [`bank`]; who serves them decides when.
 
+mod authorize;
 pub mod bank;
 pub mod language;
+mod login;
 pub mod style;
 mod texts;
+mod visit;
 
 use axum::Router;
-use axum::extract::Path;
+use axum::extract::{Path, RawQuery};
 use axum::http::StatusCode;
 use axum::http::header::{
     CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
@@ -16,6 +19,11 @@ use axum::http::header::{
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use policies::Reason;
+use url::form_urlencoded;
+
+use crate::sandbox::CALLBACK_PATH;
+
+pub use visit::Consents;
 
 /// Nothing is loaded, nothing runs, nobody frames it.
 const HEADERS: [(HeaderName, &str); 3] = [
@@ -31,9 +39,17 @@ const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:42rem;mar
 padding:0 1rem;color:#1b1b1b;background:#fff}h1{font-size:1.4rem}code{background:#f1f1f1;\
 padding:.1em .3em}dt{font-weight:600;margin-top:1rem}dd{margin:0}a{color:#0b57a4}";
 
-/// The routes.
-pub fn routes() -> Router {
+/// The routes; with those of consents where the authorization server is ours.
+pub fn routes(consents: Option<Consents>) -> Router {
+    let consents = consents.map(|consents| {
+        let routes = authorize::routes(consents.clone());
+        match consents.server.settings().login_url {
+            Some(_) => routes,
+            None => routes.route(CALLBACK_PATH, get(call_back)).merge(login::routes(consents)),
+        }
+    });
     Router::new()
+        .merge(consents.unwrap_or_default())
         .route("/", get(|| async { page(StatusCode::OK, "Octroi", &front()) }))
         .route("/reasons/", get(|| async { page(StatusCode::OK, "Reasons", &index()) }))
         .route("/reasons/{code}", get(reason))
@@ -51,6 +67,22 @@ async fn reason(Path(code): Path<String>) -> Response {
             "<p>There is no such reason. <a href=\"/reasons/\">All reasons</a></p>",
         ),
     }
+}
+
+/// The sandbox's stand-in for a TPP's own page.
+async fn call_back(RawQuery(query): RawQuery) -> Response {
+    let query = query.unwrap_or_default();
+    let rows: String = form_urlencoded::parse(query.as_bytes())
+        .map(|(name, value)| {
+            format!("<dt>{}</dt><dd><code>{}</code></dd>", escaped(&name), escaped(&value))
+        })
+        .collect();
+    let body = format!(
+        "<p>Here a TPP takes its customer back. This page of the sandbox shows what came; a TPP \
+         compares <code>state</code> and <code>iss</code>, and exchanges <code>code</code> at once \
+         at the token endpoint.</p><dl>{rows}</dl>"
+    );
+    page(StatusCode::OK, "Back at the TPP", &body)
 }
 
 fn front() -> String {
@@ -93,7 +125,7 @@ fn page(status: StatusCode, title: &str, body: &str) -> Response {
     (status, HEADERS, Html(html)).into_response()
 }
 
-/// The texts are our own; escaping them keeps a future `<` in one of them from becoming markup.
+/// Most texts are our own; escaping them keeps a future `<` in one of them from becoming markup.
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

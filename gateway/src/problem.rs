@@ -108,6 +108,44 @@ pub fn body(refusal: &Refusal, type_base: &str, about: About<'_>) -> Bytes {
     serde_json::to_vec(&body).map(Bytes::from).unwrap_or_default()
 }
 
+#[derive(Serialize)]
+struct OauthBody<'a> {
+    error: &'a str,
+    error_description: String,
+    error_uri: String,
+    code: &'a str,
+    mend: &'a str,
+    request_id: Uuid,
+    timestamp: Timestamp,
+}
+
+/// The response body for a caller who speaks OAuth (RFC 6749 §5.2), with our own members beside.
+#[must_use]
+pub fn oauth_body(refusal: &Refusal, type_base: &str, about: About<'_>) -> Bytes {
+    let reason = refusal.reason;
+    let body = OauthBody {
+        error: reason.oauth_error(),
+        error_description: ascii(&detail(refusal)),
+        error_uri: format!("{type_base}{}", reason.code()),
+        code: reason.code(),
+        mend: reason.mend(),
+        request_id: about.request_id,
+        timestamp: about.now,
+    };
+    serde_json::to_vec(&body).map(Bytes::from).unwrap_or_default()
+}
+
+/// A text in the characters of `error_description` (RFC 6749 §4.1.2.1, §5.2).
+#[must_use]
+pub fn ascii(text: &str) -> String {
+    let plain = |c: char| match c {
+        '"' | '\\' => '\'',
+        ' '..='~' => c,
+        _ => '?',
+    };
+    text.chars().map(plain).collect()
+}
+
 /// The header fields that a refusal carries beside its body.
 #[must_use]
 pub fn headers(refusal: &Refusal) -> Vec<(HeaderName, HeaderValue)> {

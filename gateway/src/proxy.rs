@@ -5,6 +5,7 @@ mod context;
 mod headers;
 mod line;
 mod malformed;
+mod offices;
 mod own;
 mod refuse;
 mod request;
@@ -23,6 +24,7 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 use policies::{Reason, Refusal, World};
 
 use crate::audit::Audit;
+use crate::authorization::AuthorizationServer;
 use crate::config::Limits;
 use crate::drain::Drain;
 use crate::metrics::Metrics;
@@ -40,6 +42,8 @@ pub struct Gateway {
     pub world: ArcSwap<World>,
     /// Tokens and quotas.
     pub store: Arc<dyn Store>,
+    /// The authorization server, where it is ours.
+    pub authorization: Option<Arc<AuthorizationServer>>,
     /// The access log.
     pub audit: Arc<Audit>,
     /// Every series.
@@ -70,8 +74,8 @@ impl ProxyHttp for Line {
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         match line::judge(&self.0, session, ctx).await {
-            Ok(Verdict::Own(body)) => {
-                own::answer(&self.0, session, ctx, body).await?;
+            Ok(Verdict::Own(answer)) => {
+                own::answer(&self.0, session, ctx, answer).await?;
                 Ok(true)
             }
             Ok(Verdict::Permitted(permit)) => {

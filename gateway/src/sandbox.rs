@@ -9,6 +9,7 @@
 pub mod bank;
 mod banner;
 pub mod client;
+mod clients;
 mod configuration;
 mod directory;
 mod files;
@@ -17,7 +18,7 @@ pub mod persona;
 mod provision;
 mod ready;
 mod registers;
-pub mod token;
+mod token;
 mod tpp;
 
 use std::io;
@@ -27,10 +28,11 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 pub use banner::Banner;
+pub use clients::{CALLBACK_PATH, ClientsError, enrol};
 pub use persona::{Account, Persona};
 pub use provision::{Prepared, prepare};
 pub use ready::{Ready, ReadyFile};
-pub use token::{MintError, TokenRequest, TokenResponse, mint};
+pub use token::{FlowError, TokenResponse};
 pub use tpp::{Fault, Keys, Tpp};
 
 /// The domain of the sandbox. It resolves to the loopback address by itself (RFC 6761 §6.3).

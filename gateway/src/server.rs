@@ -16,13 +16,14 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::admin::{self, Admin};
 use crate::audit::{Audit, AuditError};
+use crate::authorization::{AuthorizationMetrics, AuthorizationServer};
 use crate::clock;
 use crate::config::{Config, KeyPair, Listen, UpstreamAddress};
 use crate::drain::{Drain, Signal, Signals, Stage};
 use crate::listen::head::HeadBounds;
 use crate::listen::{self, Bounds, Build, Door, Renewal, RenewalMetrics};
 use crate::metrics::Metrics;
-use crate::pages;
+use crate::pages::{self, Consents};
 use crate::proxy::{AtTheGate, Gateway, Line};
 use crate::revocation::WatchError;
 use crate::sandbox::{self, Addresses};
@@ -71,6 +72,9 @@ pub enum StartError {
     /// An adapter.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
+    /// The applications of the sandbox.
+    #[error(transparent)]
+    Clients(#[from] sandbox::ClientsError),
     /// What keeps revocations current.
     #[error(transparent)]
     Revocation(#[from] WatchError),
@@ -160,14 +164,13 @@ pub async fn run(
     let admin_routes = admin::routes(Admin {
         gateway: Arc::clone(&gateway),
         key: config.listen.admin.key.clone().map(Arc::new),
-        sandbox: config.sandbox.is_some(),
     });
 
     tokio::spawn(listen::serve_tpp(tpp, Arc::new(door)));
     tokio::spawn(listen::serve_psu(
         psu,
         psu_certificate.acceptor(),
-        pages::routes(),
+        pages::routes(consents(&config, &gateway)),
         psu_connections,
         bounds,
         drain.clone(),
@@ -218,6 +221,15 @@ async fn open(config: &Config, drain: &Drain) -> Result<Arc<Gateway>, StartError
         tokio::spawn(Arc::clone(&upstream).watch(Arc::clone(&metrics), closing.clone()));
         upstreams.push(upstream);
     }
+    let authorization = match &config.authorization {
+        Some(settings) => Some(AuthorizationServer::new(
+            settings.clone(),
+            Arc::clone(&store),
+            Arc::clone(&audit),
+            AuthorizationMetrics::new(metrics.registry())?,
+        )),
+        None => None,
+    };
     let gateway = Arc::new(Gateway {
         world: ArcSwap::new(world),
         store,
@@ -225,9 +237,13 @@ async fn open(config: &Config, drain: &Drain) -> Result<Arc<Gateway>, StartError
         metrics,
         limits: config.limits.clone(),
         upstreams,
+        authorization: authorization.map(Arc::new),
         problem_type_base: config.problem_type_base.clone(),
         drain: drain.clone(),
     });
+    if let (Some(server), Some(_)) = (&gateway.authorization, &config.sandbox) {
+        sandbox::enrol(server, &config.listen.psu.public_url, clock::now()).await?;
+    }
     let swept = Arc::clone(&gateway);
     tokio::spawn(async move {
         store::sweep_until(swept.store.as_ref(), clock::now, closing).await;
@@ -247,6 +263,14 @@ fn engine(config: &Config, gateway: &Arc<Gateway>) -> HttpProxy<Line> {
     options.h2_idle_timeout = Some(config.limits.keepalive_timeout);
     proxy.server_options = Some(options);
     proxy
+}
+
+/// The pages of consents, where the authorization server is ours.
+fn consents(config: &Config, gateway: &Arc<Gateway>) -> Option<Consents> {
+    let server = gateway.authorization.clone()?;
+    let for_world = Arc::clone(gateway);
+    let banks = config.codetabs.iter().map(|codetab| codetab.codetab.clone());
+    Some(Consents::new(server, Arc::new(move || for_world.world.load_full()), banks))
 }
 
 fn bounds(config: &Config) -> Bounds {

@@ -21,13 +21,19 @@ impl Answer {
     /// JSON that nobody may keep (RFC 6749 §5.1).
     #[must_use]
     pub fn json(status: u16, body: &impl Serialize) -> Self {
+        // Plain values always serialise.
+        Self::of_json(status, serde_json::to_vec(body).unwrap_or_default().into())
+    }
+
+    /// The same of JSON that is written already.
+    #[must_use]
+    pub fn of_json(status: u16, body: Bytes) -> Self {
         let headers = vec![
             (CONTENT_TYPE, HeaderValue::from_static("application/json")),
             (CACHE_CONTROL, HeaderValue::from_static("no-store")),
             (PRAGMA, HeaderValue::from_static("no-cache")),
         ];
-        // Plain values always serialise.
-        Self { status, headers, body: serde_json::to_vec(body).unwrap_or_default().into() }
+        Self { status, headers, body }
     }
 
     /// Nothing but a status.

@@ -10,10 +10,11 @@ use policies::{Partition, Psu, Refusal, Scope, SecretKind};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::interaction::{self, Decision, Interaction, Shown};
+use super::interaction::{self, Decision, Interaction, Progress, Shown};
 use super::metrics::ConsentEvent;
-use super::request::{AuthorizationRequest, ascii};
+use super::request::AuthorizationRequest;
 use super::{AuthorizationServer, secret, unavailable};
+use crate::problem::ascii;
 use crate::store::{self, StoreError};
 
 /// Accounts of one consent.
@@ -106,6 +107,7 @@ impl AuthorizationServer {
             begun_at: now.as_second(),
             ends_at: now.checked_add(life).unwrap_or(now).as_second(),
             decision: None,
+            progress: Progress::default(),
         };
         store::transact(self.store.as_ref(), Some(place.own_partition()), |_| {
             let mut changes = Changes::default();
@@ -127,6 +129,25 @@ impl AuthorizationServer {
         store::transact(self.store.as_ref(), Some(place.own_partition()), |book| {
             let read = book.read(place)?.map(Interaction::read).transpose()?;
             Ok((read, Changes::default()))
+        })
+        .await
+    }
+
+    /// Notes how far the customer is; tells whether somebody still waits.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn advance(&self, challenge: &str, progress: &Progress) -> Result<bool, StoreError> {
+        let place = interaction::place(challenge);
+        store::transact(self.store.as_ref(), Some(place.own_partition()), |book| {
+            let mut changes = Changes::default();
+            let Some(page) = book.read(place)? else { return Ok((false, changes)) };
+            let found = Interaction::read(page)?;
+            if found.decision.is_some() {
+                return Ok((false, changes));
+            }
+            Interaction { progress: progress.clone(), ..found }.put(&mut changes, place);
+            Ok((true, changes))
         })
         .await
     }

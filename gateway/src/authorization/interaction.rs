@@ -22,6 +22,20 @@ pub struct Interaction {
     pub(super) ends_at: i64,
     /// What the bank's page said.
     pub(super) decision: Option<Decision>,
+    /// How far the customer is, on the sandbox's pages.
+    #[serde(default)]
+    pub progress: Progress,
+}
+
+/// How far a customer is on the sandbox's pages.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Progress {
+    /// Who the customer says to be.
+    pub login: Option<String>,
+    /// When the last code was sent, in seconds.
+    pub code_sent_at: Option<i64>,
+    /// When the code was right, in seconds.
+    pub authenticated_at: Option<i64>,
 }
 
 /// What the bank's page said.
@@ -67,6 +81,18 @@ pub struct Shown {
 }
 
 impl Interaction {
+    /// Whether `secret` is what the browser was given that began it.
+    #[must_use]
+    pub fn began_in(&self, secret: &str) -> bool {
+        self.browser == hex::encode(certs::sha256(secret.as_bytes()))
+    }
+
+    /// Whether the bank's page has decided.
+    #[must_use]
+    pub fn is_decided(&self) -> bool {
+        self.decision.is_some()
+    }
+
     /// When it is too late.
     #[must_use]
     pub fn ends_at(&self) -> Timestamp {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::form::{Form, invalid};
 use super::{AuthorizationServer, unavailable};
+use crate::problem::{self, ascii};
 
 /// Characters of `state`: it comes back as it was sent.
 const STATE_CHARS_MAX: usize = 1024;
@@ -190,7 +191,7 @@ impl AuthorizationServer {
             "invalid_client" | "unsupported_grant_type" => "unauthorized_client",
             error => error,
         };
-        let description = crate::problem::detail(refusal);
+        let description = problem::detail(refusal);
         self.location(
             redirect_uri,
             state,
@@ -245,14 +246,4 @@ fn damaged() -> Refusal {
 /// RFC 6749 appendix A.5: VSCHAR.
 fn acceptable_state(state: &str) -> bool {
     state.len() <= STATE_CHARS_MAX && state.bytes().all(|byte| matches!(byte, 0x20..=0x7e))
-}
-
-/// RFC 6749 §4.1.2.1 keeps `error_description` to this.
-pub(crate) fn ascii(text: &str) -> String {
-    let plain = |c: char| match c {
-        '"' | '\\' => '\'',
-        ' '..='~' => c,
-        _ => '?',
-    };
-    text.chars().map(plain).collect()
 }

@@ -10,6 +10,15 @@ use http::header::{CONTENT_LENGTH, EXPECT};
 use pingora::proxy::Session;
 use policies::{Reason, Refusal};
 
+/// For whom the body is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// It goes to the adapter after the judgement.
+    ForUpstream,
+    /// It ends here.
+    Here,
+}
+
 /// Reads the body, at most `bytes_max` of it within `limit`.
 ///
 /// # Errors
@@ -18,6 +27,7 @@ pub(super) async fn read(
     session: &mut Session,
     bytes_max: usize,
     limit: Duration,
+    keep: Keep,
 ) -> Result<Bytes, Refusal> {
     let too_large = || {
         Refusal::because(
@@ -28,7 +38,9 @@ pub(super) async fn read(
     if declared_length(session).is_some_and(|length| length > bytes_max) {
         return Err(too_large());
     }
-    session.enable_retry_buffering();
+    if keep == Keep::ForUpstream {
+        session.enable_retry_buffering();
+    }
     if session.req_header().headers.contains_key(EXPECT) {
         session.write_continue_response().await.map_err(|_| cut_short())?;
     }
@@ -43,7 +55,7 @@ pub(super) async fn read(
         Ok(body)
     };
     let body = tokio::time::timeout(limit, whole).await.map_err(|_| late(limit))??;
-    if session.retry_buffer_truncated() {
+    if keep == Keep::ForUpstream && session.retry_buffer_truncated() {
         return Err(too_large());
     }
     Ok(body)

@@ -37,6 +37,8 @@ pub struct Context {
     pub(super) trail: Trail,
     /// What was asked.
     pub(super) asked: Asked,
+    /// Whether its caller reads RFC 6749 errors.
+    pub(super) speaks_oauth: bool,
     /// Set when every check has passed.
     pub(super) permit: Option<Permit>,
     /// Set when one has not.
@@ -79,6 +81,7 @@ impl Context {
             tpp_request_id: None,
             trail: Trail::new(),
             asked: Asked::default(),
+            speaks_oauth: false,
             permit: None,
             refusal: None,
             replacement: None,

@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
 use http::{HeaderValue, Version};
 use pingora::proxy::Session;
 use policies::{Permit, Presented, Reason, Refusal};
 
 use super::context::{Asked, Context};
 use super::request::{self, Head};
-use super::{Gateway, body, headers, micros};
+use super::{Gateway, body, headers, micros, offices};
+use crate::authorization::Answer;
 use crate::introduction;
 use crate::listen::Connection;
 use crate::listen::head::HeadBounds;
@@ -18,8 +18,8 @@ use crate::listen::head::HeadBounds;
 pub(super) enum Verdict {
     /// It goes to the adapter.
     Permitted(Permit),
-    /// The gateway itself answers, with this JSON.
-    Own(Bytes),
+    /// The gateway itself answers.
+    Own(Answer),
 }
 
 /// Judges the request at the head of `session`, reading its body as the last step.
@@ -69,7 +69,14 @@ pub(super) async fn judge(
             let introduction = policies::introduce(&presented, &world, now, &mut ctx.trail)?;
             let unknown = |_| Refusal::new(Reason::CertificateUntrusted);
             let leaf = connection.identity().leaf().map_err(unknown)?;
-            return Ok(Verdict::Own(introduction::body(&introduction, leaf, now)));
+            let body = introduction::body(&introduction, leaf, now);
+            return Ok(Verdict::Own(Answer::of_json(200, body)));
+        }
+        if let Some(asked) = offices::asked(gateway, head.target) {
+            ctx.speaks_oauth = true;
+            let answer = offices::answer(gateway, asked, &connection, session, ctx);
+            // A future of its own: it is long, and the path of an API call should not carry it.
+            return Box::pin(answer).await.map(Verdict::Own);
         }
         let admitted = policies::admit(&presented, &world, now, &mut ctx.trail);
         ctx.route = world.routes.locate(head.host, head.target);
@@ -101,7 +108,8 @@ pub(super) async fn judge(
     let metered = entitled.with_quota(fact, &mut ctx.trail)?;
 
     let limits = &gateway.limits;
-    let body = body::read(session, limits.body_bytes_max, limits.body_timeout).await?;
+    let (bytes_max, timeout) = (limits.body_bytes_max, limits.body_timeout);
+    let body = body::read(session, bytes_max, timeout, body::Keep::ForUpstream).await?;
     ctx.bytes_in = u64::try_from(body.len()).unwrap_or(u64::MAX);
     let sealed = metered.with_signature(
         || request::signed(session.req_header(), &ctx.asked.host, &body),
@@ -110,6 +118,11 @@ pub(super) async fn judge(
     )?;
     let account = |iban: &str| gateway.audit.pseudonyms().of(iban);
     sealed.with_body(&body, account, &mut ctx.trail).map(Verdict::Permitted)
+}
+
+/// Without a world there is nothing to judge by; it is loaded before any request is judged.
+pub(super) fn no_world() -> Refusal {
+    Refusal::because(Reason::StateUnavailable, "there is nothing to judge by")
 }
 
 /// Keeps the request as sent, for the record and the answer, whatever becomes of it.

@@ -3,19 +3,20 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONNECTION, CONTENT_LENGTH};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
 use super::context::Context;
 use super::{Gateway, body, headers};
+use crate::authorization::Answer;
 
 /// Longest wait for the rest of a request's body, which nobody reads, before its connection is given
 /// up.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 
-/// Answers with `body`, which is JSON.
+/// Answers.
 ///
 /// # Errors
 /// The client is gone.
@@ -23,14 +24,15 @@ pub(super) async fn answer(
     gateway: &Gateway,
     session: &mut Session,
     ctx: &Context,
-    body: Bytes,
+    answer: Answer,
 ) -> Result<()> {
-    let mut response = ResponseHeader::build(200, Some(6))?;
-    response.insert_header(CONTENT_TYPE, "application/json")?;
-    response.insert_header(CACHE_CONTROL, "no-store")?;
-    response.insert_header(CONTENT_LENGTH, body.len())?;
+    let mut response = ResponseHeader::build(answer.status, Some(8))?;
+    for (name, value) in answer.headers {
+        response.append_header(name, value)?;
+    }
+    response.insert_header(CONTENT_LENGTH, answer.body.len())?;
     headers::identify(&mut response, ctx)?;
-    write(gateway, session, response, body).await
+    write(gateway, session, response, answer.body).await
 }
 
 /// Writes an answer without closing the connection, which would cost a TPP a new mTLS handshake.

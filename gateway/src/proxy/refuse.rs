@@ -22,8 +22,15 @@ pub(super) async fn answer(
     ctx: &mut Context,
     refusal: Refusal,
 ) -> Result<()> {
-    let body = problem::body(&refusal, &gateway.problem_type_base, ctx.about());
-    let response = header(&refusal, ctx, body.len())?;
+    let body = if ctx.speaks_oauth {
+        problem::oauth_body(&refusal, &gateway.problem_type_base, ctx.about())
+    } else {
+        problem::body(&refusal, &gateway.problem_type_base, ctx.about())
+    };
+    let mut response = header(&refusal, ctx, body.len())?;
+    if ctx.speaks_oauth {
+        response.insert_header(http::header::CONTENT_TYPE, "application/json")?;
+    }
     ctx.refusal = Some(refusal);
     own::write(gateway, session, response, body).await
 }

@@ -7,9 +7,13 @@ use std::path::Path;
 
 use comfy_table::{CellAlignment, Table, presets};
 
+use url::form_urlencoded;
+
 use super::DOMAIN;
+use super::clients::CALLBACK_PATH;
 use super::persona::{ACCOUNTS, Persona, SMS_CODE};
 use super::ready::Ready;
+use super::tpp::Tpp;
 
 /// An amount between the balances of the personas.
 const REQUEST: &str = r#"{"paymentCoverageRequestId":"MyCoverage123456","instructedAmount":{"currency":"EUR","amount":"100"},"accountId":{"iban":"FR7617515000920440878790811"}}"#;
@@ -42,6 +46,22 @@ impl Banner<'_> {
         format!("TOKEN=$({program} sandbox token --dir {dir} --tpp funds-co --persona {persona})")
     }
 
+    /// Where a customer begins who is sent by a TPP.
+    fn authorize_link(&self) -> String {
+        let psu = self.ready.psu.port();
+        let host = format!("www.{}.{DOMAIN}:{psu}", Persona::Gilles.codetab());
+        let call_back = format!("https://localhost:{psu}{CALLBACK_PATH}");
+        let client = Tpp::ALL.iter().find(|tpp| tpp.name == "funds-co");
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("response_type", "code")
+            .append_pair("client_id", client.map_or("", |tpp| tpp.organisation_id))
+            .append_pair("redirect_uri", &call_back)
+            .append_pair("scope", "cbpii")
+            .append_pair("state", "af0ifjsldkj")
+            .finish();
+        format!("https://{host}/stet/psd2/oauth/authorize?{query}")
+    }
+
     fn curl_line(&self, version: &str, tpp: &str) -> String {
         let (ca, host) = (self.file("server-ca.pem"), self.host());
         let certificate = self.file(&format!("tpp/{tpp}/qwac.pem"));
@@ -68,6 +88,12 @@ impl fmt::Display for Banner<'_> {
         writeln!(f, "To stop it: Ctrl-C here, or kill {pid}.\n")?;
         writeln!(f, "{}\n", personas())?;
         writeln!(f, "The SMS code of everybody is {SMS_CODE}.\n")?;
+        writeln!(
+            f,
+            "Be a customer: open this in a browser, which must trust {} or be told to go on.\n\n{}\n",
+            self.file("server-ca.pem"),
+            self.authorize_link(),
+        )?;
         writeln!(f, "Are the funds there? In another terminal:\n")?;
         writeln!(f, "{}\n", self.token_line())?;
         writeln!(f, "{}\n", self.curl_line("--http1.1", "funds-co"))?;

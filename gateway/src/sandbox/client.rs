@@ -1,28 +1,19 @@
-//! `octroi sandbox token`: asks the sandbox that runs in a directory for an access token, through
-//! its admin listener.
+//! `octroi sandbox token`: gets a token from the sandbox that runs in a directory.
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use certs::Leaf;
-use reqwest::{Client, StatusCode};
-use serde_json::Value;
 use thiserror::Error;
 
 use super::SandboxError;
 use super::files;
 use super::persona::Persona;
 use super::ready::Ready;
-use super::token::{TokenRequest, TokenResponse};
+use super::token::{FlowError, TokenRequest, TokenResponse, flow};
 
-/// Where the admin listener mints tokens.
-pub const TOKENS_PATH: &str = "/sandbox/tokens";
-/// The sandbox is on this machine: it answers at once or not at all.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Asks the sandbox in `dir` for an access token of one of its TPPs, as if `persona` had consented.
+/// Gets a token for one of the TPPs of the sandbox in `dir`, as if `persona` had consented.
 ///
 /// # Errors
 /// The TPP is not one of the sandbox, no sandbox is running there, or it refuses.
@@ -35,32 +26,20 @@ pub async fn request_token(
 ) -> Result<TokenResponse, TokenError> {
     let not_running = || TokenError::NotRunning { dir: dir.to_owned() };
     let ready = Ready::read(dir)?.ok_or_else(not_running)?;
-    let key = files::read(&dir.join("admin.key"))?.ok_or_else(not_running)?;
+    let client_id = organisation_id(dir, tpp)?;
     let request = TokenRequest {
-        organisation_id: organisation_id(dir, tpp)?,
-        persona: persona.key().to_owned(),
-        scope: scope.to_owned(),
-        codetab: codetab.map(str::to_owned),
+        tpp: &dir.join("tpp").join(tpp),
+        client_id: &client_id,
+        persona,
+        scope,
+        codetab: codetab.unwrap_or_else(|| persona.codetab()),
     };
-    let address = ready.admin;
-    let unreachable = |source| TokenError::Unreachable { dir: dir.to_owned(), address, source };
-    // A proxy of the environment does not know this machine's loopback.
-    let client = Client::builder().no_proxy().timeout(ANSWER_TIMEOUT).build();
-    let response = client
-        .map_err(unreachable)?
-        .post(format!("http://{address}{TOKENS_PATH}"))
-        .bearer_auth(String::from_utf8_lossy(key.trim_ascii()))
-        .json(&request)
-        .send()
-        .await
-        .map_err(unreachable)?;
-    let status = response.status();
-    let body = response.bytes().await.map_err(unreachable)?;
-    let refused = |why| TokenError::Refused { address, status, why };
-    if !status.is_success() {
-        return Err(refused(why(&body)));
-    }
-    serde_json::from_slice(&body).map_err(|_| refused("its answer is not a token".to_owned()))
+    flow(dir, &ready, request).await.map_err(|error| match error {
+        FlowError::Unreachable(source) if source.is_connect() => {
+            TokenError::Unreachable { dir: dir.to_owned(), address: ready.psu, source }
+        }
+        error => TokenError::Refused(error),
+    })
 }
 
 /// The organisation id in the QWAC of a TPP. The certificate is asked, not our table, so that a TPP
@@ -96,14 +75,6 @@ fn known(all: &Path) -> io::Result<Vec<String>> {
     }
     known.sort();
     Ok(known)
-}
-
-/// What an answer that is no token says about itself.
-fn why(body: &[u8]) -> String {
-    let problem: Value = serde_json::from_slice(body).unwrap_or_default();
-    let members = ["detail", "message", "error_description", "error", "title"];
-    let why = members.iter().find_map(|member| problem.get(*member)?.as_str());
-    why.unwrap_or("it does not say why").to_owned()
 }
 
 /// Why there is no token. No variant shows a key or a token.
@@ -151,15 +122,8 @@ pub enum TokenError {
         source: reqwest::Error,
     },
     /// It answers, but not with a token.
-    #[error("the sandbox at {address} gives no token ({status}): {why}")]
-    Refused {
-        /// The admin listener.
-        address: SocketAddr,
-        /// The status of its answer.
-        status: StatusCode,
-        /// What it says.
-        why: String,
-    },
+    #[error("the sandbox gives no token: {0}")]
+    Refused(FlowError),
     /// The directory cannot be read.
     #[error(transparent)]
     Directory(#[from] SandboxError),

@@ -1,7 +1,6 @@
 //! `octroi.toml` of the sandbox: written once out of a commented template, then only the values
 //! that a start decides are set, so that what its owner changed stays.
 
-use std::net::SocketAddr;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -9,7 +8,7 @@ use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
 use super::files::{self, Access};
-use super::{Addresses, SandboxError};
+use super::{Addresses, DOMAIN, SandboxError};
 
 const TEMPLATE: &str = include_str!("template/octroi.toml");
 
@@ -30,14 +29,17 @@ pub(super) fn set_addresses(file: &Path, addresses: Addresses) -> Result<(), San
     let mut text = text(file)?;
     let Addresses { tpp, psu, admin } = addresses;
     let public_url = format!("https://localhost:{}", psu.port());
-    let quoted = |address: SocketAddr| toml::Value::String(address.to_string()).to_string();
+    let bank_url = |port| format!("https://www.{{codetab}}.{DOMAIN}:{port}");
     for (key, value) in [
-        (["listen", "tpp", "address"], quoted(tpp)),
-        (["listen", "psu", "address"], quoted(psu)),
-        (["listen", "psu", "public_url"], toml::Value::String(public_url).to_string()),
-        (["listen", "admin", "address"], quoted(admin)),
+        (["listen", "tpp", "address"].as_slice(), tpp.to_string()),
+        (&["listen", "psu", "address"], psu.to_string()),
+        (&["listen", "psu", "public_url"], public_url),
+        (&["listen", "admin", "address"], admin.to_string()),
+        (&["authorization", "issuer"], bank_url(psu.port())),
+        (&["authorization", "tpp_url"], bank_url(tpp.port())),
     ] {
-        text = set(&text, &key, &value).map_err(|why| bad(file, why))?;
+        let value = toml::Value::String(value).to_string();
+        text = set(&text, key, &value).map_err(|why| bad(file, why))?;
     }
     files::write(file, text.as_bytes(), Access::Public)
 }

@@ -1,0 +1,71 @@
+//! Requests that the gateway's own authorization server answers, on the same line as every other: who
+//! calls is judged first, and the record closes itself.
+
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use pingora::proxy::Session;
+use policies::{Presented, Refusal};
+
+use super::context::Context;
+use super::request::Head;
+use super::{Gateway, body};
+use crate::authorization::{Answer, AuthorizationServer, Call, Endpoint};
+use crate::listen::Connection;
+use crate::listen::head::HeadBounds;
+
+/// The endpoint that a request asks for, if it asks for one of the authorization server's.
+pub(super) fn asked<'g>(
+    gateway: &'g Gateway,
+    target: &str,
+) -> Option<(&'g AuthorizationServer, Endpoint)> {
+    let server = gateway.authorization.as_deref()?;
+    Some((server, server.endpoint(target)?))
+}
+
+/// Judges who calls, reads the body, and has the authorization server answer.
+///
+/// # Errors
+/// The first check that did not pass, or why the server gives nothing.
+pub(super) async fn answer(
+    gateway: &Gateway,
+    (server, endpoint): (&AuthorizationServer, Endpoint),
+    connection: &Connection,
+    session: &mut Session,
+    ctx: &mut Context,
+) -> Result<Answer, Refusal> {
+    let Some(world) = ctx.world.clone() else { return Err(super::line::no_world()) };
+    // The body is read while the caller's words are still needed.
+    let bounds = HeadBounds::of(&gateway.limits);
+    let head = Head::read(session.req_header(), session.is_http2(), bounds)?;
+    let (host, method, target) =
+        (head.host.to_owned(), head.method.to_owned(), head.target.to_owned());
+    let value =
+        |name| session.req_header().headers.get(name).map(|value| value.as_bytes().to_vec());
+    let (content_type, authorization) = (value(CONTENT_TYPE), value(AUTHORIZATION));
+    let presented = Presented {
+        identity: Some(connection.identity()),
+        sni: connection.sni(),
+        host: &host,
+        method: &method,
+        target: &target,
+        authorization: None,
+    };
+    let methods = endpoint.methods();
+    ctx.route = world.routes.locate(&host, &target);
+    let approached = policies::approach(&presented, &world, methods, ctx.now, &mut ctx.trail)?;
+    let body = body::read(
+        session,
+        endpoint.body_bytes_max(),
+        gateway.limits.body_timeout,
+        body::Keep::Here,
+    )
+    .await?;
+    ctx.bytes_in = u64::try_from(body.len()).unwrap_or(u64::MAX);
+    let call = Call {
+        approached,
+        content_type: content_type.as_deref(),
+        authorization: authorization.as_deref(),
+        body: &body,
+        now: ctx.now,
+    };
+    server.answer(endpoint, call, &mut ctx.trail).await
+}
