@@ -2,6 +2,7 @@
 //! gateway. Loopback unless configured otherwise; nothing here is reachable from the TPP listener.
 
 pub mod client;
+mod consents;
 mod tokens;
 
 use std::sync::Arc;
@@ -39,7 +40,7 @@ pub fn routes(admin: Admin) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics));
     if admin.key.is_some() {
-        routes = routes.merge(tokens::routes());
+        routes = routes.merge(tokens::routes()).merge(consents::routes());
     }
     routes.with_state(admin)
 }
