@@ -96,6 +96,8 @@ impl Endpoint {
 pub struct Call<'a> {
     /// Who calls, and where.
     pub approached: Approached<'a>,
+    /// SHA-256 of its certificate.
+    pub certificate: &'a [u8; 32],
     /// The one `Content-Type`.
     pub content_type: Option<&'a [u8]>,
     /// The one `Authorization`.

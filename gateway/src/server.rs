@@ -18,8 +18,9 @@ use crate::admin::{self, Admin};
 use crate::audit::{Audit, AuditError};
 use crate::authorization::{AuthorizationMetrics, AuthorizationServer};
 use crate::clock;
-use crate::config::{Config, KeyPair, Listen, UpstreamAddress};
+use crate::config::{Config, KeyPair, Listen, RefusalMode, UpstreamAddress};
 use crate::drain::{Drain, Signal, Signals, Stage};
+use crate::jwt::{JwtError, Jwts};
 use crate::listen::head::HeadBounds;
 use crate::listen::{self, Bounds, Build, Door, Renewal, RenewalMetrics};
 use crate::metrics::Metrics;
@@ -78,6 +79,9 @@ pub enum StartError {
     /// What keeps revocations current.
     #[error(transparent)]
     Revocation(#[from] WatchError),
+    /// What verifies JWTs.
+    #[error(transparent)]
+    Jwt(#[from] JwtError),
     /// What keeps seals current.
     #[error(transparent)]
     Seals(#[from] SealsError),
@@ -143,6 +147,7 @@ pub async fn run(
     keepers::refresh_trust(&config, &gateway, &drain, for_seals)?;
     keepers::keep_seals(&config, &gateway, &drain, watch.clone(), seal_anchors)?;
     keepers::refresh_register(&config, &gateway, &drain)?;
+    keepers::fetch_jwks(&config, &gateway, &drain)?;
     let (tpp_certificate, psu_certificate) = server_certificates(&config, &gateway)?;
     let door = Door {
         noticed: Arc::new(move |identity| {
@@ -230,6 +235,10 @@ async fn open(config: &Config, drain: &Drain) -> Result<Arc<Gateway>, StartError
         )),
         None => None,
     };
+    let jwts = match &config.jwt {
+        Some(settings) => Some(Arc::new(Jwts::new(settings.clone(), metrics.registry())?)),
+        None => None,
+    };
     let gateway = Arc::new(Gateway {
         world: ArcSwap::new(world),
         store,
@@ -238,6 +247,8 @@ async fn open(config: &Config, drain: &Drain) -> Result<Arc<Gateway>, StartError
         limits: config.limits.clone(),
         upstreams,
         authorization: authorization.map(Arc::new),
+        jwts,
+        explains_tokens: config.listen.tpp.refusal == RefusalMode::Explain,
         problem_type_base: config.problem_type_base.clone(),
         drain: drain.clone(),
     });

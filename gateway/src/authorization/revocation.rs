@@ -1,5 +1,7 @@
 //! The end of tokens (RFC 7009), and what a token is (RFC 7662).
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use policies::ledger::Revoked;
 use policies::{Reason, Refusal, TokenFact, TokenName};
 use serde_json::{Value, json};
@@ -44,7 +46,7 @@ impl AuthorizationServer {
         }
         let codetab = &record.codetab;
         let scopes: Vec<&str> = record.scopes.iter().map(String::as_str).collect();
-        let body: Value = json!({
+        let mut body: Value = json!({
             "active": true,
             "scope": scopes.join(" "),
             "client_id": record.client_id,
@@ -57,6 +59,10 @@ impl AuthorizationServer {
             "auth_time": record.strong_authentication_at.as_second(),
             "iss": self.settings.issuer.of(codetab),
         });
+        if let (Some(certificate), Some(body)) = (record.certificate, body.as_object_mut()) {
+            let thumbprint = URL_SAFE_NO_PAD.encode(certificate);
+            body.insert("cnf".to_owned(), json!({ "x5t#S256": thumbprint }));
+        }
         Ok(Answer::json(200, &body))
     }
 }

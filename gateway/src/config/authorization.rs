@@ -45,6 +45,8 @@ pub struct AuthorizationSettings {
     pub par_required: bool,
     /// A refresh gives a new refresh token.
     pub rotate_refresh_tokens: bool,
+    /// Access tokens are bound to the certificate that got them.
+    pub bound_tokens: bool,
     /// How long tokens and consents live.
     pub lives: Lives,
     /// How long a code lives.
@@ -159,6 +161,7 @@ impl AuthorizationSettings {
             pkce_required: wire.pkce_required,
             par_required: wire.par_required,
             rotate_refresh_tokens: wire.rotate_refresh_tokens,
+            bound_tokens: wire.bound_tokens,
             lives: Lives {
                 access_seconds: i64::try_from(access?.as_secs()).ok()?,
                 consent_days: i64::try_from(wire.consent_days).ok()?,

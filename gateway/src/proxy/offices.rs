@@ -62,6 +62,7 @@ pub(super) async fn answer(
     ctx.bytes_in = u64::try_from(body.len()).unwrap_or(u64::MAX);
     let call = Call {
         approached,
+        certificate: connection.identity().fingerprint(),
         content_type: content_type.as_deref(),
         authorization: authorization.as_deref(),
         body: &body,

@@ -12,6 +12,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::drain::{Drain, Stage};
 use crate::fetch::Fetcher;
+use crate::jwt::JwtError;
 use crate::proxy::Gateway;
 use crate::register::{self, Directory, Tell};
 use crate::revocation::{self, Watch, WatchError};
@@ -149,6 +150,18 @@ pub(super) fn refresh_register(
         move |tell| for_log.audit.event(event(tell)),
         drain.watch(Stage::Closing),
     ));
+    Ok(())
+}
+
+/// Keeps the keys of JWTs current, where the configuration accepts some.
+pub(super) fn fetch_jwks(
+    config: &Config,
+    gateway: &Arc<Gateway>,
+    drain: &Drain,
+) -> Result<(), StartError> {
+    let (Some(settings), Some(jwts)) = (&config.jwt, &gateway.jwts) else { return Ok(()) };
+    let fetcher = Fetcher::new(settings.allow.clone()).map_err(JwtError::Client)?;
+    tokio::spawn(Arc::clone(jwts).run(fetcher, drain.watch(Stage::Closing)));
     Ok(())
 }
 

@@ -93,6 +93,8 @@ pub struct Exchange<'a> {
     pub redirect_uri: Option<&'a str>,
     /// The S256 challenge of the verifier that it sent.
     pub challenge: Option<&'a str>,
+    /// SHA-256 of the certificate that the access token is bound to, where tokens are.
+    pub certificate: Option<[u8; 32]>,
     /// SHA-256 of the tokens that it will get.
     pub access: TokenDigest,
     /// See `access`.
@@ -111,6 +113,9 @@ pub struct Refresh<'a> {
     pub client_id: &'a str,
     /// At which bank's host.
     pub codetab: &'a str,
+    /// SHA-256 of the certificate that the access token is bound to, where tokens are. A refresh binds
+    /// anew: a TPP that renewed its certificate goes on with its consents.
+    pub certificate: Option<[u8; 32]>,
     /// SHA-256 of the access token that it will get.
     pub access: TokenDigest,
     /// SHA-256 of the refresh token that replaces this one, where they rotate.
@@ -217,7 +222,10 @@ pub fn exchange(
         epoch: standing.epoch,
         grant: grant.id,
     };
-    let record = issued.record(TokenKind::Access, now, lives.access_ends(now, consent_ends));
+    let record = TokenRecord {
+        certificate: asked.certificate,
+        ..issued.record(TokenKind::Access, now, lives.access_ends(now, consent_ends))
+    };
     put_token(&mut changes, asked.access, &record);
     put_token(&mut changes, asked.refresh, &issued.record(TokenKind::Refresh, now, consent_ends));
     let pair =
@@ -274,6 +282,7 @@ pub fn refresh(
     changes.remove(Place::new(Kind::Token, pair.access));
     let record = TokenRecord {
         kind: TokenKind::Access,
+        certificate: asked.certificate,
         issued_at: now,
         expires_at: lives.access_ends(now, consent_ends),
         ..old.clone()
@@ -479,6 +488,7 @@ impl Issuing<'_> {
             issued_at: now,
             expires_at,
             strong_authentication_at: self.strong_authentication_at,
+            certificate: None,
             granted: Some(Granted {
                 grant: self.grant,
                 epoch: self.epoch,
