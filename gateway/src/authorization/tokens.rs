@@ -98,7 +98,6 @@ impl AuthorizationServer {
         call: Call<'_>,
         trail: &mut Trail,
     ) -> Result<Answer, Refusal> {
-        form.absent("scope", "leave scope out: a refresh has the scope of its consent")?;
         let client = self.calling_client(form, &call.approached).await?;
         for_grant(&client, GrantType::RefreshToken)?;
         let sent = form.required("refresh_token")?;
@@ -117,6 +116,7 @@ impl AuthorizationServer {
             certificate: self.bound_to(&call),
             access: access.digest,
             rotated: rotated.as_ref().map(|rotated| rotated.digest),
+            scope: form.get("scope"),
         };
         let issued = self
             .issue(&client, call, trail, |book| {
@@ -301,6 +301,7 @@ fn for_grant(client: &Client, grant: GrantType) -> Result<(), Refusal> {
 fn refusal(fault: GrantFault) -> Refusal {
     let reason = match fault {
         GrantFault::Suspended => Reason::TppSuspended,
+        GrantFault::Scope => Reason::ScopeInvalid,
         _ => Reason::GrantInvalid,
     };
     Refusal::because(reason, fault.to_string())

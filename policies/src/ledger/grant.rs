@@ -72,6 +72,9 @@ pub enum GrantFault {
     /// The strong authentication is too old.
     #[error("the customer's strong authentication is too old; ask for the consent again")]
     ConsentOver,
+    /// A refresh for more than the customer consented to (RFC 6749 §6).
+    #[error("the scope is not the one of the consent; name that one, or leave scope out")]
+    Scope,
     /// The bank suspended the TPP.
     #[error("the bank has suspended this TPP")]
     Suspended,
@@ -120,6 +123,8 @@ pub struct Refresh<'a> {
     pub access: TokenDigest,
     /// SHA-256 of the refresh token that replaces this one, where they rotate.
     pub rotated: Option<TokenDigest>,
+    /// The scope that it names: none, or that of the consent.
+    pub scope: Option<&'a str>,
 }
 
 /// What was issued.
@@ -266,6 +271,10 @@ pub fn refresh(
     }
     if old.codetab != asked.codetab {
         return Ok((Err(GrantFault::OtherBank), nothing()));
+    }
+    // A consent is of one scope, so that within it there is no narrower one.
+    if asked.scope.is_some_and(|scope| !scope.split(' ').all(|one| old.scopes.contains(one))) {
+        return Ok((Err(GrantFault::Scope), nothing()));
     }
     let grant = Place::new(Kind::Grant, granted.grant);
     let Some(pair) = book.read(grant)? else { return Ok((Err(GrantFault::Unknown), nothing())) };
