@@ -18,9 +18,11 @@ mod revocation;
 mod secret;
 mod tokens;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use jiff::Timestamp;
 use policies::{Approached, Reason, Refusal, Trail};
 
@@ -40,6 +42,8 @@ pub use request::{AuthorizationRequest, RequestFault};
 pub const REGISTERING_CLIENT: &str = "PSD2_TPPRegister";
 /// The scope of that token.
 pub const REGISTRATION_SCOPE: &str = "manageRegistration";
+/// Consents begun in a second at one gateway.
+const BEGINS_PER_SECOND_MAX: NonZeroU32 = NonZeroU32::new(200).unwrap();
 /// Bytes of a form.
 const FORM_BYTES_MAX: usize = 16 * 1024;
 
@@ -114,6 +118,9 @@ pub struct AuthorizationServer {
     store: Arc<dyn Store>,
     audit: Arc<Audit>,
     metrics: AuthorizationMetrics,
+    /// Anybody may send browsers here, and each leaves a record: more than a bank's customers ever do
+    /// at once is a flood.
+    begins: DefaultDirectRateLimiter,
 }
 
 impl AuthorizationServer {
@@ -125,7 +132,8 @@ impl AuthorizationServer {
         audit: Arc<Audit>,
         metrics: AuthorizationMetrics,
     ) -> Self {
-        Self { settings, store, audit, metrics }
+        let begins = RateLimiter::direct(Quota::per_second(BEGINS_PER_SECOND_MAX));
+        Self { settings, store, audit, metrics, begins }
     }
 
     /// How it is configured.

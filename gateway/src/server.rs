@@ -70,6 +70,9 @@ pub enum StartError {
     /// The access log.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// Enrolments and consents must outlive a crash.
+    #[error("store: {0}")]
+    StoreUnfit(String),
     /// An adapter.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
@@ -252,8 +255,11 @@ async fn open(config: &Config, drain: &Drain) -> Result<Arc<Gateway>, StartError
         problem_type_base: config.problem_type_base.clone(),
         drain: drain.clone(),
     });
+    if let Some(server) = &gateway.authorization {
+        keepers::hold_store_to_account(gateway.store.as_ref(), server).await?;
+    }
     if let (Some(server), Some(_)) = (&gateway.authorization, &config.sandbox) {
-        sandbox::enrol(server, &config.listen.psu.public_url, clock::now()).await?;
+        keepers::enrol_sandbox(server, config, drain).await?;
     }
     let swept = Arc::clone(&gateway);
     tokio::spawn(async move {

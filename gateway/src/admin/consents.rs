@@ -1,11 +1,12 @@
 //! How a bank's own login and consent page answers (as Ory Hydra hands a login over): it is shown what
-//! a challenge stands for, and accepts or rejects. Behind the admin key.
+//! a challenge stands for, and accepts or rejects. Adapters ask here what a token is. Behind the admin
+//! key.
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Form, Json, Router};
 use serde::{Deserialize, Serialize};
 
 use super::{Admin, authorised, unauthorised};
@@ -18,6 +19,7 @@ pub(super) fn routes() -> Router<Admin> {
         .route("/authorization/requests/{challenge}", get(show))
         .route("/authorization/requests/{challenge}/accept", post(accept))
         .route("/authorization/requests/{challenge}/reject", post(reject))
+        .route("/authorization/introspect", post(introspect))
 }
 
 /// Why the page rejects.
@@ -77,6 +79,27 @@ async fn reject(
     };
     let Rejection { error, error_description } = rejection;
     decided(server.reject(&challenge, &error, &error_description, clock::now()).await)
+}
+
+/// RFC 7662 §2.1: a form with `token`.
+#[derive(Deserialize)]
+struct Introspected {
+    token: String,
+}
+
+async fn introspect(
+    State(admin): State<Admin>,
+    headers: HeaderMap,
+    Form(asked): Form<Introspected>,
+) -> Response {
+    let server = match server(&admin, &headers) {
+        Ok(server) => server,
+        Err(response) => return *response,
+    };
+    match server.introspect_for_adapter(&asked.token, clock::now()).await {
+        Ok(body) => Json(body).into_response(),
+        Err(refusal) => (StatusCode::SERVICE_UNAVAILABLE, format!("{refusal}\n")).into_response(),
+    }
 }
 
 fn server<'a>(

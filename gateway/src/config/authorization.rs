@@ -224,7 +224,13 @@ fn login_url(
     reading: &mut Reading<'_>,
 ) -> Option<Option<String>> {
     let key = key.child("login_url");
+    let admin = document.listen.as_ref().and_then(|listen| listen.admin.as_ref());
     match &wire.login_url {
+        Some(_) if admin.is_some_and(|admin| admin.key_file.is_none()) => {
+            let what = "is a page that could not answer: the admin listener has no key";
+            reading.refuse(&key, what, "set `listen.admin.key_file`");
+            None
+        }
         Some(url) => https_url(url, &key, reading).map(Some),
         None if document.sandbox.as_ref().is_some_and(|sandbox| sandbox.personas) => Some(None),
         None => {
