@@ -1,5 +1,7 @@
 //! One request that deserves to pass, and each way in which it may not.
 
+mod office;
+
 use std::num::NonZeroU32;
 use std::time::Duration;
 
