@@ -23,6 +23,7 @@ fn a_damaged_record_stops_the_step_and_changes_nothing() {
     let (once, again) = (exchanging("c2", &id), exchanging("c1", &id));
     let refreshing = refreshing("refresh-c1", "a2", &id);
     type Told = Result<Changes, Pause>;
+    type Steps<'a> = &'a [&'a dyn Fn(&Book<'_>) -> Told];
     let keep = |book: &Book<'_>| -> Told { Ok(keep_code(book, secret("c3"), code_record())?.1) };
     let exchange_it = |book: &Book<'_>| -> Told { Ok(exchange(book, &once, &LIVES, now())?.1) };
     let replay = |book: &Book<'_>| -> Told { Ok(exchange(book, &again, &LIVES, now())?.1) };
@@ -30,7 +31,7 @@ fn a_damaged_record_stops_the_step_and_changes_nothing() {
     let own = |book: &Book<'_>| -> Told { Ok(revoke(book, secret("refresh-c1"), Some(&id))?.1) };
     let any = |book: &Book<'_>| -> Told { Ok(revoke(book, secret("access-c1"), None)?.1) };
     let resume = |book: &Book<'_>| -> Told { Ok(cut(book, &id, &Cut::Resume, now())?.1) };
-    let cases: [(Place, &[&dyn Fn(&Book<'_>) -> Told]); 5] = [
+    let cases: [(Place, Steps<'_>); 5] = [
         (named(Kind::Code, "c2"), &[&exchange_it]),
         (named(Kind::Spent, "c1"), &[&replay]),
         (named(Kind::Token, "refresh-c1"), &[&refresh_it, &own]),
