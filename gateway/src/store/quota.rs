@@ -221,7 +221,7 @@ struct OneWayClock {
 impl OneWayClock {
     fn read(&self, now: Timestamp) -> Nanos {
         let set_back = self.set_back.load(Ordering::Relaxed);
-        let now = u64::try_from(now.as_nanosecond()).unwrap_or(0) + set_back;
+        let now = u64::try_from(now.as_nanosecond()).unwrap_or(0).saturating_add(set_back);
         let latest = self.latest.fetch_max(now, Ordering::Relaxed);
         if latest.saturating_sub(now) <= CLOCK_CROSSING_MAX.as_nanos() as u64 {
             return Nanos::from(now);
