@@ -285,3 +285,35 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 }
 
 const OWNER_ONLY: u32 = 0o600;
+
+#[cfg(test)]
+mod tests {
+    use redb::ReadableTableMetadata;
+
+    use super::*;
+
+    #[test]
+    fn a_record_that_is_removed_leaves_no_row_behind() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = StoreFile::open(&directory.path().join("store.redb")).unwrap();
+        let at = |seconds| Timestamp::from_second(seconds).unwrap();
+        for kind in [Kind::Standing, Kind::Token] {
+            let place = Place::new(kind, [1; 32]);
+            let (mut kept, mut put, mut removed) =
+                (Changes::default(), Changes::default(), Changes::default());
+            kept.keep(place, b"for ever".to_vec());
+            put.put(place, b"for a while".to_vec(), at(2_000_000));
+            removed.remove(place);
+            for first in [&kept, &put] {
+                for last in [&kept, &put] {
+                    for changes in [first, last, &removed] {
+                        file.transact(&mut |_| Ok(changes.clone())).unwrap();
+                    }
+                    let read = file.0.begin_read().unwrap();
+                    assert_eq!(read.open_table(RECORD_ENDS).unwrap().len().unwrap(), 0);
+                    assert_eq!(read.open_table(EXPIRIES).unwrap().len().unwrap(), 0);
+                }
+            }
+        }
+    }
+}
