@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
-use policies::ledger::{Changes, Kind};
+use policies::ledger::{Kind, Place};
 use policies::{TokenDigest, TokenRecord};
 
 use super::limits::TOKEN_CACHE_ENTRIES_MAX;
@@ -100,12 +100,12 @@ impl TokenCache {
     }
 
     /// Brings the memory in line with what was written, as [`TokenCache::forget`].
-    pub(super) fn follow(&self, changes: &Changes) {
-        let of_kind = |kind| changes.writes().iter().filter(move |write| write.place.kind == kind);
+    pub(super) fn follow<'a>(&self, written: impl IntoIterator<Item = &'a Place> + Clone) {
+        let of_kind = |kind| written.clone().into_iter().filter(move |place| place.kind == kind);
         if of_kind(Kind::Standing).next().is_some() {
             self.clear();
         }
-        self.forget(of_kind(Kind::Token).map(|write| &write.place.id));
+        self.forget(of_kind(Kind::Token).map(|place| &place.id));
     }
 
     pub(super) fn len(&self) -> u64 {

@@ -101,7 +101,7 @@ impl Store for EmbeddedStore {
         let done = here(|| {
             let asked = Instant::now();
             let changes = self.tokens.file.transact(deed)?;
-            self.tokens.cache.follow(&changes);
+            self.tokens.cache.follow(changes.writes().iter().map(|write| &write.place));
             let ended = |write: &Write| write.place.kind == Kind::Token && write.page.is_none();
             if changes.writes().iter().any(ended) {
                 self.time_to_kill.observe(asked.elapsed());

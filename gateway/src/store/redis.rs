@@ -216,7 +216,7 @@ impl Store for RedisStore {
         let doing = "changing records";
         match ledger::transact(&self.link, partition, deed).await {
             Ok(changes) => {
-                self.cache.follow(&changes);
+                self.cache.follow(changes.writes().iter().map(|write| &write.place));
                 Ok(())
             }
             Err(Undone::Damaged(kind)) => Err(StoreError::Damaged { engine: self.name(), kind }),
@@ -225,9 +225,10 @@ impl Store for RedisStore {
                 doing,
                 why: "others changed them each time".to_owned(),
             }),
-            Err(Undone::Failed(fault)) => {
-                // It may have been done all the same.
-                self.cache.clear();
+            Err(Undone::Failed(fault, doubtful)) => {
+                // It may have been done all the same. What it is not about goes on to serve, or one
+                // request would end the tolerance of an outage for everybody.
+                self.cache.follow(&doubtful);
                 Err(unavailable(doing, &fault))
             }
         }

@@ -3,6 +3,7 @@
 mod behaviour;
 mod counting;
 mod durability;
+mod model;
 mod outage;
 mod redis_server;
 mod tracking;

@@ -184,7 +184,9 @@ pub fn exchange(
     let place = Place::new(Kind::Code, asked.code);
     let spent = Place::new(Kind::Spent, asked.code);
     book.need(&[place, spent, standing_place(asked.organisation_id)])?;
-    let Some(code) = book.read(place)? else { return replayed(book, asked.code) };
+    let Some(code) = book.read(place)? else {
+        return replayed(book, asked.code, &owner(asked.organisation_id, asked.client_id));
+    };
     let code = CodeRecord::from_json(code)?;
     if code.organisation_id != *asked.organisation_id || code.client_id != asked.client_id {
         return Ok((Err(GrantFault::OtherClient), Changes::default()));
@@ -236,7 +238,8 @@ pub fn exchange(
     let pair =
         GrantRecord { access: asked.access, refresh: Some(asked.refresh), lineage: asked.code };
     changes.put(grant, pair.to_json(), later(consent_ends, ENDED_KEPT));
-    spend(&mut changes, spent, grant, asked.code, now);
+    let owner = owner(&code.organisation_id, &code.client_id);
+    spend(&mut changes, spent, [grant.id, asked.code, owner], now);
     Ok((Ok(Issued { record, consent_ends }), changes))
 }
 
@@ -253,7 +256,9 @@ pub fn refresh(
     let place = Place::new(Kind::Token, asked.refresh);
     let spent = Place::new(Kind::Spent, asked.refresh);
     book.need(&[place, spent, standing_place(asked.organisation_id)])?;
-    let Some(token) = book.read(place)? else { return replayed(book, asked.refresh) };
+    let Some(token) = book.read(place)? else {
+        return replayed(book, asked.refresh, &owner(asked.organisation_id, asked.client_id));
+    };
     let old = TokenRecord::from_json(token).map_err(|_| Pause::Damaged(Kind::Token))?;
     let nothing = Changes::default;
     let (TokenKind::Refresh, Some(granted)) = (old.kind, &old.granted) else {
@@ -299,7 +304,8 @@ pub fn refresh(
     put_token(&mut changes, asked.access, &record);
     if let Some(rotated) = asked.rotated {
         changes.remove(place);
-        spend(&mut changes, spent, grant, pair.lineage, now);
+        let owner = owner(&old.organisation_id, &old.client_id);
+        spend(&mut changes, spent, [grant.id, pair.lineage, owner], now);
         put_token(&mut changes, rotated, &TokenRecord { issued_at: now, ..old });
     }
     let pair = GrantRecord {
@@ -416,7 +422,8 @@ pub fn cut(
     let standing = Standing {
         organisation_id: Some(organisation_id.clone()),
         epoch: before.epoch.saturating_add(1),
-        cut_at: Some(now),
+        // A clock that lags behind brings nothing back that an earlier cut has ended.
+        cut_at: Some(before.cut_at.map_or(now, |cut_at| cut_at.max(now))),
         suspended,
     };
     let mut changes = Changes::default();
@@ -430,24 +437,39 @@ pub(crate) fn standing_place(organisation_id: &OrganisationId) -> Place {
 }
 
 /// A second use: what the first one gave has been in two hands (RFC 6749 §4.1.2, RFC 9700 §4.14.2).
-/// A later consent has tokens that were never in doubt, and keeps them.
-fn replayed(book: &Book<'_>, digest: TokenDigest) -> Step<Result<Issued, GrantFault>> {
+/// A later consent has tokens that were never in doubt, and keeps them. So does everybody when a
+/// stranger says it: a used code lies about in logs and histories, and whoever finds one could
+/// otherwise end other people's consents.
+fn replayed(
+    book: &Book<'_>,
+    digest: TokenDigest,
+    owner: &[u8; 32],
+) -> Step<Result<Issued, GrantFault>> {
     let mut changes = Changes::default();
     let spent = Place::new(Kind::Spent, digest);
     let Some(page) = book.read(spent)? else { return Ok((Err(GrantFault::Unknown), changes)) };
-    let (grant, lineage) = page.split_at_checked(32).ok_or(Pause::Damaged(Kind::Spent))?;
-    let grant = grant.try_into().map_err(|_| Pause::Damaged(Kind::Spent))?;
-    let grant = Place::new(Kind::Grant, grant);
+    let ([grant, lineage, spender], []) = page.as_chunks::<32>() else {
+        return Err(Pause::Damaged(Kind::Spent));
+    };
+    if spender != owner {
+        return Ok((Err(GrantFault::OtherClient), changes));
+    }
+    let grant = Place::new(Kind::Grant, *grant);
     let pair = book.read(grant)?.map(GrantRecord::from_json).transpose()?;
-    if pair.is_some_and(|pair| pair.lineage == lineage) {
+    if pair.is_some_and(|pair| pair.lineage == *lineage) {
         end(book, grant, &mut changes)?;
     }
     Ok((Err(GrantFault::Replayed), changes))
 }
 
-/// Remembers that a secret was used, and which tokens came of it.
-fn spend(changes: &mut Changes, spent: Place, grant: Place, lineage: TokenDigest, now: Timestamp) {
-    changes.put(spent, [grant.id, lineage].concat(), later(now, SPENT_KEPT));
+/// Remembers that a secret was used, which grant and lineage came of it, and whose it was.
+fn spend(changes: &mut Changes, spent: Place, page: [[u8; 32]; 3], now: Timestamp) {
+    changes.put(spent, page.concat(), later(now, SPENT_KEPT));
+}
+
+/// Who used a secret.
+fn owner(organisation_id: &OrganisationId, client_id: &str) -> [u8; 32] {
+    digest_of(&[organisation_id.as_str(), client_id])
 }
 
 /// Ends the pair of a grant, if there is one.
@@ -522,10 +544,14 @@ fn grant_place(
     Place::new(Kind::Grant, grant_id(codetab, psu, organisation_id, scope.name()))
 }
 
-/// Each part stands behind its length, so that no two lists of parts read the same.
 fn grant_id(codetab: &str, psu: &str, organisation_id: &OrganisationId, scope: &str) -> [u8; 32] {
+    digest_of(&[codetab, psu, organisation_id.as_str(), scope])
+}
+
+/// Each part stands behind its length, so that no two lists of parts read the same.
+fn digest_of(parts: &[&str]) -> [u8; 32] {
     let mut digest = certs::Sha256::default();
-    for part in [codetab, psu, organisation_id.as_str(), scope] {
+    for part in parts {
         digest.update(&(part.len() as u64).to_be_bytes());
         digest.update(part.as_bytes());
     }

@@ -21,8 +21,9 @@ const TOKENS: TableDefinition<'_, [u8; 32], (i64, &[u8])> = TableDefinition::new
 const EXPIRIES: TableDefinition<'_, (i64, [u8; 32]), ()> = TableDefinition::new("expiries.v1");
 
 /// (kind, name) → the last second for which it is kept, and the record.
-const RECORDS: TableDefinition<'_, (&str, [u8; 32]), (i64, &[u8])> =
-    TableDefinition::new("records.v1");
+const RECORDS: TableDefinition<'_, (&str, [u8; 32]), Row> = TableDefinition::new("records.v1");
+
+type Row = (i64, &'static [u8]);
 
 /// (that second, kind, name): the order in which records are swept.
 const RECORD_ENDS: TableDefinition<'_, (i64, &str, [u8; 32]), ()> =
@@ -137,12 +138,13 @@ impl StoreFile {
                             let expiry =
                                 until.saturating_sub_unsigned(EXPIRED_TOKEN_KEPT.as_secs());
                             expiries.insert((expiry, id), ())?;
-                            tokens.insert(&id, (expiry, page))?.map(|row| (row.value().0, expiry))
+                            let row = tokens.insert(&id, (expiry, page))?;
+                            row.map(|row| (row.value().0, Some(expiry)))
                         }
-                        None => tokens.remove(&id)?.map(|row| (row.value().0, FOREVER)),
+                        None => tokens.remove(&id)?.map(|row| (row.value().0, None)),
                     };
                     if let Some((before, after)) = before
-                        && before != after
+                        && Some(before) != after
                     {
                         expiries.remove((before, id))?;
                     }
@@ -151,12 +153,12 @@ impl StoreFile {
                         Some((until, page)) => {
                             ends.insert((until, kind, id), ())?;
                             let row = records.insert((kind, id), (until, page))?;
-                            row.map(|row| (row.value().0, until))
+                            row.map(|row| (row.value().0, Some(until)))
                         }
-                        None => records.remove((kind, id))?.map(|row| (row.value().0, FOREVER)),
+                        None => records.remove((kind, id))?.map(|row| (row.value().0, None)),
                     };
                     if let Some((before, after)) = before
-                        && before != after
+                        && Some(before) != after
                     {
                         ends.remove((before, kind, id))?;
                     }
@@ -283,3 +285,35 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 }
 
 const OWNER_ONLY: u32 = 0o600;
+
+#[cfg(test)]
+mod tests {
+    use redb::ReadableTableMetadata;
+
+    use super::*;
+
+    #[test]
+    fn a_record_that_is_removed_leaves_no_row_behind() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = StoreFile::open(&directory.path().join("store.redb")).unwrap();
+        let at = |seconds| Timestamp::from_second(seconds).unwrap();
+        for kind in [Kind::Standing, Kind::Token] {
+            let place = Place::new(kind, [1; 32]);
+            let (mut kept, mut put, mut removed) =
+                (Changes::default(), Changes::default(), Changes::default());
+            kept.keep(place, b"for ever".to_vec());
+            put.put(place, b"for a while".to_vec(), at(2_000_000));
+            removed.remove(place);
+            for first in [&kept, &put] {
+                for last in [&kept, &put] {
+                    for changes in [first, last, &removed] {
+                        file.transact(&mut |_| Ok(changes.clone())).unwrap();
+                    }
+                    let read = file.0.begin_read().unwrap();
+                    assert_eq!(read.open_table(RECORD_ENDS).unwrap().len().unwrap(), 0);
+                    assert_eq!(read.open_table(EXPIRIES).unwrap().len().unwrap(), 0);
+                }
+            }
+        }
+    }
+}

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use policies::Partition;
 use policies::ledger::{Book, Changes, Kind, Pause, Place};
 use redis::Value;
@@ -25,13 +26,9 @@ pub(super) enum Undone {
     Damaged(Kind),
     /// Others were faster each time.
     Busy,
-    Failed(Fault),
-}
-
-impl From<Fault> for Undone {
-    fn from(fault: Fault) -> Self {
-        Self::Failed(fault)
-    }
+    /// Redis did not answer; of these records it is not known what they are now, or somebody meant to
+    /// end them.
+    Failed(Fault, Vec<Place>),
 }
 
 /// What was read, and what to do instead.
@@ -48,7 +45,7 @@ pub(super) async fn transact(
     deed: Deed<'_>,
 ) -> Result<Changes, Undone> {
     for _ in 0..ATTEMPTS_MAX {
-        let mut pages = HashMap::new();
+        let (mut pages, mut questions) = (HashMap::new(), 0);
         let changes = loop {
             // The answer is taken out first: a view of the pages must not live across the wait.
             let told = deed(&Book::new(&pages));
@@ -57,14 +54,37 @@ pub(super) async fn transact(
                 Err(Pause::Damaged(kind)) => return Err(Undone::Damaged(kind)),
                 Err(Pause::Unread(unread)) => unread,
             };
-            let read = read(link, partition, &unread).await?;
+            let read = match read(link, partition, &unread).await {
+                Ok(read) => read,
+                // Nothing was changed. But a token that somebody asked to end serves no longer.
+                Err(fault) => {
+                    return Err(Undone::Failed(fault, tokens(pages.keys().chain(&unread))));
+                }
+            };
             pages.extend(unread.into_iter().zip(read));
+            questions += 1;
         };
-        if changes.writes().is_empty() || commit(link, partition, &pages, &changes).await? {
+        // What one question was answered with was true at one instant. What several were answered
+        // with may never have been true together, and must not decide that there is nothing to do.
+        let settled = changes.writes().is_empty() && questions < 2;
+        if settled {
             return Ok(changes);
+        }
+        match commit(link, partition, &pages, &changes).await {
+            Ok(true) => return Ok(changes),
+            Ok(false) => (),
+            Err(fault) => {
+                let mut doubtful = tokens(pages.keys());
+                doubtful.extend(changes.writes().iter().map(|write| write.place));
+                return Err(Undone::Failed(fault, doubtful));
+            }
         }
     }
     Err(Undone::Busy)
+}
+
+fn tokens<'a>(places: impl Iterator<Item = &'a Place>) -> Vec<Place> {
+    places.filter(|place| place.kind == Kind::Token).copied().collect()
 }
 
 /// The key of a record.
@@ -101,8 +121,9 @@ async fn commit(
     }
     for write in changes.writes() {
         let page = write.page.as_ref();
-        let page =
-            page.map(|(page, until)| (page.as_slice(), until.map(jiff::Timestamp::as_millisecond)));
+        // Redis takes no time before its own: the script would end halfway.
+        let until_ms = |until: Timestamp| until.as_millisecond().max(1);
+        let page = page.map(|(page, until)| (page.as_slice(), until.map(until_ms)));
         rows.entry(write.place).or_default().change = Some(page);
     }
     let mut transact = Transact::default();

@@ -52,6 +52,27 @@ async fn with_redis_killed_a_known_token_serves_for_its_tolerated_time_and_no_lo
     assert_eq!(store.report().circuit, Some(Circuit::Closed));
 }
 
+/// Any TPP may ask for a token while Redis is away, and every such request reads first.
+#[tokio::test]
+async fn a_step_that_fails_while_redis_is_away_ends_the_tolerance_of_no_other_token() {
+    let mut server = RedisServer::start();
+    let store = RedisStore::open(&server.url(), BRISK).unwrap();
+    for number in [1, 2] {
+        store.put_token(&named(number), &record("client")).await.unwrap();
+        store.settled().await;
+        assert_eq!(client_of(&store.token(&named(number), &tpp("13935"), now()).await), "client");
+    }
+    server.kill();
+    eventually("the loss is noticed", || store.report().tracking == Some(false)).await;
+    while store.report().circuit == Some(Circuit::Closed) {
+        assert!(remove(&store, 2).await.is_err());
+    }
+    assert!(remove(&store, 2).await.is_err());
+    assert_eq!(client_of(&store.token(&named(1), &tpp("13935"), after(2)).await), "client");
+    let fact = store.token(&named(2), &tpp("13935"), after(2)).await;
+    assert!(matches!(fact, TokenFact::Unavailable), "a revocation that failed still counts");
+}
+
 #[tokio::test]
 async fn with_redis_stopped_no_request_waits_longer_than_its_limit() {
     let server = RedisServer::start();

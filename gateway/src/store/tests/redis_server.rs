@@ -45,6 +45,11 @@ impl RedisServer {
         self.child.wait().unwrap();
     }
 
+    /// SIGKILL, while the server is at work for somebody; [`RedisServer::kill`] takes its leave of it.
+    pub(super) fn crash(&self) {
+        self.signal("KILL");
+    }
+
     /// On the same port, with what was on disk.
     pub(super) fn restart(&mut self) {
         self.child = spawn(self.port, &self.directory).expect("redis-server starts again");

@@ -105,7 +105,7 @@ async fn a_warm_token_costs_no_question_and_a_cold_one_exactly_one() {
         let fact = store.token_now(&named(1), after(seconds)).unwrap();
         assert!(matches!(fact, TokenFact::Live { source: Source::TokenCache, .. }));
     }
-    assert_eq!(server.calls("get"), 1, "not even when it is older than `fresh_for`");
+    assert_eq!(server.calls("mget"), 1, "not even when it is older than `fresh_for`");
     assert!(store.token_now(&named(1), after(30)).is_none(), "half the tolerated time is left");
 }
 
