@@ -5,7 +5,9 @@
 //! ([`Pause::Unread`]), the store reads that and asks again; the last answer is what to write, and the
 //! store writes it only if nothing of what was read has changed meanwhile.
 
+mod ending;
 mod grant;
+mod pair;
 mod records;
 #[cfg(test)]
 mod tests;
@@ -16,10 +18,9 @@ use jiff::Timestamp;
 
 use crate::token::Partition;
 
-pub use grant::{
-    Cut, Exchange, GrantFault, Issued, Lives, Refresh, Revoked, Step, cut, exchange, give,
-    keep_code, read_standing, refresh, revoke,
-};
+pub use ending::{Cut, Revoked, cut, revoke};
+pub use grant::{Exchange, GrantFault, Issued, Lives, Refresh, exchange, give, keep_code, refresh};
+pub use pair::read_standing;
 pub use records::{CodeRecord, GrantRecord, RecordError, Standing, Suspension};
 
 /// The kinds of records.
@@ -162,6 +163,9 @@ pub struct Write {
     /// What, and until when it is kept; none removes it.
     pub page: Option<(Vec<u8>, Option<Timestamp>)>,
 }
+
+/// What a change answers, with what it writes.
+pub type Step<T> = Result<(T, Changes), Pause>;
 
 /// All that one step changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,25 +1,20 @@
-//! The steps of a consent's life: a code is kept, exchanged, refreshed, revoked, cut off.
+//! The steps of a consent's life: a code is kept, exchanged, and its refresh token used.
 //!
 //! What always holds, whoever runs which steps at once: of one customer, TPP, scope and bank at most
 //! one access and one refresh token live; ending either ends both; a refresh ends the access token
 //! before it; nothing outlives the strong authentication by more than the consent's days; a TPP that
 //! was cut off has no token of before.
 
-use std::collections::BTreeSet;
-
 use certs::OrganisationId;
 use jiff::{SignedDuration, Timestamp};
 
-use super::records::{CodeRecord, GrantRecord, Standing, Suspension};
-use super::{Book, Changes, Kind, Pause, Place};
-use crate::scope::Scope;
-use crate::token::{Granted, Psu, TokenDigest, TokenKind, TokenRecord};
-
-/// How long the second use of a code or of a rotated refresh token is recognised.
-const SPENT_KEPT: SignedDuration = SignedDuration::from_hours(24);
-/// How long a record stays beyond the end of what it stands for: whoever comes late learns that it
-/// has ended, and not that it never was.
-const ENDED_KEPT: SignedDuration = SignedDuration::from_hours(24);
+use super::pair::{
+    ENDED_KEPT, Issuing, SPENT_KEPT, end, grant_id, grant_place, later, owner, put_token,
+    read_standing, replayed, spend, standing_place,
+};
+use super::records::{CodeRecord, GrantRecord};
+use super::{Book, Changes, Kind, Pause, Place, Step};
+use crate::token::{Granted, TokenDigest, TokenKind, TokenRecord};
 
 /// How long things live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,17 +132,6 @@ pub struct Issued {
     pub consent_ends: Timestamp,
 }
 
-/// What a change answers, with what it writes.
-pub type Step<T> = Result<(T, Changes), Pause>;
-
-/// Reads whether a TPP may hold tokens.
-///
-/// # Errors
-/// It was not read yet, or cannot be.
-pub fn read_standing(book: &Book<'_>, organisation_id: &OrganisationId) -> Result<Standing, Pause> {
-    Ok(Standing::from_json(book.read(standing_place(organisation_id))?)?)
-}
-
 /// Keeps a code, of the TPP's present epoch.
 ///
 /// # Errors
@@ -239,7 +223,8 @@ pub fn exchange(
         GrantRecord { access: asked.access, refresh: Some(asked.refresh), lineage: asked.code };
     changes.put(grant, pair.to_json(), later(consent_ends, ENDED_KEPT));
     let owner = owner(&code.organisation_id, &code.client_id);
-    spend(&mut changes, spent, [grant.id, asked.code, owner], now);
+    let until = later(now, SPENT_KEPT);
+    spend(&mut changes, spent, [grant.id, asked.code, owner], until);
     Ok((Ok(Issued { record, consent_ends }), changes))
 }
 
@@ -305,7 +290,8 @@ pub fn refresh(
     if let Some(rotated) = asked.rotated {
         changes.remove(place);
         let owner = owner(&old.organisation_id, &old.client_id);
-        spend(&mut changes, spent, [grant.id, pair.lineage, owner], now);
+        // For as long as its family may live.
+        spend(&mut changes, spent, [grant.id, pair.lineage, owner], consent_ends);
         put_token(&mut changes, rotated, &TokenRecord { issued_at: now, ..old });
     }
     let pair = GrantRecord {
@@ -344,145 +330,6 @@ pub fn give(
     Ok((Ok(Issued { record, consent_ends }), changes))
 }
 
-/// What a revocation ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(clippy::exhaustive_enums)]
-pub enum Revoked {
-    /// The token, and its pair with it; none, where nobody could read what it was.
-    Ended(Option<Box<TokenRecord>>),
-    /// It belongs to another TPP, and stays.
-    OtherTpp,
-    /// There was none.
-    Nothing,
-}
-
-/// Ends a token and its pair (RFC 7009 §2.1). `owner`: only if it is this TPP's.
-///
-/// # Errors
-/// See [`Pause`].
-pub fn revoke(
-    book: &Book<'_>,
-    token: TokenDigest,
-    owner: Option<&OrganisationId>,
-) -> Step<Revoked> {
-    let place = Place::new(Kind::Token, token);
-    let mut changes = Changes::default();
-    let Some(page) = book.read(place)? else { return Ok((Revoked::Nothing, changes)) };
-    let record = match TokenRecord::from_json(page) {
-        Ok(record) => record,
-        // The bank's own people may take away what nobody can read.
-        Err(_) if owner.is_none() => {
-            changes.remove(place);
-            return Ok((Revoked::Ended(None), changes));
-        }
-        Err(_) => return Err(Pause::Damaged(Kind::Token)),
-    };
-    if owner.is_some_and(|owner| *owner != record.organisation_id) {
-        return Ok((Revoked::OtherTpp, changes));
-    }
-    changes.remove(place);
-    if let Some(granted) = &record.granted {
-        let grant = Place::new(Kind::Grant, granted.grant);
-        let pair = book.read(grant)?.map(GrantRecord::from_json).transpose()?;
-        if pair.is_some_and(|pair| pair.access == token || pair.refresh == Some(token)) {
-            end(book, grant, &mut changes)?;
-        }
-    }
-    Ok((Revoked::Ended(Some(Box::new(record))), changes))
-}
-
-/// What becomes of a TPP whose tokens all end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(clippy::exhaustive_enums)]
-pub enum Cut {
-    /// It gets no new ones until it is resumed.
-    Suspend(Suspension),
-    /// It may ask for new ones.
-    Resume,
-    /// It stays what it was.
-    Only,
-}
-
-/// Ends every token of a TPP at once, however many there are; tells what it was before.
-///
-/// # Errors
-/// See [`Pause`].
-pub fn cut(
-    book: &Book<'_>,
-    organisation_id: &OrganisationId,
-    then: &Cut,
-    now: Timestamp,
-) -> Step<Standing> {
-    let before = read_standing(book, organisation_id)?;
-    let suspended = match then {
-        Cut::Suspend(suspension) => Some(suspension.clone()),
-        Cut::Resume => None,
-        Cut::Only => before.suspended.clone(),
-    };
-    let standing = Standing {
-        organisation_id: Some(organisation_id.clone()),
-        epoch: before.epoch.saturating_add(1),
-        // A clock that lags behind brings nothing back that an earlier cut has ended.
-        cut_at: Some(before.cut_at.map_or(now, |cut_at| cut_at.max(now))),
-        suspended,
-    };
-    let mut changes = Changes::default();
-    changes.keep(standing_place(organisation_id), standing.to_json());
-    Ok((before, changes))
-}
-
-/// Where the standing of a TPP lies.
-pub(crate) fn standing_place(organisation_id: &OrganisationId) -> Place {
-    Place::named(Kind::Standing, organisation_id.as_str())
-}
-
-/// A second use: what the first one gave has been in two hands (RFC 6749 §4.1.2, RFC 9700 §4.14.2).
-/// A later consent has tokens that were never in doubt, and keeps them. So does everybody when a
-/// stranger says it: a used code lies about in logs and histories, and whoever finds one could
-/// otherwise end other people's consents.
-fn replayed(
-    book: &Book<'_>,
-    digest: TokenDigest,
-    owner: &[u8; 32],
-) -> Step<Result<Issued, GrantFault>> {
-    let mut changes = Changes::default();
-    let spent = Place::new(Kind::Spent, digest);
-    let Some(page) = book.read(spent)? else { return Ok((Err(GrantFault::Unknown), changes)) };
-    let ([grant, lineage, spender], []) = page.as_chunks::<32>() else {
-        return Err(Pause::Damaged(Kind::Spent));
-    };
-    if spender != owner {
-        return Ok((Err(GrantFault::OtherClient), changes));
-    }
-    let grant = Place::new(Kind::Grant, *grant);
-    let pair = book.read(grant)?.map(GrantRecord::from_json).transpose()?;
-    if pair.is_some_and(|pair| pair.lineage == *lineage) {
-        end(book, grant, &mut changes)?;
-    }
-    Ok((Err(GrantFault::Replayed), changes))
-}
-
-/// Remembers that a secret was used, which grant and lineage came of it, and whose it was.
-fn spend(changes: &mut Changes, spent: Place, page: [[u8; 32]; 3], now: Timestamp) {
-    changes.put(spent, page.concat(), later(now, SPENT_KEPT));
-}
-
-/// Who used a secret.
-fn owner(organisation_id: &OrganisationId, client_id: &str) -> [u8; 32] {
-    digest_of(&[organisation_id.as_str(), client_id])
-}
-
-/// Ends the pair of a grant, if there is one.
-fn end(book: &Book<'_>, grant: Place, changes: &mut Changes) -> Result<(), Pause> {
-    let Some(page) = book.read(grant)? else { return Ok(()) };
-    let pair = GrantRecord::from_json(page)?;
-    for token in [Some(pair.access), pair.refresh].into_iter().flatten() {
-        changes.remove(Place::new(Kind::Token, token));
-    }
-    changes.remove(grant);
-    Ok(())
-}
-
 /// RFC 7636 §4.6 and RFC 9700 §2.1.1: a verifier exactly where there was a challenge, and the right one.
 fn pkce(expected: Option<&str>, sent: Option<&str>) -> Option<GrantFault> {
     match (expected, sent) {
@@ -491,73 +338,4 @@ fn pkce(expected: Option<&str>, sent: Option<&str>) -> Option<GrantFault> {
         (None, Some(_)) => Some(GrantFault::Downgrade),
         (Some(_), _) => Some(GrantFault::Verifier),
     }
-}
-
-struct Issuing<'a> {
-    organisation_id: &'a OrganisationId,
-    client_id: &'a str,
-    scope: Scope,
-    codetab: &'a str,
-    psu: Option<&'a Psu>,
-    consent_id: Option<&'a str>,
-    accounts: Option<&'a BTreeSet<crate::token::AccountDigest>>,
-    strong_authentication_at: Timestamp,
-    epoch: u64,
-    grant: [u8; 32],
-}
-
-impl Issuing<'_> {
-    fn record(&self, kind: TokenKind, now: Timestamp, expires_at: Timestamp) -> TokenRecord {
-        TokenRecord {
-            kind,
-            organisation_id: self.organisation_id.clone(),
-            client_id: self.client_id.to_owned(),
-            scopes: BTreeSet::from([self.scope.name().to_owned()]),
-            codetab: self.codetab.to_owned(),
-            psu: self.psu.cloned(),
-            consent_id: self.consent_id.map(str::to_owned),
-            issued_at: now,
-            expires_at,
-            strong_authentication_at: self.strong_authentication_at,
-            certificate: None,
-            granted: Some(Granted {
-                grant: self.grant,
-                epoch: self.epoch,
-                accounts: self.accounts.cloned(),
-            }),
-        }
-    }
-}
-
-fn put_token(changes: &mut Changes, digest: TokenDigest, record: &TokenRecord) {
-    let until = later(record.expires_at, ENDED_KEPT);
-    changes.put(Place::new(Kind::Token, digest), record.to_json(), until);
-}
-
-fn grant_place(
-    codetab: &str,
-    psu: Option<&Psu>,
-    organisation_id: &OrganisationId,
-    scope: Scope,
-) -> Place {
-    let psu = psu.map(Psu::expose).unwrap_or_default();
-    Place::new(Kind::Grant, grant_id(codetab, psu, organisation_id, scope.name()))
-}
-
-fn grant_id(codetab: &str, psu: &str, organisation_id: &OrganisationId, scope: &str) -> [u8; 32] {
-    digest_of(&[codetab, psu, organisation_id.as_str(), scope])
-}
-
-/// Each part stands behind its length, so that no two lists of parts read the same.
-fn digest_of(parts: &[&str]) -> [u8; 32] {
-    let mut digest = certs::Sha256::default();
-    for part in parts {
-        digest.update(&(part.len() as u64).to_be_bytes());
-        digest.update(part.as_bytes());
-    }
-    digest.finish()
-}
-
-fn later(instant: Timestamp, by: SignedDuration) -> Timestamp {
-    instant.checked_add(by).unwrap_or(Timestamp::MAX)
 }

@@ -7,7 +7,7 @@ mod stored;
 use certs::OrganisationId;
 use jiff::{SignedDuration, Timestamp};
 
-use super::grant::standing_place;
+use super::pair::standing_place;
 use super::*;
 use crate::scope::Scope;
 use crate::token::{Psu, TokenDigest, TokenRecord};
@@ -59,6 +59,7 @@ fn exchanging<'a>(name: &str, organisation_id: &'a OrganisationId) -> Exchange<'
         codetab: "17515",
         redirect_uri: Some(CALL_BACK),
         challenge: None,
+        certificate: None,
         access: secret(&format!("access-{name}")),
         refresh: secret(&format!("refresh-{name}")),
     }
@@ -70,6 +71,8 @@ fn refreshing<'a>(refresh: &str, access: &str, id: &'a OrganisationId) -> Refres
         organisation_id: id,
         client_id: "client",
         codetab: "17515",
+        scope: None,
+        certificate: None,
         access: secret(access),
         rotated: None,
     }

@@ -299,3 +299,28 @@ fn a_token_without_a_customer_takes_the_place_of_the_one_before_and_of_no_consen
     keeper.revoke("g2", Some(&tpp(1)));
     assert_eq!(keeper.live(&all, now()), all[..2]);
 }
+
+#[test]
+fn a_refresh_may_name_the_scope_of_its_consent_and_no_other() {
+    let (mut keeper, id) = (Keeper::default(), tpp(1));
+    keeper.consent("c1", code_record());
+    let named = |scope| Refresh { scope: Some(scope), ..refreshing("refresh-c1", "a2", &id) };
+    for scope in ["cbpii", "aisp cbpii", "cbpii aisp", "AISP", " ", "aisp "] {
+        let before = keeper.clone();
+        assert_eq!(keeper.refresh(&named(scope), after(1)), Err(GrantFault::Scope), "{scope:?}");
+        assert_eq!(keeper, before, "{scope:?}");
+    }
+    assert!(keeper.refresh(&named("aisp"), after(1)).is_ok());
+    assert_eq!(keeper.live(&["access-c1", "a2"], after(1)), ["a2"]);
+}
+
+#[test]
+fn an_access_token_is_bound_to_the_certificate_that_got_it_and_a_refresh_binds_anew() {
+    let (mut keeper, id) = (Keeper::default(), tpp(1));
+    keeper.consent("c1", code_record());
+    let renewed = Refresh { certificate: Some([2; 32]), ..refreshing("refresh-c1", "a2", &id) };
+    let issued = keeper.refresh(&renewed, after(1)).unwrap();
+    assert_eq!(issued.record.certificate, Some([2; 32]));
+    let unbound = refreshing("refresh-c1", "a3", &id);
+    assert_eq!(keeper.refresh(&unbound, after(2)).unwrap().record.certificate, None);
+}

@@ -50,6 +50,7 @@ impl Names {
                     codetab: &bank,
                     redirect_uri: uri.as_deref(),
                     challenge: challenge.as_deref(),
+                    certificate: None,
                     access: self.secret(access),
                     refresh: self.secret(refresh),
                 };
@@ -110,6 +111,8 @@ impl Names {
             organisation_id: self.tpp(by.tpp),
             client_id: &client,
             codetab: &bank,
+            scope: None,
+            certificate: None,
             access: self.secret(access),
             rotated: rotated.map(|rotated| self.secret(rotated)),
         };
@@ -171,6 +174,7 @@ fn own_record(
         issued_at,
         expires_at,
         strong_authentication_at: issued_at,
+        certificate: None,
         granted: None,
     }
 }

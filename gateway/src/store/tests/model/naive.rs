@@ -98,7 +98,7 @@ impl Model {
                 self.tokens.insert(refresh, token.clone());
                 let ends = over.min(now + LIVES.access_seconds);
                 self.tokens.insert(access, Token { is_refresh: false, ends, ..token });
-                self.spend(code, by, code, now);
+                self.spend(code, by, code, now + DAY);
                 Told::Done
             }
             Request::Refresh { refresh, by, access, rotated } => {
@@ -122,7 +122,7 @@ impl Model {
                 self.tokens.insert(access, Token { is_refresh: false, ends, ..old.clone() });
                 if let Some(rotated) = rotated {
                     self.tokens.remove(&refresh);
-                    self.spend(refresh, by, old.family, now);
+                    self.spend(refresh, by, old.family, old.ends);
                     self.tokens.insert(rotated, old);
                 }
                 Told::Done
@@ -238,8 +238,8 @@ impl Model {
         }
     }
 
-    fn spend(&mut self, secret: u32, by: Caller, family: u32, now: i64) {
-        let spent = Spent { tpp: by.tpp, client: by.client, family, kept_until: now + DAY };
+    fn spend(&mut self, secret: u32, by: Caller, family: u32, kept_until: i64) {
+        let spent = Spent { tpp: by.tpp, client: by.client, family, kept_until };
         self.spent.insert(secret, spent);
     }
 

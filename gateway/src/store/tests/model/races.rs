@@ -220,6 +220,8 @@ async fn a_second_use_between_two_questions_is_recognised() {
         organisation_id: names.tpp(0),
         client_id: &client,
         codetab: &bank,
+        scope: None,
+        certificate: None,
         access: names.secret(11),
         rotated: Some(names.secret(12)),
     };
