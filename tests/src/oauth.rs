@@ -31,7 +31,8 @@ pub struct App {
     pub issuer: String,
     /// The bank's host, without a port.
     pub host: String,
-    psu: Client,
+    /// To the PSU listener, without a certificate.
+    pub psu: Client,
 }
 
 /// A pair of tokens.
