@@ -60,6 +60,14 @@ impl Place {
         fs::read_to_string(self.file("octroi.toml")).unwrap().parse().unwrap()
     }
 
+    /// Another place with the same keys, certificates and records.
+    pub fn copy(&self) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let copied = Command::new("cp").arg("-a").arg(self.dir()).arg(dir.path()).status().unwrap();
+        assert!(copied.success());
+        Self { dir }
+    }
+
     /// Everything that was written to the log so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("log")).unwrap()
@@ -265,6 +273,13 @@ impl Gateway {
         }
     }
 
+    /// Ends it as a crash would, and hands its directory on.
+    pub fn kill(mut self) -> Place {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        std::mem::replace(&mut self.place, Place { dir: tempfile::tempdir().unwrap() })
+    }
+
     /// Ends it, and hands its directory on.
     pub fn leave(mut self) -> Place {
         self.signal("INT");
@@ -295,9 +310,16 @@ pub fn upstream(config: &mut toml::Table, codetab: &str, settings: toml::Table) 
     found.as_table_mut().unwrap().insert("upstream".to_owned(), settings.into());
 }
 
-/// An address that nobody has at this moment.
+/// An address that nobody has at this moment. Not one of those that the system gives to outgoing
+/// connections: one of them could have it in the next.
 pub fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    const PORTS: std::ops::Range<u16> = 10_240..32_768;
+    eventually("a free port", || {
+        let mut random = [0; 2];
+        openssl::rand::rand_bytes(&mut random).unwrap();
+        let port = PORTS.start + u16::from_be_bytes(random) % (PORTS.end - PORTS.start);
+        TcpListener::bind(("127.0.0.1", port)).ok()?.local_addr().ok()
+    })
 }
 
 pub fn signal(pid: u32, name: &str) {

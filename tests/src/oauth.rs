@@ -167,7 +167,7 @@ impl Pair {
 /// A browser of a customer.
 #[derive(Clone)]
 pub struct Browser {
-    client: Client,
+    pub client: Client,
     /// What it says in `Host`.
     pub host: String,
     pub cookies: BTreeMap<String, String>,
