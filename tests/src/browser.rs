@@ -34,7 +34,9 @@ impl Chromium {
         assert!(Command::new("mkfifo").args(&pipes).status().unwrap().success());
         let profile = format!("--user-data-dir={}", dir.path().join("profile").display());
         // The protocol is spoken over the descriptors 3 and 4, which a shell can hand on.
-        let script = "exec chromium \"$@\" 3<\"$TO\" 4>\"$FROM\"";
+        let script = "for name in chromium chromium-browser google-chrome; do \
+                      command -v $name >/dev/null && exec $name \"$@\" 3<\"$TO\" 4>\"$FROM\"; \
+                      done; exit 127";
         let child = Command::new("sh")
             .args(["-c", script, "chromium", "--headless", "--no-sandbox", "--disable-gpu"])
             .args(["--disable-dev-shm-usage", "--no-first-run", "--ignore-certificate-errors"])

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use harness::client::Answer;
 use harness::gateway::{Gateway, path_text};
 use harness::oauth::{App, GILLES, Pair, REVOKE};
 use harness::redis_server::RedisServer;
@@ -32,6 +33,8 @@ struct Known {
     dead: Vec<String>,
     asked: Asked,
     answered: usize,
+    /// Refusals of what was good.
+    wrong: Vec<String>,
 }
 
 impl Known {
@@ -53,6 +56,12 @@ impl Known {
 /// Consents, refreshes and revokes until nobody answers any more; then it panics, and its thread ends.
 fn work(app: &App, known: &Mutex<Known>) {
     let asks = |asked| known.lock().unwrap().asked = asked;
+    let gave = |answer: &Answer| {
+        if (400..500).contains(&answer.status) {
+            known.lock().unwrap().wrong.push(answer.json().to_string());
+        }
+        Pair::of(answer)
+    };
     for step in 0.. {
         let pair = known.lock().unwrap().pair.clone();
         match (step % 7, pair) {
@@ -66,13 +75,13 @@ fn work(app: &App, known: &Mutex<Known>) {
             }
             (1 | 2 | 4 | 5, Some(pair)) => {
                 asks(Asked::Refresh);
-                let pair = Pair::of(&app.refresh(&pair.refresh));
+                let pair = gave(&app.refresh(&pair.refresh));
                 known.lock().unwrap().got(pair);
             }
             _ => {
                 let code = app.code(GILLES);
                 asks(Asked::Exchange);
-                let pair = Pair::of(&app.exchange(&code, &[]));
+                let pair = gave(&app.exchange(&code, &[]));
                 known.lock().unwrap().got(pair);
             }
         }
@@ -155,7 +164,9 @@ fn crash(rounds: usize, mut redis: Option<RedisServer>) {
             None => place = gateway.kill(),
         }
         assert!(worker.join().is_err(), "the worker goes on until nobody answers");
-        cut += usize::from(known.lock().unwrap().asked != Asked::Nothing);
+        let known = known.lock().unwrap();
+        assert!(known.wrong.is_empty(), "{:?}", known.wrong);
+        cut += usize::from(known.asked != Asked::Nothing);
     }
     let known = known.lock().unwrap();
     println!("{rounds} crashes, {} answers, {cut} changes cut", known.answered);
