@@ -197,14 +197,17 @@ fn the_scope_is_the_consents_and_is_not_asked_for_again() {
     let told = refused(&answer, 400, "invalid_request", "oauth_request_invalid");
     assert_eq!(told, "leave scope out: the code stands for the scope of its consent");
     let pair = Pair::of(&app.exchange(&code, &[]));
-    let grant = [
-        ("grant_type", "refresh_token"),
-        ("client_id", &app.client_id),
-        ("refresh_token", &pair.refresh),
-        ("scope", "aisp cbpii"),
-    ];
-    let told = refused(&app.post(TOKEN, &grant), 400, "invalid_request", "oauth_request_invalid");
-    assert_eq!(told, "leave scope out: a refresh has the scope of its consent");
+    let refresh = |scope: &str| {
+        let grant = ("grant_type", "refresh_token");
+        let client_id = ("client_id", app.client_id.as_str());
+        let token = ("refresh_token", pair.refresh.as_str());
+        app.post(TOKEN, &[grant, client_id, token, ("scope", scope)])
+    };
+    for scope in ["aisp", "aisp cbpii", "CBPII", "manageRegistration"] {
+        refused(&refresh(scope), 400, "invalid_scope", "scope_invalid");
+    }
+    assert!(app.is_active(&pair.access), "what is refused changes nothing");
+    assert_eq!(refresh("cbpii").json()["scope"], "cbpii", "RFC 6749 §6: the same may be named");
 }
 
 #[test]
