@@ -229,6 +229,43 @@ fn a_refresh_token_is_the_tpps_under_each_of_its_certificates_and_nobody_elses()
 }
 
 #[test]
+fn a_bound_token_opens_nothing_under_another_certificate_of_its_tpp() {
+    let gateway = Gateway::configured(|config| {
+        let server = config["authorization"].as_table_mut().unwrap();
+        server.insert("bound_tokens".to_owned(), true.into());
+    });
+    let app = App::of(&gateway, "funds-co");
+    let renewed = App::of(&gateway, "renewed");
+    let metadata = app.send("GET", "/.well-known/oauth-authorization-server", &[], "").json();
+    assert_eq!(metadata["tls_client_certificate_bound_access_tokens"], true);
+    let pair = app.pair(GILLES);
+    assert_eq!(app.client.send(&gateway.request(&pair.access)).status, 200);
+    let stolen = renewed.client.send(&gateway.request(&pair.access));
+    assert_eq!(stolen.status, 401, "{}", stolen.json());
+    assert!(stolen.header("www-authenticate").unwrap().contains("invalid_token"));
+    let known = app.post(INTROSPECT, &[("token", &pair.access)]).json();
+    assert_eq!(known["cnf"]["x5t#S256"].as_str().unwrap().len(), 43);
+    let later = Pair::of(&renewed.refresh(&pair.refresh));
+    assert_eq!(renewed.client.send(&gateway.request(&later.access)).status, 200);
+    assert_eq!(app.client.send(&gateway.request(&later.access)).status, 401);
+}
+
+#[test]
+fn a_rotated_refresh_token_that_is_used_again_ends_what_came_of_it() {
+    let gateway = Gateway::configured(|config| {
+        let server = config["authorization"].as_table_mut().unwrap();
+        server.insert("rotate_refresh_tokens".to_owned(), true.into());
+    });
+    let app = App::of(&gateway, "funds-co");
+    let first = app.pair(GILLES);
+    let second = Pair::of(&app.refresh(&first.refresh));
+    assert_ne!(second.refresh, first.refresh);
+    let third = Pair::of(&app.refresh(&second.refresh));
+    refused(&app.refresh(&first.refresh), 400, "invalid_grant", "grant_invalid");
+    assert!(!app.is_active(&third.access) && !app.is_active(&third.refresh));
+}
+
+#[test]
 fn each_secret_is_good_for_one_thing() {
     let gateway = Gateway::sandbox();
     let app = App::of(&gateway, "funds-co");
