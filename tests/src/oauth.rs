@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use url::form_urlencoded;
 
-use crate::client::{Answer, Client, get};
+use crate::client::{Answer, Client};
 use crate::gateway::{DOMAIN, Gateway};
 
 pub const AUTHORIZE: &str = "/stet/psd2/oauth/authorize";
@@ -324,12 +324,4 @@ pub fn request(
         head.push_str(&format!("Content-Length: {}\r\n", body.len()));
     }
     format!("{head}\r\n{body}").into_bytes()
-}
-
-/// The sum of a counter over all series that have these labels in them.
-pub fn counted(gateway: &Gateway, name: &str, labels: &[&str]) -> f64 {
-    let text = String::from_utf8(get(gateway.addresses.admin, "/metrics").body).unwrap();
-    let lines = text.lines().filter(|line| line.starts_with(name) && !line.starts_with('#'));
-    let lines = lines.filter(|line| labels.iter().all(|label| line.contains(label)));
-    lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
 }
