@@ -12,10 +12,12 @@ mod visit;
 
 use axum::Router;
 use axum::extract::{Path, RawQuery};
-use axum::http::StatusCode;
 use axum::http::header::{
-    CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
 };
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::map_response;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use policies::Reason;
@@ -25,19 +27,22 @@ use crate::sandbox::CALLBACK_PATH;
 
 pub use visit::Consents;
 
-/// Nothing is loaded, nothing runs, nobody frames it.
-const HEADERS: [(HeaderName, &str); 3] = [
+/// Of every answer that does not say otherwise, also where the router answers by itself: nothing is
+/// loaded, nothing runs, nothing is sent, nobody frames it.
+const HEADERS: [(HeaderName, &str); 4] = [
     (
         CONTENT_SECURITY_POLICY,
-        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
+        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; \
+         form-action 'none'",
     ),
+    (X_FRAME_OPTIONS, "DENY"),
     (REFERRER_POLICY, "no-referrer"),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
 ];
 
 const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:42rem;margin:2rem auto;\
 padding:0 1rem;color:#1b1b1b;background:#fff}h1{font-size:1.4rem}code{background:#f1f1f1;\
-padding:.1em .3em}dt{font-weight:600;margin-top:1rem}dd{margin:0}a{color:#0b57a4}";
+padding:.1em .3em;overflow-wrap:anywhere}dt{font-weight:600;margin-top:1rem}dd{margin:0}a{color:#0b57a4}";
 
 /// The routes; with those of consents where the authorization server is ours.
 pub fn routes(consents: Option<Consents>) -> Router {
@@ -56,6 +61,14 @@ pub fn routes(consents: Option<Consents>) -> Router {
         .fallback(|| async {
             page(StatusCode::NOT_FOUND, "Not found", "<p>There is no such page.</p>")
         })
+        .layer(map_response(guarded))
+}
+
+async fn guarded(mut response: Response) -> Response {
+    for (name, value) in HEADERS {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
 }
 
 async fn reason(Path(code): Path<String>) -> Response {
@@ -82,7 +95,10 @@ async fn call_back(RawQuery(query): RawQuery) -> Response {
          compares <code>state</code> and <code>iss</code>, and exchanges <code>code</code> at once \
          at the token endpoint.</p><dl>{rows}</dl>"
     );
-    page(StatusCode::OK, "Back at the TPP", &body)
+    let mut response = page(StatusCode::OK, "Back at the TPP", &body);
+    // A code stands in it.
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 fn front() -> String {
@@ -122,7 +138,7 @@ fn page(status: StatusCode, title: &str, body: &str) -> Response {
          content=\"width=device-width\"><title>{title}</title><style>{STYLE}</style></head><body>\
          <h1>{title}</h1>{body}</body></html>"
     );
-    (status, HEADERS, Html(html)).into_response()
+    (status, Html(html)).into_response()
 }
 
 /// Most texts are our own; escaping them keeps a future `<` in one of them from becoming markup.

@@ -1,9 +1,11 @@
 //! The binary under test, running in a directory of its own on ports of its own.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,6 +14,7 @@ use tempfile::TempDir;
 use crate::client::{Answer, Client, Request, get};
 use crate::{PATIENCE, eventually, octroi};
 
+pub const DOMAIN: &str = "sandbox.api.localhost";
 pub const HOST: &str = "www.17515.sandbox.api.localhost";
 pub const PATH: &str = "/stet/psd2/v1.6.2/funds-confirmations";
 pub const GILLES_IBAN: &str = "FR7617515000920440878790811";
@@ -34,6 +37,9 @@ pub struct Gateway {
     child: Child,
     pub addresses: Addresses,
     place: Place,
+    /// Its configuration, within the place.
+    file: &'static str,
+    tokens: Mutex<HashMap<Vec<String>, String>>,
 }
 
 /// The directory of a sandbox, running or not.
@@ -52,6 +58,14 @@ impl Place {
 
     pub fn config(&self) -> toml::Table {
         fs::read_to_string(self.file("octroi.toml")).unwrap().parse().unwrap()
+    }
+
+    /// Another place with the same keys, certificates and records.
+    pub fn copy(&self) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let copied = Command::new("cp").arg("-a").arg(self.dir()).arg(dir.path()).status().unwrap();
+        assert!(copied.success());
+        Self { dir }
     }
 
     /// Everything that was written to the log so far.
@@ -123,7 +137,7 @@ impl Gateway {
             alive(&mut child, &place);
             serde_json::from_slice(&fs::read(dir.join("ready.json")).ok()?).ok()
         });
-        Self { child, addresses, place }
+        Self { child, addresses, place, file: "octroi.toml", tokens: Mutex::default() }
     }
 
     /// `octroi run` with the configuration of a sandbox, changed by `change`.
@@ -141,6 +155,14 @@ impl Gateway {
         {
             listen[name].as_table_mut().unwrap()["address"] = address.to_string().into();
         }
+        let psu = format!("https://localhost:{}", addresses.psu.port());
+        listen["psu"].as_table_mut().unwrap()["public_url"] = psu.into();
+        if let Some(server) = config.get_mut("authorization").and_then(|t| t.as_table_mut()) {
+            for (name, address) in [("issuer", addresses.psu), ("tpp_url", addresses.tpp)] {
+                let url = format!("https://www.{{codetab}}.{DOMAIN}:{}", address.port());
+                server[name] = url.into();
+            }
+        }
         change(&mut config);
         let file = place.file("changed.toml");
         fs::write(&file, toml::to_string(&config).unwrap()).unwrap();
@@ -150,7 +172,7 @@ impl Gateway {
             TcpStream::connect(addresses.admin).ok()?;
             (get(addresses.admin, "/readyz").status == 200).then_some(())
         });
-        Self { child, addresses, place }
+        Self { child, addresses, place, file: "changed.toml", tokens: Mutex::default() }
     }
 
     pub fn place(&self) -> &Place {
@@ -171,8 +193,31 @@ impl Gateway {
         self.place.file("server-ca.pem")
     }
 
-    /// `octroi sandbox token`, with further arguments.
+    /// The file that it was started with.
+    pub fn config_file(&self) -> PathBuf {
+        self.place.file(self.file)
+    }
+
+    /// What it was started with.
+    pub fn config(&self) -> toml::Table {
+        fs::read_to_string(self.config_file()).unwrap().parse().unwrap()
+    }
+
+    /// A token of `octroi sandbox token`, with further arguments: the same one for the same question.
+    /// A second consent of the same customer would end the tokens of the first, and tests that share a
+    /// gateway would take each other's away.
     pub fn token(&self, tpp: &str, persona: &str, further: &[&str]) -> String {
+        let defaults = [["--scope", "cbpii"], ["--codetab", "17515"]];
+        let said = further.chunks(2).filter(|pair| !defaults.iter().any(|known| known == pair));
+        let mut key: Vec<String> = vec![tpp.to_owned(), persona.to_owned()];
+        key.extend(said.map(|pair| pair.join(" ")));
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let token = tokens.entry(key).or_insert_with(|| self.fresh_token(tpp, persona, further));
+        token.clone()
+    }
+
+    /// `octroi sandbox token`, with further arguments.
+    pub fn fresh_token(&self, tpp: &str, persona: &str, further: &[&str]) -> String {
         let dir = self.place.dir();
         let arguments = ["sandbox", "token", "--tpp", tpp, "--persona", persona, "--dir"];
         let output =
@@ -228,6 +273,13 @@ impl Gateway {
         }
     }
 
+    /// Ends it as a crash would, and hands its directory on.
+    pub fn kill(mut self) -> Place {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        std::mem::replace(&mut self.place, Place { dir: tempfile::tempdir().unwrap() })
+    }
+
     /// Ends it, and hands its directory on.
     pub fn leave(mut self) -> Place {
         self.signal("INT");
@@ -258,9 +310,16 @@ pub fn upstream(config: &mut toml::Table, codetab: &str, settings: toml::Table) 
     found.as_table_mut().unwrap().insert("upstream".to_owned(), settings.into());
 }
 
-/// An address that nobody has at this moment.
+/// An address that nobody has at this moment. Not one of those that the system gives to outgoing
+/// connections: one of them could have it in the next.
 pub fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    const PORTS: std::ops::Range<u16> = 10_240..32_768;
+    eventually("a free port", || {
+        let mut random = [0; 2];
+        openssl::rand::rand_bytes(&mut random).unwrap();
+        let port = PORTS.start + u16::from_be_bytes(random) % (PORTS.end - PORTS.start);
+        TcpListener::bind(("127.0.0.1", port)).ok()?.local_addr().ok()
+    })
 }
 
 pub fn signal(pid: u32, name: &str) {

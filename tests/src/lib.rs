@@ -4,9 +4,11 @@
 //! A broken harness fails the test that uses it, so panics are the errors here.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+pub mod browser;
 pub mod client;
 pub mod gateway;
 pub mod lists;
+pub mod oauth;
 pub mod publisher;
 pub mod qtsp;
 pub mod redis_server;
@@ -21,8 +23,12 @@ use std::time::{Duration, Instant};
 /// Longest wait for anything that must happen at all.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The binary under test: beside the tests, where `make test` has built it.
+/// The binary under test: the one that the environment variable `OCTROI_BINARY` names, so that an
+/// installed one can be tested; else the one beside the tests, where `make test` has built it.
 pub fn octroi() -> PathBuf {
+    if let Some(named) = std::env::var_os("OCTROI_BINARY") {
+        return named.into();
+    }
     let exe = std::env::current_exe().unwrap();
     let built = exe.parent().unwrap().parent().unwrap().join("octroi");
     assert!(built.exists(), "{} is missing: run `cargo build --bin octroi` first", built.display());

@@ -45,6 +45,23 @@ impl RedisServer {
         token.to_owned()
     }
 
+    /// As the `store` table of a configuration.
+    pub fn settings(&self) -> toml::Table {
+        toml::Table::from_iter([("redis".to_owned(), self.url().into())])
+    }
+
+    /// How often these commands were called so far.
+    pub fn calls(&self, commands: &[&str]) -> u64 {
+        let told: String =
+            redis::cmd("INFO").arg("commandstats").query(&mut self.connection()).unwrap();
+        let calls = |line: &str| -> Option<u64> {
+            let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+            let counted = commands.contains(&name).then(|| rest.split(',').next())??;
+            counted.parse().ok()
+        };
+        told.lines().filter_map(calls).sum()
+    }
+
     /// As a crash would.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();

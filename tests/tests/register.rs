@@ -45,19 +45,18 @@ fn a_withdrawal_that_is_published_ends_an_open_connection_without_a_restart() {
 #[test]
 fn a_snapshot_that_would_refuse_too_many_is_held_until_a_person_accepts_it_by_name() {
     let scene = Scene::open();
-    for (tpp, tokens) in [("multi-role", 2), ("account-info", 1)] {
-        for _ in 0..tokens {
-            let _ = scene.gateway.token(tpp, "gilles", &[]);
-        }
+    for persona in ["gilles", "lea"] {
+        let _ = scene.gateway.token("multi-role", persona, &[]);
     }
+    let _ = scene.gateway.token("account-info", "gilles", &["--scope", "aisp"]);
     let mut connection = scene.connect();
     scene.publish(scene.without(&[SIREN, "99999902"]));
     eventually("the alarm", || (scene.counted("octroi_register_held") == 1.0).then_some(()));
     assert_eq!(scene.ask(&mut connection).status, 200, "the old register serves");
     let told = text(&register(&["diff"], &scene.config()));
-    assert!(told.contains("would refuse 2 of 3 known TPPs, who hold 3 live tokens"), "{told}");
+    assert!(told.contains("would refuse 2 of 3 known TPPs, who hold 6 live tokens"), "{told}");
     assert!(
-        told.contains("would be refused: PSDFR-ACPR-99901 (withdrawn), 1 live tokens"),
+        told.contains("would be refused: PSDFR-ACPR-99901 (withdrawn), 2 live tokens"),
         "{told}"
     );
     let held = scene.list()["held"]["snapshot"].as_str().unwrap().to_owned();

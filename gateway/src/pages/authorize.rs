@@ -16,9 +16,12 @@ use crate::problem;
 /// The routes.
 pub(super) fn routes(consents: Consents) -> Router {
     let path = consents.server.settings().authorize_path.clone();
+    // Each of them takes away what it is asked with. A HEAD, as scanners of links send it, would leave
+    // the customer with nothing.
+    let refused = || async { StatusCode::METHOD_NOT_ALLOWED };
     Router::new()
-        .route(&path, get(authorize))
-        .route(&format!("{path}/resume"), get(resume))
+        .route(&path, get(authorize).head(refused))
+        .route(&format!("{path}/resume"), get(resume).head(refused))
         .route("/.well-known/oauth-authorization-server", get(metadata))
         .with_state(consents)
 }
