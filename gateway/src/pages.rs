@@ -13,14 +13,15 @@ mod visit;
 use axum::Router;
 use axum::extract::{Path, RawQuery};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-    X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::map_response;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use policies::Reason;
+use policies::client::Setting;
 use url::form_urlencoded;
 
 use crate::sandbox::CALLBACK_PATH;
@@ -46,6 +47,10 @@ padding:.1em .3em;overflow-wrap:anywhere}dt{font-weight:600;margin-top:1rem}dd{m
 
 /// The routes; with those of consents where the authorization server is ours.
 pub fn routes(consents: Option<Consents>) -> Router {
+    // A sandbox's hosts are everybody's own machine: no browser should remember anything about them.
+    let lasting = consents
+        .as_ref()
+        .is_some_and(|consents| consents.server.settings().setting == Setting::Production);
     let consents = consents.map(|consents| {
         let routes = authorize::routes(consents.clone());
         match consents.server.settings().login_url {
@@ -61,11 +66,12 @@ pub fn routes(consents: Option<Consents>) -> Router {
         .fallback(|| async {
             page(StatusCode::NOT_FOUND, "Not found", "<p>There is no such page.</p>")
         })
-        .layer(map_response(guarded))
+        .layer(map_response(move |response| guarded(response, lasting)))
 }
 
-async fn guarded(mut response: Response) -> Response {
-    for (name, value) in HEADERS {
+async fn guarded(mut response: Response, lasting: bool) -> Response {
+    let lasting = lasting.then_some((STRICT_TRANSPORT_SECURITY, "max-age=31536000"));
+    for (name, value) in HEADERS.into_iter().chain(lasting) {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
+use policies::client::Client;
 use policies::ledger::{self, Changes, CodeRecord};
 use policies::limits::{CLOCK_SKEW_SECONDS_MAX, TOKEN_TEXT_BYTES_MAX};
 use policies::{Partition, Psu, Reason, Refusal, Scope, SecretKind};
@@ -273,11 +274,11 @@ impl AuthorizationServer {
             changes.remove(place);
             Ok((Ok(found), changes))
         });
-        let unreadable = |error: StoreError| {
+        let lost = |error: StoreError| {
             tracing::error!(%error, "a consent cannot be finished");
             FinishFault::Unavailable
         };
-        let found = taken.await.map_err(unreadable)?.map_err(|unknown| match unknown {
+        let found = taken.await.map_err(lost)?.map_err(|unknown| match unknown {
             true => FinishFault::Unknown,
             false => FinishFault::OtherBrowser,
         })?;
@@ -287,6 +288,10 @@ impl AuthorizationServer {
     async fn conclude(&self, found: Interaction, now: Timestamp) -> Result<Finished, FinishFault> {
         let refused = |refusal: Refusal| {
             tracing::error!(%refusal, "a consent cannot be finished");
+            FinishFault::Unavailable
+        };
+        let lost = |error: StoreError| {
+            tracing::error!(%error, "a consent cannot be finished");
             FinishFault::Unavailable
         };
         let Interaction { request, ends_at, decision, .. } = found;
@@ -315,6 +320,13 @@ impl AuthorizationServer {
             Some(Decision::Accepted { psu, accounts, strong_authentication_at, .. }) => {
                 let damaged = |_| FinishFault::Unavailable;
                 let id = request.tpp().map_err(refused)?;
+                // What was proven when the customer was sent here must still hold.
+                let client = self.client_of(&id, &request.client_id).await.map_err(lost)?;
+                let enrolled = |client: &Client| client.redirect_uris.contains(&redirect_uri);
+                if !client.is_some_and(|client| enrolled(&client)) {
+                    self.metrics.consent(ConsentEvent::Faulty);
+                    return Err(FinishFault::Unknown);
+                }
                 let partition = Partition::of(&id);
                 let code = secret::issue(SecretKind::Code, partition).map_err(refused)?;
                 let consent_id = Uuid::new_v4().to_string();
@@ -341,11 +353,7 @@ impl AuthorizationServer {
                 let kept = store::transact(self.store.as_ref(), Some(partition), |book| {
                     ledger::keep_code(book, code.digest, record.clone())
                 });
-                let unreadable = |error: StoreError| {
-                    tracing::error!(%error, "a code cannot be kept");
-                    FinishFault::Unavailable
-                };
-                if let Err(fault) = kept.await.map_err(unreadable)? {
+                if let Err(fault) = kept.await.map_err(lost)? {
                     self.metrics.consent(ConsentEvent::Faulty);
                     return Ok(Finished {
                         location: error("unauthorized_client", &fault.to_string()),

@@ -88,8 +88,6 @@ pub enum CodeProblem {
 pub struct Consent<'a> {
     /// See there.
     pub form: Form<'a>,
-    /// The customer.
-    pub holder: &'a str,
     /// To what.
     pub scope: ConsentScope,
     /// Among which they choose.
@@ -118,6 +116,8 @@ pub struct ConsentAccount<'a> {
     pub number: usize,
     /// The product.
     pub label: &'a str,
+    /// Whose it is, as on a statement of account.
+    pub holder: &'a str,
     /// Without blanks.
     pub iban: &'a str,
 }

@@ -187,12 +187,16 @@ impl<'a> Visit<'a> {
 
     fn consent_page(&self, problem: Option<ConsentProblem>) -> String {
         let accounts = self.accounts();
+        let products: Vec<String> =
+            accounts.iter().map(|account| format!("Compte {}", account.segment)).collect();
         let listed: Vec<ConsentAccount<'_>> = accounts
             .iter()
+            .zip(&products)
             .enumerate()
-            .map(|(number, account)| ConsentAccount {
+            .map(|(number, (account, label))| ConsentAccount {
                 number,
-                label: account.holder,
+                label,
+                holder: account.holder,
                 iban: account.iban,
             })
             .collect();
@@ -205,7 +209,6 @@ impl<'a> Visit<'a> {
         };
         Consent {
             form: self.form(),
-            holder: accounts.first().map_or("", |account| account.persona.name()),
             scope,
             accounts: &listed,
             days: u32::try_from(days).unwrap_or(u32::MAX),

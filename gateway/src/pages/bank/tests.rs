@@ -10,11 +10,22 @@ use crate::pages::style::STYLE;
 
 const HOSTILE: &str = "<script>alert('x')</script>\" onclick=\"x\" style=\"x\" & Co";
 const ACCOUNTS: [ConsentAccount<'static>; 3] = [
-    ConsentAccount { number: 4, label: "Compte chèques", iban: "FR7617515000920440878790811" },
-    ConsentAccount { number: 5, label: "Compte joint", iban: "FR7617515000920402428687756" },
+    ConsentAccount {
+        number: 4,
+        label: "Compte chèques",
+        holder: "Mr GILLES TESTUNID",
+        iban: "FR7617515000920440878790811",
+    },
+    ConsentAccount {
+        number: 5,
+        label: "Compte joint",
+        holder: "Mr GILLES TESTUNID",
+        iban: "FR7617515000920402428687756",
+    },
     ConsentAccount {
         number: 6,
         label: "Compte professionnel",
+        holder: "Mr GILLES TESTUNID",
         iban: "FR7617515000920402428748381",
     },
 ];
@@ -36,7 +47,6 @@ fn form(language: Language, tpp: &str) -> Form<'_> {
 fn consent<'a>(language: Language, tpp: &'a str, problem: Option<ConsentProblem>) -> Consent<'a> {
     Consent {
         form: form(language, tpp),
-        holder: "Mr GILLES TESTUNID",
         scope: ConsentScope::Funds,
         accounts: &ACCOUNTS,
         days: 180,
