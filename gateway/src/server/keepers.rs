@@ -1,6 +1,8 @@
 //! What runs beside the requests and keeps the world current: revocations, trusted lists, seals,
 //! registers.
 
+mod withdrawn;
+
 use std::sync::Arc;
 
 use certs::Anchors;
@@ -15,10 +17,12 @@ use crate::fetch::Fetcher;
 use crate::proxy::Gateway;
 use crate::register::{self, Directory, Tell};
 use crate::revocation::{self, Watch, WatchError};
-use crate::seals::SealKeeper;
+use crate::seals::{Enrolled, SealKeeper};
 use crate::tpps;
 use crate::trust::{Import, Refresh, Source, Store};
 use crate::world;
+
+pub(super) use withdrawn::end_withdrawn;
 
 /// Keeps the world's revocations current, where the configuration says from whom.
 pub(super) fn watch_revocations(
@@ -80,22 +84,34 @@ pub(super) fn refresh_trust(
 }
 
 /// Keeps the world's seals current, where the configuration knows some or says where they are.
-pub(super) fn keep_seals(
+pub(super) async fn keep_seals(
     config: &Config,
     gateway: &Arc<Gateway>,
     drain: &Drain,
-    watch: Option<Arc<Watch>>,
+    revocations: Option<Arc<Watch>>,
     anchors: watch::Receiver<Arc<Anchors>>,
 ) -> Result<(), StartError> {
+    if let (Some(server), Some(watch)) = (&gateway.authorization, revocations.clone()) {
+        server.on_certificate(move |leaf, trusted| watch.watch(leaf, trusted));
+    }
     let Some(settings) = &config.signature else { return Ok(()) };
     let explains = config.listen.tpp.refusal.explains();
     let keeper = SealKeeper::new(settings.clone(), explains, gateway.metrics.registry())?;
+    let enrolled = match &gateway.authorization {
+        Some(server) => {
+            let (enrolled, seals) = Enrolled::follow(Arc::clone(server)).await;
+            tokio::spawn(enrolled.run(drain.watch(Stage::Closing)));
+            seals
+        }
+        None => watch::channel(Vec::new()).1,
+    };
     let for_world = Arc::clone(gateway);
     tokio::spawn(keeper.run(
         anchors,
+        enrolled,
         move |seals| {
             for (seal, trusted) in seals.paths() {
-                if let Some(watch) = &watch {
+                if let Some(watch) = &revocations {
                     watch.watch(seal.certificate(), trusted);
                 }
             }
