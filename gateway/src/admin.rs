@@ -3,6 +3,7 @@
 
 pub mod client;
 mod tokens;
+mod tpps;
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ use crate::proxy::Gateway;
 use crate::store::Circuit;
 
 pub use tokens::ListedToken;
+pub use tpps::{Application, Decided, Removed};
 
 /// What the admin routes work on.
 #[derive(Clone)]
@@ -39,7 +41,7 @@ pub fn routes(admin: Admin) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics));
     if admin.key.is_some() {
-        routes = routes.merge(tokens::routes());
+        routes = routes.merge(tokens::routes()).merge(tpps::routes());
     }
     routes.with_state(admin)
 }

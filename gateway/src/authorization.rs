@@ -41,6 +41,7 @@ pub use consent::{Acceptance, Begun, DecideFault, FinishFault, Finished};
 pub use interaction::{Interaction, Progress, Shown};
 pub use listing::{ListedApplication, ListedCertificate, ListedTpp, listed};
 pub use metrics::AuthorizationMetrics;
+pub use registration::named;
 pub use request::{AuthorizationRequest, RequestFault};
 
 /// The client id under which a TPP that has none yet asks for the token of the enrolment.

@@ -4,7 +4,7 @@ use certs::OrganisationId;
 use jiff::Timestamp;
 use policies::Partition;
 use policies::client::Client;
-use policies::ledger::{self, Changes, Kind, Pause, Place, Revoked, Suspension};
+use policies::ledger::{self, Changes, Kind, Pause, Place, Revoked};
 
 use super::AuthorizationServer;
 use crate::store::{self, Store, StoreError};
@@ -209,21 +209,6 @@ impl AuthorizationServer {
         Ok(ended)
     }
 
-    /// Who suspended a TPP, and why.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn suspension(
-        &self,
-        organisation_id: &OrganisationId,
-    ) -> Result<Option<Suspension>, StoreError> {
-        let partition = Some(Partition::of(organisation_id));
-        store::transact(self.store.as_ref(), partition, |book| {
-            Ok((ledger::read_standing(book, organisation_id)?.suspended, Changes::default()))
-        })
-        .await
-    }
-
     async fn end_tokens(&self, client: &Client, now: Timestamp) -> Result<usize, StoreError> {
         let mut ended = 0;
         for (token, record) in self.store.tokens_of(&client.organisation_id, now).await? {
@@ -297,12 +282,7 @@ impl AuthorizationServer {
     }
 
     /// Writes `holder`, and when, at a place that nobody else holds.
-    async fn reserve(
-        &self,
-        place: Place,
-        holder: &str,
-        now: i64,
-    ) -> Result<Reserved, StoreError> {
+    async fn reserve(&self, place: Place, holder: &str, now: i64) -> Result<Reserved, StoreError> {
         let page = format!("{holder}\n{now}");
         store::transact(self.store.as_ref(), Some(place.own_partition()), |book| {
             let mut changes = Changes::default();

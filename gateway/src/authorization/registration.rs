@@ -84,8 +84,7 @@ impl AuthorizationServer {
             return Err(Refusal::because(Reason::RegistrationInvalid, detail));
         }
         let ignored = registration.ignored().to_vec();
-        let after =
-            registration.into_client(before.client_id.clone(), call.now, before.created_at);
+        let after = registration.into_client(before.client_id.clone(), call.now, before.created_at);
         let after = Client { source: before.source, ..after };
         self.enrol(&after, Some(&before)).await.map_err(refusal)?;
         let id = &call.approached.qwac().organisation_id;
@@ -127,13 +126,7 @@ impl AuthorizationServer {
                 met(leaf, trusted);
             }
         };
-        call.approached.owns(
-            &registration,
-            call.request,
-            sealing,
-            call.now,
-            (&mut met, trail),
-        )?;
+        call.approached.owns(&registration, call.request, sealing, call.now, (&mut met, trail))?;
         Ok(registration)
     }
 
@@ -170,7 +163,8 @@ fn random() -> Result<[u8; 4], Refusal> {
 }
 
 /// What the log keeps of an application: no person, no key.
-pub(super) fn named(client: &Client) -> String {
+#[must_use]
+pub fn named(client: &Client) -> String {
     let certificates: Vec<String> = client
         .certificates
         .iter()
