@@ -26,7 +26,7 @@ use crate::token::{self, TokenName};
 use crate::verdict::Refusal;
 use crate::world::World;
 
-pub use enrol::Sealing;
+pub use enrol::{Met, Sealing};
 pub use introduce::{Introduction, Opening, asks_who_it_is, introduce};
 pub use office::{Approached, approach, may_be_sent_customers, withdrawal};
 pub use stages::{Admitted, Entitled, Metered, Permit, Sealed};

@@ -63,7 +63,7 @@ fn whole_life(bank: &Bank<'_>, token: &str) {
     assert!(good(&bank.tpp(&["list"])).contains("Funds & Co"));
 
     let shown = bank.show(OWNER);
-    assert_eq!((&shown["live_tokens"], &shown["suspended"]), (&1.into(), &Value::Null));
+    assert!(shown["live_tokens"].as_u64().unwrap() > 0 && shown["suspended"].is_null());
     assert_eq!(shown["register"], "authorised");
     assert_eq!(bank.tpp(&["show", "PSDFR-ACPR-1"]).status.code(), Some(1));
 

@@ -126,7 +126,7 @@ impl AuthorizationServer {
                 met(leaf, trusted);
             }
         };
-        call.approached.owns(&registration, call.request, sealing, call.now, (&mut met, trail))?;
+        call.approached.owns(&registration, call.request, sealing, call.now, &mut met, trail)?;
         Ok(registration)
     }
 

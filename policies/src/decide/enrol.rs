@@ -1,6 +1,9 @@
 //! Whom the enrolment listens to (RFC 7591, RFC 7592, STET registration 1.0.5): a TPP with a token of
 //! its own, and, where it says something, whose word is sealed with the QSEALC that it brings.
 
+#[cfg(test)]
+mod tests;
+
 use certs::http_signature::{HttpRequest, Seal, SignaturePolicy};
 use certs::{Anchors, Leaf, RevocationStatus, Trusted};
 use jiff::Timestamp;
@@ -25,6 +28,9 @@ pub struct Sealing<'a> {
     /// Whether the sender may be told our signing string.
     pub explains: bool,
 }
+
+/// Is shown certificates, each with its path.
+pub type Met<'a> = &'a mut dyn FnMut(&Leaf, &Trusted);
 
 impl Approached<'_> {
     /// Under what the caller's token is stored.
@@ -85,7 +91,8 @@ impl Approached<'_> {
         request: &HttpRequest<'_>,
         sealing: Sealing<'_>,
         now: Timestamp,
-        (met, trail): (&mut dyn FnMut(&Leaf, &Trusted), &mut Trail),
+        met: Met<'_>,
+        trail: &mut Trail,
     ) -> Result<(), Refusal> {
         let mut step = Steps { trail };
         let body = Evidence::of(Source::Request);
@@ -114,7 +121,7 @@ impl Approached<'_> {
         request: &HttpRequest<'_>,
         sealing: Sealing<'_>,
         now: Timestamp,
-        met: &mut dyn FnMut(&Leaf, &Trusted),
+        met: Met<'_>,
     ) -> Result<(), Refusal> {
         let Sealing { anchors, policy, explains } = sealing;
         let seals = Seals::judge(vec![seal.clone()], anchors, policy.clone(), explains, now);
@@ -134,7 +141,7 @@ impl Approached<'_> {
         registration: &Registration,
         seal_anchors: &Anchors,
         now: Timestamp,
-        met: &mut dyn FnMut(&Leaf, &Trusted),
+        met: Met<'_>,
     ) -> Result<(), Refusal> {
         let world = self.world();
         for (index, certificate) in registration.certificates().iter().enumerate() {
