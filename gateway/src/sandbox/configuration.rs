@@ -102,6 +102,8 @@ fn bad(file: &Path, why: String) -> SandboxError {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     fn addresses(ports: [u16; 3]) -> Addresses {
