@@ -8,7 +8,7 @@ MDBOOK_VERSION := 0.5.4
 FUZZ_SECONDS := 60
 
 .DEFAULT_GOAL := help
-.PHONY: help sandbox test lint fmt docs bench bench-registers fuzz deps
+.PHONY: help sandbox test test-clients lint fmt docs bench bench-registers fuzz deps
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,6 +24,11 @@ test: ## all tests, the black-box ones included
 	@.ci/deps test
 	cargo build --workspace --bin octroi
 	cargo test --workspace $(ARGS)
+
+test-clients: ## OAuth libraries of Python and Node.js through a whole consent (needs python3-venv, nodejs, npm)
+	@.ci/deps build
+	cargo build --workspace --bin octroi
+	@OCTROI_BINARY=$(TARGET_DIR)/debug/octroi tests/clients/run
 
 lint: ## formatting, clippy, and licences and advisories when cargo-deny is installed
 	@.ci/deps build

@@ -2,6 +2,7 @@
 //! gateway. Loopback unless configured otherwise; nothing here is reachable from the TPP listener.
 
 pub mod client;
+mod consents;
 mod tokens;
 mod tpps;
 
@@ -41,7 +42,7 @@ pub fn routes(admin: Admin) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics));
     if admin.key.is_some() {
-        routes = routes.merge(tokens::routes()).merge(tpps::routes());
+        routes = routes.merge(tokens::routes()).merge(consents::routes()).merge(tpps::routes());
     }
     routes.with_state(admin)
 }

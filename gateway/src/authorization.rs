@@ -20,11 +20,13 @@ mod revocation;
 mod secret;
 mod tokens;
 
+use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use certs::http_signature::{HttpRequest, SignaturePolicy};
 use certs::{Anchors, Leaf, Trusted};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use jiff::Timestamp;
 use policies::limits::{CLIENT_ID_BYTES_MAX, REGISTRATION_BYTES_MAX};
 use policies::{Approached, Reason, Refusal, Trail};
@@ -48,6 +50,8 @@ pub use request::{AuthorizationRequest, RequestFault};
 pub const REGISTERING_CLIENT: &str = "PSD2_TPPRegister";
 /// The scope of that token.
 pub const REGISTRATION_SCOPE: &str = "manageRegistration";
+/// Consents begun in a second at one gateway.
+const BEGINS_PER_SECOND_MAX: NonZeroU32 = NonZeroU32::new(200).unwrap();
 /// Bytes of a form.
 const FORM_BYTES_MAX: usize = 16 * 1024;
 
@@ -110,6 +114,8 @@ impl Endpoint {
 pub struct Call<'a> {
     /// Who calls, and where.
     pub approached: Approached<'a>,
+    /// SHA-256 of its certificate.
+    pub certificate: &'a [u8; 32],
     /// The one `Content-Type`.
     pub content_type: Option<&'a [u8]>,
     /// The one `Authorization`.
@@ -145,6 +151,9 @@ pub struct AuthorizationServer {
     store: Arc<dyn Store>,
     audit: Arc<Audit>,
     metrics: AuthorizationMetrics,
+    /// Anybody may send browsers here, and each leaves a record: more than a bank's customers ever do
+    /// at once is a flood.
+    begins: DefaultDirectRateLimiter,
 }
 
 impl AuthorizationServer {
@@ -158,7 +167,8 @@ impl AuthorizationServer {
         metrics: AuthorizationMetrics,
     ) -> Self {
         let (met, changed) = (OnceLock::new(), watch::Sender::new(()));
-        Self { settings, sealers, met, changed, store, audit, metrics }
+        let begins = RateLimiter::direct(Quota::per_second(BEGINS_PER_SECOND_MAX));
+        Self { settings, sealers, met, changed, store, audit, metrics, begins }
     }
 
     /// Shows `met` each certificate of an enrolment before its revocation is judged. Only the first

@@ -10,6 +10,7 @@ mod authorization;
 mod drain;
 mod environment;
 mod insecure;
+mod jwt;
 mod key;
 mod key_pair;
 mod limits;
@@ -50,6 +51,7 @@ pub use audit::AuditSettings;
 pub use authorization::{AuthorizationSettings, BankUrl, TppPaths};
 pub use drain::DrainSettings;
 pub use insecure::Insecure;
+pub use jwt::JwtSettings;
 pub use key_pair::{KeyPair, RenewalError};
 pub use limits::{Limits, RETRY_BUFFER_BYTES};
 pub use listen::{AdminListener, Listen, PsuListener, RefusalMode, TppListener};
@@ -94,6 +96,8 @@ pub struct Config {
     pub store: StoreSettings,
     /// The authorization server.
     pub authorization: Option<AuthorizationSettings>,
+    /// JWT access tokens of the bank's own authorization server.
+    pub jwt: Option<JwtSettings>,
     /// The access log.
     pub audit: AuditSettings,
     /// The domains under which the codetab hosts are served.
@@ -215,6 +219,8 @@ fn typed(wire: &wire::Document, file: &Path, reading: &mut Reading<'_>) -> Optio
     let place = key("authorization");
     let authorization =
         part(&wire.authorization, |part| AuthorizationSettings::read(part, wire, &place, reading));
+    let place = key("jwt");
+    let jwt = part(&wire.jwt, |wire| JwtSettings::read(wire, &place, reading));
     let audit = part(&wire.audit, |wire| AuditSettings::read(wire, &key("audit"), reading));
     let limits = Limits::read(&wire.limits, &key("limits"), reading);
     let drain = DrainSettings::read(&wire.drain, &key("drain"), reading);
@@ -238,6 +244,7 @@ fn typed(wire: &wire::Document, file: &Path, reading: &mut Reading<'_>) -> Optio
         store: store?,
         signature,
         authorization,
+        jwt,
         audit: audit?,
         domains: domains?,
         codetabs: codetabs?,

@@ -14,6 +14,7 @@ pub mod config;
 pub mod drain;
 pub mod fetch;
 pub mod introduction;
+pub mod jwt;
 pub mod listen;
 pub mod log;
 pub mod metrics;

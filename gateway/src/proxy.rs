@@ -27,6 +27,7 @@ use crate::audit::Audit;
 use crate::authorization::AuthorizationServer;
 use crate::config::Limits;
 use crate::drain::Drain;
+use crate::jwt::Jwts;
 use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::upstream::Upstream;
@@ -44,6 +45,8 @@ pub struct Gateway {
     pub store: Arc<dyn Store>,
     /// The authorization server, where it is ours.
     pub authorization: Option<Arc<AuthorizationServer>>,
+    /// JWTs of the bank's own authorization server.
+    pub jwts: Option<Arc<Jwts>>,
     /// The access log.
     pub audit: Arc<Audit>,
     /// Every series.
@@ -52,6 +55,8 @@ pub struct Gateway {
     pub limits: Limits,
     /// One adapter per codetab, in the order of the routes.
     pub upstreams: Vec<Arc<Upstream>>,
+    /// Whether a caller is told that its token is somebody else's.
+    pub explains_tokens: bool,
     /// What a problem's `type` begins with.
     pub problem_type_base: String,
     /// Whether the gateway is about to leave.

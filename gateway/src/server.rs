@@ -19,8 +19,9 @@ use crate::admin::{self, Admin};
 use crate::audit::{Audit, AuditError};
 use crate::authorization::{AuthorizationMetrics, AuthorizationServer, Sealers};
 use crate::clock;
-use crate::config::{Config, KeyPair, Listen, UpstreamAddress};
+use crate::config::{Config, KeyPair, Listen, RefusalMode, UpstreamAddress};
 use crate::drain::{Drain, Signal, Signals, Stage};
+use crate::jwt::{JwtError, Jwts};
 use crate::listen::head::HeadBounds;
 use crate::listen::{self, Bounds, Build, Door, Renewal, RenewalMetrics};
 use crate::metrics::Metrics;
@@ -70,6 +71,9 @@ pub enum StartError {
     /// The access log.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// Enrolments and consents must outlive a crash.
+    #[error("store: {0}")]
+    StoreUnfit(String),
     /// An adapter.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
@@ -79,6 +83,9 @@ pub enum StartError {
     /// What keeps revocations current.
     #[error(transparent)]
     Revocation(#[from] WatchError),
+    /// What verifies JWTs.
+    #[error(transparent)]
+    Jwt(#[from] JwtError),
     /// What keeps seals current.
     #[error(transparent)]
     Seals(#[from] SealsError),
@@ -145,6 +152,7 @@ pub async fn run(
     keepers::keep_seals(&config, &gateway, &drain, watch.clone(), seal_anchors).await?;
     keepers::refresh_register(&config, &gateway, &drain)?;
     keepers::end_withdrawn(&gateway, &drain);
+    keepers::fetch_jwks(&config, &gateway, &drain)?;
     let (tpp_certificate, psu_certificate) = server_certificates(&config, &gateway)?;
     let door = Door {
         noticed: Arc::new(move |identity| {
@@ -237,6 +245,10 @@ async fn open(
         )),
         None => None,
     };
+    let jwts = match &config.jwt {
+        Some(settings) => Some(Arc::new(Jwts::new(settings.clone(), metrics.registry())?)),
+        None => None,
+    };
     let gateway = Arc::new(Gateway {
         world: ArcSwap::new(world),
         store,
@@ -245,11 +257,16 @@ async fn open(
         limits: config.limits.clone(),
         upstreams,
         authorization: authorization.map(Arc::new),
+        jwts,
+        explains_tokens: config.listen.tpp.refusal == RefusalMode::Explain,
         problem_type_base: config.problem_type_base.clone(),
         drain: drain.clone(),
     });
+    if let Some(server) = &gateway.authorization {
+        keepers::hold_store_to_account(gateway.store.as_ref(), server).await?;
+    }
     if let (Some(server), Some(_)) = (&gateway.authorization, &config.sandbox) {
-        sandbox::enrol(server, &config.listen.psu.public_url, clock::now()).await?;
+        keepers::enrol_sandbox(server, config, drain).await?;
     }
     let swept = Arc::clone(&gateway);
     tokio::spawn(async move {

@@ -120,6 +120,14 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// again. Tells how many records it dropped.
     async fn sweep(&self, now: Timestamp) -> Result<usize, StoreError>;
 
+    /// What makes the engine unfit to keep enrolments and consents for months; nothing, where it is fit.
+    ///
+    /// # Errors
+    /// It does not say.
+    async fn unfitness(&self) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
     /// Does the engine answer at this moment?
     async fn health(&self) -> Result<(), StoreError>;
 

@@ -96,6 +96,8 @@ names! {
         TokenStore = "token_store",
         /// The token store, some moments ago.
         TokenCache = "token_cache",
+        /// The token itself, which the bank's authorization server signed.
+        TokenSigner = "token_signer",
         /// The quota counters.
         Quota = "quota",
         /// The request.

@@ -63,6 +63,7 @@ pub fn admit(
         codetab: codetab.clone(),
         route: route.clone(),
         token: TokenName::of(bearer),
+        certificate: presented.identity.map(|identity| *identity.fingerprint()).unwrap_or_default(),
     })
 }
 

@@ -134,6 +134,7 @@ impl Reason {
             Self::TokenUnknown
             | Self::TokenExpired
             | Self::TokenOtherTpp
+            | Self::TokenOtherCertificate
             | Self::ConsentExpired => Some("invalid_token"),
             Self::TokenScope => Some("insufficient_scope"),
             _ => None,
@@ -167,7 +168,10 @@ impl Reason {
             Self::ScopeInvalid => "invalid_scope",
             Self::RedirectUriInvalid => "invalid_redirect_uri",
             Self::RegistrationInvalid => "invalid_client_metadata",
-            Self::TokenUnknown | Self::TokenExpired | Self::TokenOtherTpp => "invalid_token",
+            Self::TokenUnknown
+            | Self::TokenExpired
+            | Self::TokenOtherTpp
+            | Self::TokenOtherCertificate => "invalid_token",
             Self::TokenScope => "insufficient_scope",
             Self::StateUnavailable
             | Self::RevocationUnknown

@@ -101,6 +101,8 @@ pub struct TokenRecord {
     pub expires_at: Timestamp,
     /// When the customer was last strongly authenticated (RTS art. 10); the age is computed.
     pub strong_authentication_at: Timestamp,
+    /// SHA-256 of the only certificate that may present it (RFC 8705 §3); none: any of its TPP.
+    pub certificate: Option<[u8; 32]>,
     /// What our own authorization server keeps beside it.
     pub granted: Option<Granted>,
 }
@@ -164,9 +166,25 @@ struct Wire {
     epoch: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     accounts: Option<BTreeSet<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    certificate: Option<String>,
 }
 
 impl Wire {
+    /// Only the second version knows it.
+    fn certificate(&self) -> Result<Option<[u8; 32]>, TokenRecordError> {
+        let fault = TokenRecordError::Member("certificate");
+        match &self.certificate {
+            None => Ok(None),
+            Some(_) if self.v != FORMAT_OF_GRANTS => Err(fault),
+            Some(text) => {
+                let mut digest = [0; 32];
+                hex::decode_to_slice(text, &mut digest).map_err(|_| fault)?;
+                Ok(Some(digest))
+            }
+        }
+    }
+
     /// Whether all members are there that belong to the version, and no other.
     fn granted(&self) -> Result<Option<Granted>, TokenRecordError> {
         match (self.v, &self.grant, self.epoch, &self.accounts) {
@@ -226,9 +244,10 @@ impl TokenRecord {
         wire.psu.as_deref().map_or(Ok(()), |psu| text("psu", psu))?;
         wire.consent_id.as_deref().map_or(Ok(()), |id| text("consent_id", id))?;
         wire.scopes.iter().try_for_each(|scope| text("scopes", scope))?;
-        let granted = wire.granted()?;
+        let (granted, certificate) = (wire.granted()?, wire.certificate()?);
         Ok(Self {
             granted,
+            certificate,
             kind: wire.kind,
             organisation_id: OrganisationId::new(&wire.organisation_id)
                 .map_err(|_| TokenRecordError::Member("organisation_id"))?,
@@ -270,6 +289,7 @@ impl TokenRecord {
             expires_at: self.expires_at.as_second(),
             strong_authentication_at: self.strong_authentication_at.as_second(),
             grant: granted.map(|granted| hex::encode(granted.grant)),
+            certificate: self.certificate.map(hex::encode),
             epoch: granted.map(|granted| granted.epoch),
             accounts: accounts.map(|accounts| accounts.iter().map(hex::encode).collect()),
         };
@@ -307,7 +327,8 @@ pub enum TokenFact {
 /// `token_malformed`.
 pub(crate) fn bearer(authorization: &[u8]) -> Result<&[u8], Refusal> {
     const TOKEN_BYTES_MIN: usize = 16;
-    const TOKEN_BYTES_MAX: usize = 512;
+    // A JWT with its claims; an opaque token has a tenth of it.
+    const TOKEN_BYTES_MAX: usize = 4096;
     let malformed = || Refusal::new(Reason::TokenMalformed);
     let (scheme, token) = authorization.split_at_checked(7).ok_or_else(malformed)?;
     let body = token.trim_ascii_end().len() == token.len();
@@ -330,6 +351,7 @@ pub(crate) fn bearer(authorization: &[u8]) -> Result<&[u8], Refusal> {
 pub(crate) fn belongs(
     record: &TokenRecord,
     organisation_id: &OrganisationId,
+    certificate: &[u8; 32],
     codetab: &str,
     now: Timestamp,
 ) -> Result<(), Refusal> {
@@ -338,6 +360,9 @@ pub(crate) fn belongs(
     }
     if record.organisation_id != *organisation_id {
         return Err(Refusal::new(Reason::TokenOtherTpp));
+    }
+    if record.certificate.is_some_and(|bound| bound != *certificate) {
+        return Err(Refusal::new(Reason::TokenOtherCertificate));
     }
     if record.expires_at <= now {
         return Err(Refusal::new(Reason::TokenExpired));

@@ -90,6 +90,7 @@ fn from_the_certificate_to_the_quota_nothing_is_allocated() {
         issued_at: before,
         expires_at: after,
         strong_authentication_at: before,
+        certificate: None,
         granted: None,
     });
     let presented = Presented {

@@ -16,7 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["sandbox"],
     &["proxy"],
     &["listen", "revocation", "seals", "upstream"],
-    &["tpps", "authorization"],
+    &["tpps", "authorization", "jwt"],
     &["store", "trust", "world", "audit", "metrics", "introduction"],
     &["register"],
     &["fetch"],

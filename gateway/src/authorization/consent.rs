@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use policies::ledger::{self, Changes, CodeRecord};
 use policies::limits::{CLOCK_SKEW_SECONDS_MAX, TOKEN_TEXT_BYTES_MAX};
-use policies::{Partition, Psu, Refusal, Scope, SecretKind};
+use policies::{Partition, Psu, Reason, Refusal, Scope, SecretKind};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -98,6 +98,10 @@ impl AuthorizationServer {
         request: AuthorizationRequest,
         now: Timestamp,
     ) -> Result<Begun, Refusal> {
+        if self.begins.check().is_err() {
+            let detail = "too many customers are sent here at once";
+            return Err(Refusal::because(Reason::StateUnavailable, detail));
+        }
         let begun = Begun { challenge: secret::random()?, browser: secret::random()? };
         let place = interaction::place(&begun.challenge);
         let life = SignedDuration::try_from(self.settings.interaction_life).unwrap_or_default();

@@ -122,7 +122,7 @@ impl Interaction {
         // A struct of texts and numbers always serialises.
         let page = serde_json::to_vec(self).unwrap_or_default();
         // Kept a little longer: who comes late is told so.
-        let until = self.ends_at + jiff::SignedDuration::from_hours(1).as_secs();
+        let until = self.ends_at + jiff::SignedDuration::from_mins(10).as_secs();
         changes.put(place, page, Timestamp::from_second(until).unwrap_or(Timestamp::MAX));
     }
 }

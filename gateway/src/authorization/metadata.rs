@@ -36,7 +36,7 @@ impl AuthorizationServer {
             "code_challenge_methods_supported": ["S256"],
             "authorization_response_iss_parameter_supported": true,
             "require_pushed_authorization_requests": settings.par_required,
-            "tls_client_certificate_bound_access_tokens": false,
+            "tls_client_certificate_bound_access_tokens": settings.bound_tokens,
             "ui_locales_supported": ["fr", "en"],
             "mtls_endpoint_aliases": endpoints,
         });

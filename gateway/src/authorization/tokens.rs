@@ -80,6 +80,7 @@ impl AuthorizationServer {
             codetab: &call.approached.codetab().code,
             redirect_uri: form.get("redirect_uri"),
             challenge: challenge.as_deref(),
+            certificate: self.bound_to(&call),
             access: access.digest,
             refresh: refresh.digest,
         };
@@ -97,7 +98,6 @@ impl AuthorizationServer {
         call: Call<'_>,
         trail: &mut Trail,
     ) -> Result<Answer, Refusal> {
-        form.absent("scope", "leave scope out: a refresh has the scope of its consent")?;
         let client = self.calling_client(form, &call.approached).await?;
         for_grant(&client, GrantType::RefreshToken)?;
         let sent = form.required("refresh_token")?;
@@ -113,8 +113,10 @@ impl AuthorizationServer {
             organisation_id: id,
             client_id: &client.client_id,
             codetab: &call.approached.codetab().code,
+            certificate: self.bound_to(&call),
             access: access.digest,
             rotated: rotated.as_ref().map(|rotated| rotated.digest),
+            scope: form.get("scope"),
         };
         let issued = self
             .issue(&client, call, trail, |book| {
@@ -195,9 +197,15 @@ impl AuthorizationServer {
             expires_at: call.now.checked_add(life).unwrap_or(call.now),
             // No customer: the instant is that of the certificate's proof.
             strong_authentication_at: call.now,
+            certificate: self.bound_to(&call),
             granted: None,
         };
         Ok((access, record))
+    }
+
+    /// The certificate that access tokens are bound to, where they are (RFC 8705 §3).
+    fn bound_to(&self, call: &Call<'_>) -> Option<[u8; 32]> {
+        self.settings.bound_tokens.then_some(*call.certificate)
     }
 
     /// Makes the step if the client is still enrolled, and the certificate and the registers still
@@ -293,6 +301,7 @@ fn for_grant(client: &Client, grant: GrantType) -> Result<(), Refusal> {
 fn refusal(fault: GrantFault) -> Refusal {
     let reason = match fault {
         GrantFault::Suspended => Reason::TppSuspended,
+        GrantFault::Scope => Reason::ScopeInvalid,
         _ => Reason::GrantInvalid,
     };
     Refusal::because(reason, fault.to_string())

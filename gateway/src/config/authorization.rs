@@ -45,6 +45,8 @@ pub struct AuthorizationSettings {
     pub par_required: bool,
     /// A refresh gives a new refresh token.
     pub rotate_refresh_tokens: bool,
+    /// Access tokens are bound to the certificate that got them.
+    pub bound_tokens: bool,
     /// How long tokens and consents live.
     pub lives: Lives,
     /// How long a code lives.
@@ -159,6 +161,7 @@ impl AuthorizationSettings {
             pkce_required: wire.pkce_required,
             par_required: wire.par_required,
             rotate_refresh_tokens: wire.rotate_refresh_tokens,
+            bound_tokens: wire.bound_tokens,
             lives: Lives {
                 access_seconds: i64::try_from(access?.as_secs()).ok()?,
                 consent_days: i64::try_from(wire.consent_days).ok()?,
@@ -221,7 +224,13 @@ fn login_url(
     reading: &mut Reading<'_>,
 ) -> Option<Option<String>> {
     let key = key.child("login_url");
+    let admin = document.listen.as_ref().and_then(|listen| listen.admin.as_ref());
     match &wire.login_url {
+        Some(_) if admin.is_some_and(|admin| admin.key_file.is_none()) => {
+            let what = "is a page that could not answer: the admin listener has no key";
+            reading.refuse(&key, what, "set `listen.admin.key_file`");
+            None
+        }
         Some(url) => https_url(url, &key, reading).map(Some),
         None if document.sandbox.as_ref().is_some_and(|sandbox| sandbox.personas) => Some(None),
         None => {

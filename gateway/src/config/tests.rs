@@ -1,5 +1,6 @@
 //! What a configuration must be, and what each mistake is answered with.
 
+mod authorizing;
 mod examples;
 mod material;
 mod refusals;

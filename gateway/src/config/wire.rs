@@ -5,6 +5,7 @@
 //! `Option` in Rust, so that one mistake does not hide the next one.
 
 mod authorization;
+mod jwt;
 mod listen;
 mod register;
 mod routes;
@@ -21,6 +22,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(crate) use authorization::Authorization;
+pub(crate) use jwt::Jwt;
 pub(crate) use listen::{Admin, Listen, Psu, Refusal, Tpp};
 pub(crate) use register::{Eba, Passport, Regafi, Register, Undetermined};
 pub(crate) use routes::{Amount, Api, Body, Domain, HttpMethod, Quota, Version};
@@ -63,6 +65,8 @@ pub(crate) struct Document {
     /// The authorization server and the enrolment of TPPs; without it the bank's own writes token
     /// records.
     pub(crate) authorization: Option<Authorization>,
+    /// JWT access tokens of the bank's own authorization server.
+    pub(crate) jwt: Option<Jwt>,
     /// The access log: one record for every request, allowed or refused.
     #[schemars(required)]
     pub(crate) audit: Option<Audit>,

@@ -3,14 +3,16 @@
 use std::time::Instant;
 
 use http::{HeaderValue, Version};
+use jiff::Timestamp;
 use pingora::proxy::Session;
-use policies::{Permit, Presented, Reason, Refusal};
+use policies::{Permit, Presented, Reason, Refusal, TokenFact, TokenName};
 
 use super::context::{Asked, Context};
 use super::request::{self, Head};
 use super::{Gateway, body, headers, micros, offices};
 use crate::authorization::Answer;
 use crate::introduction;
+use crate::jwt::Jwts;
 use crate::listen::Connection;
 use crate::listen::head::HeadBounds;
 
@@ -85,7 +87,11 @@ pub(super) async fn judge(
     };
 
     let token = admitted.token();
-    let fact = match gateway.store.token_now(&token, now) {
+    let fact = match signed(gateway, session, &token, now) {
+        Some(fact) => Some(fact),
+        None => gateway.store.token_now(&token, now),
+    };
+    let fact = match fact {
         Some(fact) => fact,
         None => {
             let asked = Instant::now();
@@ -119,6 +125,20 @@ pub(super) async fn judge(
     )?;
     let account = |iban: &str| gateway.audit.pseudonyms().of(iban);
     sealed.with_body(&body, account, &mut ctx.trail).map(Verdict::Permitted)
+}
+
+/// What a token says that the bank's authorization server signed, where such are accepted.
+fn signed(
+    gateway: &Gateway,
+    session: &Session,
+    token: &TokenName,
+    now: Timestamp,
+) -> Option<TokenFact> {
+    let jwts = gateway.jwts.as_deref()?;
+    let header = session.req_header().headers.get(http::header::AUTHORIZATION)?;
+    // The scheme was checked when the request was admitted: `Bearer` and a blank.
+    let text = header.as_bytes().get(7..).filter(|text| Jwts::is_one(text))?;
+    Some(jwts.fact(text, &token.digest, now))
 }
 
 /// Without a world there is nothing to judge by; it is loaded before any request is judged.

@@ -63,6 +63,7 @@ pub(super) async fn answer(
     let request = request::signed(session.req_header(), &ctx.asked.host, &body);
     let call = Call {
         approached,
+        certificate: connection.identity().fingerprint(),
         content_type: content_type.as_deref(),
         authorization: authorization.as_deref(),
         body: &body,

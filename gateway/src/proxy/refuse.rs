@@ -22,17 +22,26 @@ pub(super) async fn answer(
     ctx: &mut Context,
     refusal: Refusal,
 ) -> Result<()> {
+    let stranger = stranger(&refusal).filter(|_| !gateway.explains_tokens);
+    let told = stranger.as_ref().unwrap_or(&refusal);
     let body = if ctx.speaks_oauth {
-        problem::oauth_body(&refusal, &gateway.problem_type_base, ctx.about())
+        problem::oauth_body(told, &gateway.problem_type_base, ctx.about())
     } else {
-        problem::body(&refusal, &gateway.problem_type_base, ctx.about())
+        problem::body(told, &gateway.problem_type_base, ctx.about())
     };
-    let mut response = header(&refusal, ctx, body.len())?;
+    let mut response = header(told, ctx, body.len())?;
     if ctx.speaks_oauth {
         response.insert_header(http::header::CONTENT_TYPE, "application/json")?;
     }
     ctx.refusal = Some(refusal);
     own::write(gateway, session, response, body).await
+}
+
+/// What whoever found or stole a token is told: that there is none, as of any other text. The record says
+/// what it was.
+fn stranger(refusal: &Refusal) -> Option<Refusal> {
+    matches!(refusal.reason, Reason::TokenOtherTpp | Reason::TokenOtherCertificate)
+        .then(|| Refusal::new(Reason::TokenUnknown))
 }
 
 /// Turns an adapter's refusal into ours: `response` is rewritten, its body replaced as it passes.

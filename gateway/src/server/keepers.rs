@@ -4,25 +4,34 @@
 mod withdrawn;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use certs::Anchors;
+use policies::client::Setting;
 use tokio::sync::watch;
 
 use super::StartError;
 use crate::audit::Event;
+use crate::authorization::{AuthorizationServer, EnrolFault};
 use crate::clock;
 use crate::config::Config;
 use crate::drain::{Drain, Stage};
 use crate::fetch::Fetcher;
+use crate::jwt::JwtError;
 use crate::proxy::Gateway;
 use crate::register::{self, Directory, Tell};
 use crate::revocation::{self, Watch, WatchError};
+use crate::sandbox::{self, ClientsError};
 use crate::seals::{Enrolled, SealKeeper};
+use crate::store::Store;
 use crate::tpps;
-use crate::trust::{Import, Refresh, Source, Store};
+use crate::trust::{self, Import, Refresh, Source};
 use crate::world;
 
 pub(super) use withdrawn::end_withdrawn;
+
+/// The pause before the sandbox's TPPs are enrolled again.
+const ENROL_RETRY: Duration = Duration::from_secs(1);
 
 /// Keeps the world's revocations current, where the configuration says from whom.
 pub(super) fn watch_revocations(
@@ -70,7 +79,7 @@ pub(super) fn refresh_trust(
     let trust = config.trust.clone();
     // The files were read, and made anchors of, before.
     let others = Box::new(move || world::other_anchors(&trust).unwrap_or_default());
-    let store = Store::new(&lists.directory);
+    let store = trust::Store::new(&lists.directory);
     let refresh = Refresh::new(store, import, others, gateway.metrics.registry())?;
     let for_world = Arc::clone(gateway);
     tokio::spawn(refresh.run(
@@ -165,6 +174,70 @@ pub(super) fn refresh_register(
         move |tell| for_log.audit.event(event(tell)),
         drain.watch(Stage::Closing),
     ));
+    Ok(())
+}
+
+/// Keeps the keys of JWTs current, where the configuration accepts some.
+pub(super) fn fetch_jwks(
+    config: &Config,
+    gateway: &Arc<Gateway>,
+    drain: &Drain,
+) -> Result<(), StartError> {
+    let (Some(settings), Some(jwts)) = (&config.jwt, &gateway.jwts) else { return Ok(()) };
+    let fetcher = Fetcher::new(settings.allow.clone()).map_err(JwtError::Client)?;
+    tokio::spawn(Arc::clone(jwts).run(fetcher, drain.watch(Stage::Closing)));
+    Ok(())
+}
+
+/// In production the authorization server does not start over a store that may forget; a sandbox says
+/// so. A store that is away cannot be asked, and says so too.
+pub(super) async fn hold_store_to_account(
+    store: &dyn Store,
+    server: &AuthorizationServer,
+) -> Result<(), StartError> {
+    match store.unfitness().await {
+        Ok(found) => {
+            for unfit in found {
+                if server.settings().setting == Setting::Production {
+                    return Err(StartError::StoreUnfit(unfit));
+                }
+                tracing::warn!("store: {unfit}");
+            }
+        }
+        Err(error) => {
+            tracing::warn!(%error, "whether the store keeps what it is given is not known");
+        }
+    }
+    Ok(())
+}
+
+/// Enrols the sandbox's TPPs; while the store is away, again and again beside the requests.
+pub(super) async fn enrol_sandbox(
+    server: &Arc<AuthorizationServer>,
+    config: &Config,
+    drain: &Drain,
+) -> Result<(), StartError> {
+    let public_url = config.listen.psu.public_url.clone();
+    match sandbox::enrol(server, &public_url, clock::now()).await {
+        Ok(()) => return Ok(()),
+        Err(ClientsError::Store(error) | ClientsError::Enrol(EnrolFault::Store(error))) => {
+            tracing::warn!(%error, "the sandbox's TPPs are not enrolled yet");
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let (server, mut closing) = (Arc::clone(server), drain.watch(Stage::Closing));
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(ENROL_RETRY) => {}
+                _ = closing.changed() => return,
+            }
+            if sandbox::enrol(&server, &public_url, clock::now()).await.is_ok() {
+                tracing::info!("the sandbox's TPPs are enrolled");
+                return;
+            }
+        }
+    });
     Ok(())
 }
 

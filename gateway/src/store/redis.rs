@@ -290,6 +290,33 @@ impl Store for RedisStore {
         Ok(0)
     }
 
+    async fn unfitness(&self) -> Result<Vec<String>, StoreError> {
+        let mut found = Vec::new();
+        let mut info = String::new();
+        for section in ["persistence", "memory"] {
+            let told = self.link.ask(redis::cmd("INFO").arg(section), self.link.deadline()).await;
+            let told = told.map_err(|fault| unavailable("telling of itself", &fault))?;
+            info.push_str(&redis::from_redis_value::<String>(told).unwrap_or_default());
+        }
+        let value = |name: &str| {
+            let mut lines = info.lines().filter_map(|line| line.trim().split_once(':'));
+            lines.find(|(known, _)| *known == name).map(|(_, value)| value)
+        };
+        if value("aof_enabled") != Some("1") {
+            found.push(
+                "Redis keeps no append-only file: a crash loses enrolments and consents; set \
+                 appendonly yes, and appendfsync always if none may be lost"
+                    .to_owned(),
+            );
+        }
+        if let Some(policy) = value("maxmemory_policy").filter(|policy| *policy != "noeviction") {
+            found.push(format!(
+                "Redis may evict what it should keep (maxmemory-policy {policy}): set noeviction"
+            ));
+        }
+        Ok(found)
+    }
+
     async fn health(&self) -> Result<(), StoreError> {
         self.tracking.start();
         let pong = self.link.ask(&redis::cmd("PING"), self.link.deadline()).await;

@@ -72,6 +72,7 @@ fn record_until(client: &str, expires_at: Timestamp) -> TokenRecord {
         issued_at: now(),
         expires_at,
         strong_authentication_at: now(),
+        certificate: None,
         granted: None,
     }
 }

@@ -49,13 +49,15 @@ impl Approached<'_> {
         Ok(TokenName::of(bearer))
     }
 
-    /// Whether the token is the caller's, of this bank, and carries `scope`.
+    /// Whether the token is the caller's, who has shown `certificate`, of this bank, and carries
+    /// `scope`.
     ///
     /// # Errors
     /// The first token rule that does not hold.
     pub fn holds(
         &self,
         fact: TokenFact,
+        certificate: &[u8; 32],
         scope: &str,
         now: Timestamp,
         trail: &mut Trail,
@@ -64,7 +66,8 @@ impl Approached<'_> {
         let (evidence, record) = stages::live(fact);
         let record = record.and_then(|record| {
             let code = &self.codetab().code;
-            token::belongs(&record, &self.qwac().organisation_id, code, now).map(|()| record)
+            let id = &self.qwac().organisation_id;
+            token::belongs(&record, id, certificate, code, now).map(|()| record)
         });
         let record = step.take(CheckName::Token, evidence, record)?;
         let carried = if record.scopes.contains(scope) {

@@ -26,6 +26,7 @@ pub struct Admitted {
     pub(super) codetab: Arc<Seat>,
     pub(super) route: Arc<Route>,
     pub(super) token: TokenName,
+    pub(super) certificate: [u8; 32],
 }
 
 impl Admitted {
@@ -53,7 +54,8 @@ impl Admitted {
         let (evidence, record) = live(fact);
         let record = record.and_then(|record| {
             let code = &self.codetab.codetab.code;
-            token::belongs(&record, &self.organisation_id, code, now).map(|()| record)
+            token::belongs(&record, &self.organisation_id, &self.certificate, code, now)
+                .map(|()| record)
         });
         let record = step.take(CheckName::Token, evidence, record)?;
         let api = &self.route.api;

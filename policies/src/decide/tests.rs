@@ -109,6 +109,7 @@ pub(super) fn record() -> TokenRecord {
         issued_at: hours(-1),
         expires_at: hours(1),
         strong_authentication_at: hours(-24 * 180),
+        certificate: None,
         granted: None,
     }
 }
@@ -295,6 +296,9 @@ const BENDS: &[(Reason, Bend)] = &[
     (Reason::TokenMalformed, |case| case.authorization = Some(b"Basic YTpi")),
     (Reason::TokenMalformed, |case| case.authorization = Some(b"Bearer  0123456789abcdef")),
     (Reason::TokenUnknown, |case| case.fact = Box::new(|_| TokenFact::Unknown)),
+    (Reason::TokenOtherCertificate, |case| {
+        case.fact = bent(|record| record.certificate = Some([1; 32]));
+    }),
     (Reason::TppSuspended, |case| case.fact = Box::new(|_| TokenFact::Suspended)),
     (Reason::TokenUnknown, |case| case.fact = bent(|record| record.kind = TokenKind::Refresh)),
     (Reason::StateUnavailable, |case| case.fact = Box::new(|_| TokenFact::Unavailable)),

@@ -72,6 +72,9 @@ pub enum GrantFault {
     /// The strong authentication is too old.
     #[error("the customer's strong authentication is too old; ask for the consent again")]
     ConsentOver,
+    /// A refresh for more than the customer consented to (RFC 6749 §6).
+    #[error("the scope is not the one of the consent; name that one, or leave scope out")]
+    Scope,
     /// The bank suspended the TPP.
     #[error("the bank has suspended this TPP")]
     Suspended,
@@ -93,6 +96,8 @@ pub struct Exchange<'a> {
     pub redirect_uri: Option<&'a str>,
     /// The S256 challenge of the verifier that it sent.
     pub challenge: Option<&'a str>,
+    /// SHA-256 of the certificate that the access token is bound to, where tokens are.
+    pub certificate: Option<[u8; 32]>,
     /// SHA-256 of the tokens that it will get.
     pub access: TokenDigest,
     /// See `access`.
@@ -111,10 +116,15 @@ pub struct Refresh<'a> {
     pub client_id: &'a str,
     /// At which bank's host.
     pub codetab: &'a str,
+    /// SHA-256 of the certificate that the access token is bound to, where tokens are. A refresh binds
+    /// anew: a TPP that renewed its certificate goes on with its consents.
+    pub certificate: Option<[u8; 32]>,
     /// SHA-256 of the access token that it will get.
     pub access: TokenDigest,
     /// SHA-256 of the refresh token that replaces this one, where they rotate.
     pub rotated: Option<TokenDigest>,
+    /// The scope that it names: none, or that of the consent.
+    pub scope: Option<&'a str>,
 }
 
 /// What was issued.
@@ -217,7 +227,10 @@ pub fn exchange(
         epoch: standing.epoch,
         grant: grant.id,
     };
-    let record = issued.record(TokenKind::Access, now, lives.access_ends(now, consent_ends));
+    let record = TokenRecord {
+        certificate: asked.certificate,
+        ..issued.record(TokenKind::Access, now, lives.access_ends(now, consent_ends))
+    };
     put_token(&mut changes, asked.access, &record);
     put_token(&mut changes, asked.refresh, &issued.record(TokenKind::Refresh, now, consent_ends));
     let pair =
@@ -259,6 +272,10 @@ pub fn refresh(
     if old.codetab != asked.codetab {
         return Ok((Err(GrantFault::OtherBank), nothing()));
     }
+    // A consent is of one scope, so that within it there is no narrower one.
+    if asked.scope.is_some_and(|scope| !scope.split(' ').all(|one| old.scopes.contains(one))) {
+        return Ok((Err(GrantFault::Scope), nothing()));
+    }
     let grant = Place::new(Kind::Grant, granted.grant);
     let Some(pair) = book.read(grant)? else { return Ok((Err(GrantFault::Unknown), nothing())) };
     let pair = GrantRecord::from_json(pair)?;
@@ -274,6 +291,7 @@ pub fn refresh(
     changes.remove(Place::new(Kind::Token, pair.access));
     let record = TokenRecord {
         kind: TokenKind::Access,
+        certificate: asked.certificate,
         issued_at: now,
         expires_at: lives.access_ends(now, consent_ends),
         ..old.clone()
@@ -479,6 +497,7 @@ impl Issuing<'_> {
             issued_at: now,
             expires_at,
             strong_authentication_at: self.strong_authentication_at,
+            certificate: None,
             granted: Some(Granted {
                 grant: self.grant,
                 epoch: self.epoch,

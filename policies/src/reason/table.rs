@@ -143,6 +143,11 @@ reasons! {
         "The access token was not issued to the TPP of this certificate."
         "Use a token that was issued to you."
         "RFC 8705 §3; PSD2 art. 65(3)";
+    TokenOtherCertificate "token_other_certificate" 401 Tpp
+        "Access token bound to another certificate"
+        "The access token is bound to another certificate than the one of this connection."
+        "Use the certificate that the token was issued to, or get a new one with your refresh token."
+        "RFC 8705 §3";
     TokenScope "token_scope" 403 Tpp
         "Scope missing"
         "The access token does not carry a scope that this API needs."

@@ -19,6 +19,8 @@ pub(super) struct Summary {
     pub(super) register: &'static str,
     pub(super) rows: Vec<Rows>,
     pub(super) store: &'static str,
+    /// The issuer, with the place of the bank.
+    pub(super) authorization: Option<String>,
     pub(super) apis: Vec<Api>,
     pub(super) codetabs: Vec<Codetab>,
 }
@@ -89,6 +91,10 @@ impl Summary {
                 StoreSettings::Embedded { .. } => "embedded",
                 StoreSettings::Redis { .. } => "redis",
             },
+            authorization: config
+                .authorization
+                .as_ref()
+                .map(|server| server.issuer.of("<codetab>")),
             apis: config.apis.iter().map(api).collect(),
             codetabs: config.codetabs.iter().map(|settings| codetab(config, settings)).collect(),
         }

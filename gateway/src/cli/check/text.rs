@@ -26,6 +26,9 @@ pub(super) fn write(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         )?;
     }
     writeln!(out, "  store: {}", summary.store)?;
+    if let Some(issuer) = &summary.authorization {
+        writeln!(out, "  authorization server: {issuer}")?;
+    }
     for api in &summary.apis {
         writeln!(out, "  {} for {}", api.name, api.roles)?;
         for version in &api.versions {

@@ -46,6 +46,10 @@ pub(crate) struct Authorization {
     /// Whether a refresh gives a new refresh token too. The bank group's interface gives the old one.
     #[serde(default)]
     pub(crate) rotate_refresh_tokens: bool,
+    /// Whether an access token is good only with the certificate that got it (RFC 8705 §3). A refresh binds
+    /// anew, so that a renewed certificate goes on. Without it a token is bound to the organisation id.
+    #[serde(default)]
+    pub(crate) bound_tokens: bool,
     /// How long an access token lives, an hour at most.
     #[serde(default = "Authorization::access_token_life_default")]
     pub(crate) access_token_life: DurationText,

@@ -126,7 +126,7 @@ fn only_an_own_live_token_of_the_scope_is_held() {
         record.scopes = ["manage".to_owned()].into();
         bend(&mut record);
         let judged = approached(&case, |approached, trail| {
-            approached.holds(live(record), "manage", now(), trail)
+            approached.holds(live(record), &[0; 32], "manage", now(), trail)
         });
         judged.map_err(|refusal| refusal.reason)
     };
@@ -134,6 +134,8 @@ fn only_an_own_live_token_of_the_scope_is_held() {
     assert_eq!(judge(|one| one.scopes.clear()), Err(Reason::TokenScope));
     assert_eq!(judge(|one| one.expires_at = hours(0)), Err(Reason::TokenExpired));
     assert_eq!(judge(|one| one.codetab = "11315".to_owned()), Err(Reason::TokenOtherBank));
+    let bound = |one: &mut TokenRecord| one.certificate = Some([1; 32]);
+    assert_eq!(judge(bound), Err(Reason::TokenOtherCertificate));
     let other = |one: &mut TokenRecord| {
         one.organisation_id = certs::OrganisationId::new("PSDIE-CBI-C9").unwrap();
     };
@@ -143,8 +145,9 @@ fn only_an_own_live_token_of_the_scope_is_held() {
         (TokenFact::Suspended, Reason::TppSuspended),
         (TokenFact::Unavailable, Reason::StateUnavailable),
     ] {
-        let judged =
-            approached(&case, |approached, trail| approached.holds(fact, "manage", now(), trail));
+        let judged = approached(&case, |approached, trail| {
+            approached.holds(fact, &[0; 32], "manage", now(), trail)
+        });
         assert_eq!(judged.unwrap_err().reason, reason);
     }
     let bearer = |value: Option<&[u8]>| {
