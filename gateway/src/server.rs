@@ -150,8 +150,8 @@ pub async fn run(
     let watch = keepers::watch_revocations(&config, &gateway, &drain)?.map(Arc::new);
     keepers::refresh_trust(&config, &gateway, &drain, for_seals)?;
     keepers::keep_seals(&config, &gateway, &drain, watch.clone(), seal_anchors).await?;
-    keepers::refresh_register(&config, &gateway, &drain)?;
-    keepers::end_withdrawn(&gateway, &drain);
+    let withdrawn = keepers::end_withdrawn(&gateway, &drain);
+    keepers::refresh_register(&config, &gateway, &drain, withdrawn)?;
     keepers::fetch_jwks(&config, &gateway, &drain)?;
     let (tpp_certificate, psu_certificate) = server_certificates(&config, &gateway)?;
     let door = Door {

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use certs::Anchors;
+use policies::Register;
 use policies::client::Setting;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::StartError;
 use crate::audit::Event;
@@ -136,6 +137,7 @@ pub(super) fn refresh_register(
     config: &Config,
     gateway: &Arc<Gateway>,
     drain: &Drain,
+    withdrawn: mpsc::UnboundedSender<Arc<Register>>,
 ) -> Result<(), StartError> {
     let settings = &config.register;
     let Some(directory) = &settings.directory else { return Ok(()) };
@@ -170,6 +172,7 @@ pub(super) fn refresh_register(
         },
         move |register| {
             for_world.world.rcu(|world| Arc::new(world.with_register(Arc::clone(&register))));
+            let _ = withdrawn.send(register);
         },
         move |tell| for_log.audit.event(event(tell)),
         drain.watch(Stage::Closing),

@@ -10,7 +10,7 @@ use super::{Steps, identity};
 use crate::check::{CheckName, Evidence, Source, Trail};
 use crate::presented::Presented;
 use crate::reason::Reason;
-use crate::register::Standing;
+use crate::register::{Register, Standing};
 use crate::routes::Codetab;
 use crate::scope::Scope;
 use crate::verdict::Refusal;
@@ -72,10 +72,10 @@ pub fn may_be_sent_customers(
 #[must_use]
 pub fn withdrawal(
     organisation_id: &OrganisationId,
-    world: &World,
+    register: &Register,
     now: Timestamp,
 ) -> Option<String> {
-    let (standing, evidence) = world.register.standing(organisation_id, now);
+    let (standing, evidence) = register.standing(organisation_id, now);
     let Standing::Withdrawn { since } = standing else { return None };
     let decided = evidence.source == Source::RegisterOverride;
     let why = identity::ended(organisation_id, since, decided);

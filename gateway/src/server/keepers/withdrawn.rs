@@ -4,11 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::Guard;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use policies::ledger::Cut;
 use policies::{Register, withdrawal};
+use tokio::sync::mpsc;
 
 use crate::audit::Event;
 use crate::clock;
@@ -16,54 +17,55 @@ use crate::drain::{Drain, Stage};
 use crate::proxy::Gateway;
 use crate::store::{self, StoreError};
 
-/// How often the register in force is compared with the one of the last look.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// The pause after a look that the store did not answer.
-const RETRY: Duration = Duration::from_secs(30);
+/// How often it is asked whether another day has begun.
+const DAY_EVERY: Duration = Duration::from_secs(60);
+/// The pause after a try that the store did not answer.
+const RETRY: Duration = Duration::from_secs(10);
 
-/// Ends the tokens of TPPs whose authorisation has ended, now, with each register that comes into
-/// force, and when the day changes: an end may be dated ahead.
-pub(in crate::server) fn end_withdrawn(gateway: &Arc<Gateway>, drain: &Drain) {
+/// Ends the tokens of TPPs whose authorisation has ended: now, with each register that the sender
+/// passes on, and when the day changes, as an end may be dated ahead.
+pub(in crate::server) fn end_withdrawn(
+    gateway: &Arc<Gateway>,
+    drain: &Drain,
+) -> mpsc::UnboundedSender<Arc<Register>> {
+    let (sender, mut registers) = mpsc::unbounded_channel();
     let (gateway, mut closing) = (Arc::clone(gateway), drain.watch(Stage::Closing));
+    let mut register = Arc::clone(&gateway.world.load().register);
     tokio::spawn(async move {
-        let mut done = None;
         loop {
-            let (now, register) = (clock::now(), Arc::clone(&gateway.world.load().register));
-            let mut pause = LOOK_EVERY;
-            if !is_done(done.as_ref(), &register, now) {
-                match end(&gateway, now).await {
-                    Ok(()) => done = Some((register, day(now))),
-                    Err(error) => {
-                        pause = RETRY;
-                        tracing::warn!(%error, "tokens of withdrawn TPPs cannot be ended; they are refused");
-                    }
+            let began = day(clock::now());
+            while let Err(error) = end(&gateway, &register, clock::now()).await {
+                tracing::warn!(%error, "tokens of withdrawn TPPs cannot be ended yet; they are refused");
+                tokio::select! {
+                    () = tokio::time::sleep(RETRY) => {}
+                    _ = closing.changed() => return,
                 }
             }
+            // Each in turn: one that was in force for a moment only has ended what it ended.
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                Some(next) = registers.recv() => register = next,
+                () = another_day(began) => {}
                 _ = closing.changed() => return,
             }
         }
     });
+    sender
 }
 
-fn is_done(
-    done: Option<&(Arc<Register>, jiff::civil::Date)>,
-    register: &Arc<Register>,
-    now: Timestamp,
-) -> bool {
-    done.is_some_and(|(last, on)| Arc::ptr_eq(last, register) && *on == day(now))
+async fn another_day(began: Date) {
+    while day(clock::now()) == began {
+        tokio::time::sleep(DAY_EVERY).await;
+    }
 }
 
-fn day(now: Timestamp) -> jiff::civil::Date {
+fn day(now: Timestamp) -> Date {
     now.to_zoned(TimeZone::UTC).date()
 }
 
-async fn end(gateway: &Gateway, now: Timestamp) -> Result<(), StoreError> {
+async fn end(gateway: &Gateway, register: &Register, now: Timestamp) -> Result<(), StoreError> {
     let store = gateway.store.as_ref();
     for (id, tokens) in store.holders(now).await? {
-        let world = Guard::into_inner(gateway.world.load());
-        let Some(why) = withdrawal(&id, &world, now) else { continue };
+        let Some(why) = withdrawal(&id, register, now) else { continue };
         store::cut(store, &id, &Cut::Only, now).await?;
         tracing::info!(tpp = %id, tokens, "all tokens of a TPP have ended: {why}");
         gateway.audit.event(Event {

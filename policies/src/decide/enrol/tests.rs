@@ -165,7 +165,7 @@ fn only_an_authorisation_that_has_ended_is_a_withdrawal() {
     let world: &Arc<_> = &world;
     let why = |id: &str| {
         let id = certs::OrganisationId::new(id).unwrap();
-        crate::decide::withdrawal(&id, world, now())
+        crate::decide::withdrawal(&id, &world.register, now())
     };
     assert_eq!(why(OWNER), None);
     assert_eq!(why("PSDIE-CBI-C9"), None, "unknown is not ended");
