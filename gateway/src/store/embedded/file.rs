@@ -20,11 +20,9 @@ const TOKENS: TableDefinition<'_, [u8; 32], (i64, &[u8])> = TableDefinition::new
 /// (expiry in Unix seconds, SHA-256 of the token): the order in which records are swept.
 const EXPIRIES: TableDefinition<'_, (i64, [u8; 32]), ()> = TableDefinition::new("expiries.v1");
 
-/// The kind and the name of a record.
-type Named = (&'static str, [u8; 32]);
-
 /// (kind, name) → the last second for which it is kept, and the record.
-const RECORDS: TableDefinition<'_, Named, (i64, &[u8])> = TableDefinition::new("records.v1");
+const RECORDS: TableDefinition<'_, (&str, [u8; 32]), (i64, &[u8])> =
+    TableDefinition::new("records.v1");
 
 /// (that second, kind, name): the order in which records are swept.
 const RECORD_ENDS: TableDefinition<'_, (i64, &str, [u8; 32]), ()> =
