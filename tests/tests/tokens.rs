@@ -23,8 +23,8 @@ fn listed_and_revoked(gateway: &Gateway, file: &str, tokens: &[String; 2]) {
     let list = token(&[&["list", "--output", "json"], &tpp[..]].concat(), gateway, file);
     assert!(list.status.success(), "{}", text(&list));
     let listed: Vec<Value> = serde_json::from_slice(&list.stdout).unwrap();
-    let access = listed.iter().filter(|one| one["kind"] == "access");
-    assert_eq!(access.count(), 2, "{listed:#?}");
+    let access = listed.iter().filter(|one| one["kind"] == "access").count();
+    assert_eq!(access, 2, "{listed:#?}");
     for secret in tokens {
         let digest = hex::encode(certs::sha256(secret.as_bytes()));
         assert!(listed.iter().any(|one| one["sha256"] == *digest), "{listed:#?}");
