@@ -4,6 +4,7 @@
 pub mod client;
 mod consents;
 mod tokens;
+mod tpps;
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use crate::proxy::Gateway;
 use crate::store::Circuit;
 
 pub use tokens::ListedToken;
+pub use tpps::{Application, Decided, Removed};
 
 /// What the admin routes work on.
 #[derive(Clone)]
@@ -40,7 +42,7 @@ pub fn routes(admin: Admin) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics));
     if admin.key.is_some() {
-        routes = routes.merge(tokens::routes()).merge(consents::routes());
+        routes = routes.merge(tokens::routes()).merge(consents::routes()).merge(tpps::routes());
     }
     routes.with_state(admin)
 }

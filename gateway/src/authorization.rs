@@ -10,21 +10,27 @@ mod client_store;
 mod consent;
 mod form;
 mod interaction;
+mod listing;
 mod metadata;
 mod metrics;
 mod pushed;
+mod registration;
 mod request;
 mod revocation;
 mod secret;
 mod tokens;
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use certs::http_signature::{HttpRequest, SignaturePolicy};
+use certs::{Anchors, Leaf, Trusted};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use jiff::Timestamp;
+use policies::limits::{CLIENT_ID_BYTES_MAX, REGISTRATION_BYTES_MAX};
 use policies::{Approached, Reason, Refusal, Trail};
+use tokio::sync::watch;
 
 use crate::audit::{Audit, Event};
 use crate::config::AuthorizationSettings;
@@ -35,7 +41,9 @@ pub use attempts::Lock;
 pub use client_store::EnrolFault;
 pub use consent::{Acceptance, Begun, DecideFault, FinishFault, Finished};
 pub use interaction::{Interaction, Progress, Shown};
+pub use listing::{ListedApplication, ListedCertificate, ListedTpp, listed};
 pub use metrics::AuthorizationMetrics;
+pub use registration::named;
 pub use request::{AuthorizationRequest, RequestFault};
 
 /// The client id under which a TPP that has none yet asks for the token of the enrolment.
@@ -48,7 +56,7 @@ const BEGINS_PER_SECOND_MAX: NonZeroU32 = NonZeroU32::new(200).unwrap();
 const FORM_BYTES_MAX: usize = 16 * 1024;
 
 /// What a TPP may ask of the authorization server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     /// Tokens.
     Token,
@@ -60,38 +68,44 @@ pub enum Endpoint {
     Introspection,
     /// What this server is.
     Metadata,
+    /// The enrolment of an application.
+    Registration,
+    /// The enrolled application of this client id.
+    Application(Box<str>),
 }
 
 impl Endpoint {
-    /// Every one.
-    pub const ALL: [Self; 5] =
-        [Self::Token, Self::Pushed, Self::Revocation, Self::Introspection, Self::Metadata];
-
     /// The metric label.
     #[must_use]
-    pub const fn code(self) -> &'static str {
+    pub const fn code(&self) -> &'static str {
         match self {
             Self::Token => "token",
             Self::Pushed => "par",
             Self::Revocation => "revoke",
             Self::Introspection => "introspect",
             Self::Metadata => "metadata",
+            Self::Registration => "register",
+            Self::Application(_) => "register_client",
         }
     }
 
     /// As `Allow` lists them.
     #[must_use]
-    pub const fn methods(self) -> &'static str {
+    pub const fn methods(&self) -> &'static str {
         match self {
             Self::Metadata => "GET",
+            Self::Application(_) => "GET, PUT, DELETE",
             _ => "POST",
         }
     }
 
     /// Bytes of a request's body.
     #[must_use]
-    pub const fn body_bytes_max(self) -> usize {
-        FORM_BYTES_MAX
+    pub const fn body_bytes_max(&self) -> usize {
+        match self {
+            Self::Registration | Self::Application(_) => REGISTRATION_BYTES_MAX,
+            _ => FORM_BYTES_MAX,
+        }
     }
 }
 
@@ -108,13 +122,32 @@ pub struct Call<'a> {
     pub authorization: Option<&'a [u8]>,
     /// The body.
     pub body: &'a Bytes,
+    /// All of it, as its signature is verified over.
+    pub request: &'a HttpRequest<'a>,
     /// When.
     pub now: Timestamp,
 }
 
+/// By what QSEALCs are judged that an enrolment brings.
+#[allow(clippy::exhaustive_structs)]
+pub struct Sealers {
+    /// Who is believed to issue them.
+    pub anchors: watch::Receiver<Arc<Anchors>>,
+    /// What the bank asks of signatures.
+    pub policy: SignaturePolicy,
+    /// Whether the sender of a signature that does not hold may be told our signing string.
+    pub explains: bool,
+}
+
+/// Is shown certificates whose revocation should be asked about.
+type Met = Box<dyn Fn(&Leaf, &Trusted) + Send + Sync>;
+
 /// The authorization server of one process; its state is in the store.
 pub struct AuthorizationServer {
     settings: AuthorizationSettings,
+    sealers: Sealers,
+    met: OnceLock<Met>,
+    changed: watch::Sender<()>,
     store: Arc<dyn Store>,
     audit: Arc<Audit>,
     metrics: AuthorizationMetrics,
@@ -124,16 +157,30 @@ pub struct AuthorizationServer {
 }
 
 impl AuthorizationServer {
-    /// Over `store`, telling `audit` of consents.
+    /// Over `store`, telling `audit` of consents and enrolments.
     #[must_use]
     pub fn new(
         settings: AuthorizationSettings,
+        sealers: Sealers,
         store: Arc<dyn Store>,
         audit: Arc<Audit>,
         metrics: AuthorizationMetrics,
     ) -> Self {
+        let (met, changed) = (OnceLock::new(), watch::Sender::new(()));
         let begins = RateLimiter::direct(Quota::per_second(BEGINS_PER_SECOND_MAX));
-        Self { settings, store, audit, metrics, begins }
+        Self { settings, sealers, met, changed, store, audit, metrics, begins }
+    }
+
+    /// Shows `met` each certificate of an enrolment before its revocation is judged. Only the first
+    /// one counts.
+    pub fn on_certificate(&self, met: impl Fn(&Leaf, &Trusted) + Send + Sync + 'static) {
+        let _ = self.met.set(Box::new(met));
+    }
+
+    /// Changes whenever this process enrols, changes or removes an application.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// How it is configured.
@@ -152,7 +199,11 @@ impl AuthorizationServer {
             path if path == paths.par => Some(Endpoint::Pushed),
             path if path == paths.revoke => Some(Endpoint::Revocation),
             path if path == paths.introspect => Some(Endpoint::Introspection),
-            _ => None,
+            path if path == paths.register => Some(Endpoint::Registration),
+            path => {
+                let client_id = path.strip_prefix(&paths.register)?.strip_prefix('/')?;
+                is_segment(client_id).then(|| Endpoint::Application(client_id.into()))
+            }
         }
     }
 
@@ -162,7 +213,7 @@ impl AuthorizationServer {
     /// Why it gets nothing; `trail` holds the checks that were made.
     pub async fn answer(
         &self,
-        endpoint: Endpoint,
+        endpoint: &Endpoint,
         call: Call<'_>,
         trail: &mut Trail,
     ) -> Result<Answer, Refusal> {
@@ -172,6 +223,8 @@ impl AuthorizationServer {
             Endpoint::Revocation => self.revoke(call).await,
             Endpoint::Introspection => self.introspect(call).await,
             Endpoint::Metadata => Ok(self.metadata(&call.approached.codetab().code)),
+            Endpoint::Registration => self.register(call, trail).await,
+            Endpoint::Application(client_id) => self.application(client_id, call, trail).await,
         };
         self.metrics.answered(endpoint, answered.as_ref().err().map(|refusal| refusal.reason));
         answered
@@ -182,6 +235,13 @@ impl AuthorizationServer {
         let subject = Some(subject.to_owned());
         self.audit.event(Event { time: now, event, subject, detail, by: Vec::new() });
     }
+}
+
+/// Whether this is one segment of a path that stands for itself: a client id (RFC 6749 appendix A.1)
+/// of which nothing is encoded and after which nothing follows.
+fn is_segment(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_graphic() && !b"/%?#".contains(&byte);
+    (1..=CLIENT_ID_BYTES_MAX).contains(&text.len()) && text.bytes().all(plain)
 }
 
 /// What a store that fails means for a TPP. The store has said more in the log.

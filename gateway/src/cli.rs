@@ -43,7 +43,7 @@ enum Verb {
     Register(register::Args),
     /// Trusted lists as data: import, list, diff, rollback
     Trust(trust::Args),
-    /// The TPPs that the gateway has let in
+    /// TPPs: list, show, suspend, resume, enrol, remove
     Tpp(tpp::Args),
     /// Live tokens: list, revoke
     Token(token::Args),

@@ -210,7 +210,9 @@ fn typed(wire: &wire::Document, file: &Path, reading: &mut Reading<'_>) -> Optio
         part(&wire.register, |wire| RegisterSettings::read(wire, &key("register"), reading));
     let store = part(&wire.store, |wire| StoreSettings::read(wire, &key("store"), reading));
     let place = key("signature");
-    let signature = part(&wire.signature, |wire| SignatureSettings::read(wire, &place, reading));
+    let signature = part(&wire.signature, |signature| {
+        SignatureSettings::read(signature, wire.authorization.is_some(), &place, reading)
+    });
     if wire.signature.is_none() || signature.is_some() {
         signature::somebody_signs(wire, signature.as_ref(), reading);
     }

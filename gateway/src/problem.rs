@@ -117,6 +117,8 @@ struct OauthBody<'a> {
     mend: &'a str,
     request_id: Uuid,
     timestamp: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signature: Option<Signature<'a>>,
 }
 
 /// The response body for a caller who speaks OAuth (RFC 6749 §5.2), with our own members beside.
@@ -124,13 +126,14 @@ struct OauthBody<'a> {
 pub fn oauth_body(refusal: &Refusal, type_base: &str, about: About<'_>) -> Bytes {
     let reason = refusal.reason;
     let body = OauthBody {
-        error: reason.oauth_error(),
+        error: refusal.oauth_error(),
         error_description: ascii(&detail(refusal)),
         error_uri: format!("{type_base}{}", reason.code()),
         code: reason.code(),
         mend: reason.mend(),
         request_id: about.request_id,
         timestamp: about.now,
+        signature: refusal.diagnosis().map(Signature::of),
     };
     serde_json::to_vec(&body).map(Bytes::from).unwrap_or_default()
 }

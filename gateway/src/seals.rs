@@ -1,5 +1,7 @@
 //! Keeps the world's seals current, beside the requests: fetches QSEALCs from where their TPPs publish
-//! them, and judges all of them anew when the trusted lists change.
+//! them, takes in those of enrolled applications, and judges all of them anew when the trusted lists change.
+
+mod enrolled;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +19,8 @@ use crate::clock;
 use crate::config::{SealFetch, SignatureSettings};
 use crate::fetch::{FetchBounds, FetchFault, Fetched, Fetcher};
 use crate::world::PublishedSeals;
+
+pub use enrolled::Enrolled;
 
 /// Bounds of one question for one certificate with the CAs above it.
 const BOUNDS: FetchBounds = FetchBounds { time: Duration::from_secs(10), bytes_max: 64 * 1024 };
@@ -107,13 +111,15 @@ impl SealKeeper {
     pub async fn run(
         mut self,
         mut anchors: watch::Receiver<Arc<Anchors>>,
+        mut enrolled: watch::Receiver<Vec<Seal>>,
         publish: impl Fn(Arc<Seals>),
         mut closing: watch::Receiver<bool>,
     ) {
         let mut ask_at = Instant::now();
-        let mut trust_lives = true;
+        let (mut trust_lives, mut enrolment_lives) = (true, true);
         loop {
-            let seals = self.judge(&anchors.borrow_and_update().clone());
+            let known = enrolled.borrow_and_update().clone();
+            let seals = self.judge(known, &anchors.borrow_and_update().clone());
             self.known.set(i64::try_from(seals.len()).unwrap_or(i64::MAX));
             publish(Arc::new(seals));
             loop {
@@ -122,6 +128,13 @@ impl SealKeeper {
                         // Without trusted lists nobody ever changes the anchors.
                         trust_lives = changed.is_ok();
                         if trust_lives {
+                            break;
+                        }
+                    }
+                    changed = enrolled.changed(), if enrolment_lives => {
+                        // Nor is anybody enrolled without an authorization server.
+                        enrolment_lives = changed.is_ok();
+                        if enrolment_lives {
                             break;
                         }
                     }
@@ -138,9 +151,11 @@ impl SealKeeper {
         }
     }
 
-    fn judge(&self, anchors: &Anchors) -> Seals {
+    fn judge(&self, enrolled: Vec<Seal>, anchors: &Anchors) -> Seals {
         let published = self.fetched.values().map(|(_, seal)| seal.clone());
-        let seals = self.settings.seals.iter().cloned().chain(published).collect();
+        let ours = self.settings.seals.iter().cloned().chain(published);
+        // Of one certificate that comes twice, what the bank's own people gave counts.
+        let seals = enrolled.into_iter().chain(ours).collect();
         let policy = self.settings.policy.clone();
         Seals::judge(seals, anchors, policy, self.explains, clock::now())
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use certs::Anchors;
 use pingora::apps::{HttpServerOptions, ServerApp};
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
@@ -16,7 +17,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::admin::{self, Admin};
 use crate::audit::{Audit, AuditError};
-use crate::authorization::{AuthorizationMetrics, AuthorizationServer};
+use crate::authorization::{AuthorizationMetrics, AuthorizationServer, Sealers};
 use crate::clock;
 use crate::config::{Config, KeyPair, Listen, RefusalMode, UpstreamAddress};
 use crate::drain::{Drain, Signal, Signals, Stage};
@@ -140,16 +141,17 @@ pub async fn run(
     }
 
     let drain = Drain::default();
-    let gateway = open(&config, &drain).await?;
+    let (for_seals, seal_anchors) = watch::channel(Arc::new(world::seal_anchors(&config)?));
+    let gateway = open(&config, &drain, seal_anchors.clone()).await?;
     let bounds = bounds(&config);
     let connections = Arc::new(Semaphore::new(config.limits.connections_max));
     let proxy = Arc::new(engine(&config, &gateway));
     let for_world = Arc::clone(&gateway);
     let watch = keepers::watch_revocations(&config, &gateway, &drain)?.map(Arc::new);
-    let (for_seals, seal_anchors) = watch::channel(Arc::new(world::seal_anchors(&config)?));
     keepers::refresh_trust(&config, &gateway, &drain, for_seals)?;
-    keepers::keep_seals(&config, &gateway, &drain, watch.clone(), seal_anchors)?;
-    keepers::refresh_register(&config, &gateway, &drain)?;
+    keepers::keep_seals(&config, &gateway, &drain, watch.clone(), seal_anchors).await?;
+    let withdrawn = keepers::end_withdrawn(&gateway, &drain);
+    keepers::refresh_register(&config, &gateway, &drain, withdrawn)?;
     keepers::fetch_jwks(&config, &gateway, &drain)?;
     let (tpp_certificate, psu_certificate) = server_certificates(&config, &gateway)?;
     let door = Door {
@@ -203,7 +205,11 @@ pub async fn run(
 }
 
 /// Opens everything that a request needs.
-async fn open(config: &Config, drain: &Drain) -> Result<Arc<Gateway>, StartError> {
+async fn open(
+    config: &Config,
+    drain: &Drain,
+    seal_anchors: watch::Receiver<Arc<Anchors>>,
+) -> Result<Arc<Gateway>, StartError> {
     let world = world::load(config)?;
     let metrics = Arc::new(Metrics::new(&world.routes)?);
     let store = store::open(&config.store)?;
@@ -232,6 +238,7 @@ async fn open(config: &Config, drain: &Drain) -> Result<Arc<Gateway>, StartError
     let authorization = match &config.authorization {
         Some(settings) => Some(AuthorizationServer::new(
             settings.clone(),
+            sealers(config, seal_anchors),
             Arc::clone(&store),
             Arc::clone(&audit),
             AuthorizationMetrics::new(metrics.registry())?,
@@ -266,6 +273,13 @@ async fn open(config: &Config, drain: &Drain) -> Result<Arc<Gateway>, StartError
         store::sweep_until(swept.store.as_ref(), clock::now, closing).await;
     });
     Ok(gateway)
+}
+
+/// By what the QSEALCs of an enrolment are judged: as those of the APIs are, where any API is signed.
+fn sealers(config: &Config, anchors: watch::Receiver<Arc<Anchors>>) -> Sealers {
+    let policy = config.signature.as_ref().map(|settings| settings.policy.clone());
+    let explains = config.listen.tpp.refusal.explains();
+    Sealers { anchors, policy: policy.unwrap_or_default(), explains }
 }
 
 fn engine(config: &Config, gateway: &Arc<Gateway>) -> HttpProxy<Line> {

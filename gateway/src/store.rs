@@ -24,7 +24,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use certs::OrganisationId;
 use jiff::Timestamp;
-use policies::ledger::{self, Book, Changes, Kind, Pause, Revoked, Step};
+use policies::ledger::{
+    self, Book, Changes, Cut, Kind, Pause, Revoked, Standing, Step, Suspension,
+};
 use policies::{Partition, QuotaFact, QuotaRule, TokenFact, TokenName, TokenRecord};
 use prometheus::core::Collector;
 use thiserror::Error;
@@ -154,6 +156,35 @@ pub async fn revoke(
     owner: Option<&OrganisationId>,
 ) -> Result<Revoked, StoreError> {
     transact(store, token.partition, |book| ledger::revoke(book, token.digest, owner)).await
+}
+
+/// Ends every token of a TPP at once, and says what it may do from then on; see
+/// [`policies::ledger::cut`].
+///
+/// # Errors
+/// The engine did not do it.
+pub async fn cut(
+    store: &dyn Store,
+    organisation_id: &OrganisationId,
+    then: &Cut,
+    now: Timestamp,
+) -> Result<Standing, StoreError> {
+    let partition = Some(Partition::of(organisation_id));
+    transact(store, partition, |book| ledger::cut(book, organisation_id, then, now)).await
+}
+
+/// Who suspended a TPP, and why.
+///
+/// # Errors
+/// The engine did not tell.
+pub async fn suspension(
+    store: &dyn Store,
+    organisation_id: &OrganisationId,
+) -> Result<Option<Suspension>, StoreError> {
+    transact(store, Some(Partition::of(organisation_id)), |book| {
+        Ok((ledger::read_standing(book, organisation_id)?.suspended, Changes::default()))
+    })
+    .await
 }
 
 /// [`Store::transact`] with an answer.

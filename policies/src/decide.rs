@@ -3,6 +3,7 @@
 //!
 //! On the path that allows nothing is allocated, except what the body rule reads into.
 
+mod enrol;
 mod identity;
 mod introduce;
 mod office;
@@ -25,8 +26,9 @@ use crate::token::{self, TokenName};
 use crate::verdict::Refusal;
 use crate::world::World;
 
+pub use enrol::{Met, Sealing};
 pub use introduce::{Introduction, Opening, asks_who_it_is, introduce};
-pub use office::{Approached, approach, may_be_sent_customers};
+pub use office::{Approached, approach, may_be_sent_customers, withdrawal};
 pub use stages::{Admitted, Entitled, Metered, Permit, Sealed};
 
 /// Judges everything that can be judged without asking the store: who calls, and what for.

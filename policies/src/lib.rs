@@ -27,8 +27,8 @@ mod world;
 
 pub use check::{Check, CheckName, CheckOutcome, Evidence, Source, Trail};
 pub use decide::{
-    Admitted, Approached, Entitled, Introduction, Metered, Opening, Permit, Sealed, admit,
-    approach, asks_who_it_is, introduce, may_be_sent_customers,
+    Admitted, Approached, Entitled, Introduction, Met, Metered, Opening, Permit, Sealed, Sealing,
+    admit, approach, asks_who_it_is, introduce, may_be_sent_customers, withdrawal,
 };
 pub use funds_confirmation::{BodyFault, FundsRequest, Member, Wrong};
 pub use presented::Presented;

@@ -18,6 +18,7 @@ pub struct Refusal {
     allow: Option<&'static str>,
     successor: Option<String>,
     diagnosis: Option<Box<Diagnosis>>,
+    oauth_error: Option<&'static str>,
 }
 
 /// One sentence about this very request. Never a token, key, IBAN or name of a person.
@@ -47,6 +48,7 @@ impl Refusal {
             allow: None,
             successor: None,
             diagnosis: None,
+            oauth_error: None,
         }
     }
 
@@ -82,6 +84,19 @@ impl Refusal {
     #[must_use]
     pub fn diagnosis(&self) -> Option<&Diagnosis> {
         self.diagnosis.as_deref()
+    }
+
+    /// With an `error` that says more than the reason's own, where a standard has a word for it.
+    #[must_use]
+    pub fn in_oauth(mut self, error: &'static str) -> Self {
+        self.oauth_error = Some(error);
+        self
+    }
+
+    /// The `error` of RFC 6749 §5.2, or of RFC 7591 §3.2.2.
+    #[must_use]
+    pub fn oauth_error(&self) -> &'static str {
+        self.oauth_error.unwrap_or(self.reason.oauth_error())
     }
 
     /// `Retry-After`.

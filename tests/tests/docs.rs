@@ -90,7 +90,7 @@ fn the_lints_page_is_the_table_of_lints() {
 fn the_command_line_page_is_what_help_prints() {
     let mut page =
         "# Command line\n\nWhat `octroi help` and the verbs' `--help` print.\n".to_owned();
-    let verbs: [&[&str]; 27] = [
+    let verbs: [&[&str]; 32] = [
         &[],
         &["sandbox"],
         &["sandbox", "token"],
@@ -115,6 +115,11 @@ fn the_command_line_page_is_what_help_prints() {
         &["trust", "diff"],
         &["trust", "rollback"],
         &["tpp", "list"],
+        &["tpp", "show"],
+        &["tpp", "suspend"],
+        &["tpp", "resume"],
+        &["tpp", "remove"],
+        &["tpp", "add"],
         &["token", "list"],
         &["token", "revoke"],
         &["version"],
@@ -251,6 +256,7 @@ fn every_command_that_is_shown_works_and_prints_what_is_shown() {
         ("docs/src/identity.md", 1),
         ("docs/src/operating/registers.md", 2),
         ("docs/src/signatures.md", 4),
+        ("docs/src/enrolment.md", 4),
         ("docs/src/reference/corpus.md", 1),
     ];
     for (page, commands) in pages {

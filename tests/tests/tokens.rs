@@ -66,6 +66,10 @@ fn listed_and_revoked(gateway: &Gateway, file: &str, tokens: &[String; 2]) {
     let all = token(&[&["revoke", "--all"], &tpp[..], &who].concat(), gateway, file);
     assert!(all.status.success(), "{}", text(&all));
     assert_eq!(code(second), "token_unknown");
+    eventually("the event in the log", || {
+        let ended = |event: &Value| event["event"] == "tokens_ended" && event["by"][0] == "Ada";
+        gateway.place().events().iter().any(ended).then_some(())
+    });
     let again = token(&[&["revoke", "--all"], &tpp[..], &who].concat(), gateway, file);
     assert_eq!(again.status.code(), Some(1));
     assert_eq!(token(&[&["list"], &tpp[..]].concat(), gateway, file).status.code(), Some(1));

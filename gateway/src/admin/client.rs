@@ -16,6 +16,8 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use super::tokens::{ListedToken, Revocation};
+use super::tpps::{Application, Decided, Decision, Removal, Removed};
+use crate::authorization::ListedTpp;
 use crate::config::Config;
 use crate::store::Holders;
 
@@ -27,6 +29,16 @@ pub(super) const HOLDERS_PATH: &str = "/tokens/holders";
 pub(super) const TOKENS_PATH: &str = "/tokens";
 /// Where they are revoked.
 pub(super) const REVOKE_PATH: &str = "/tokens/revoke";
+/// Where TPPs are listed.
+pub(super) const TPPS_PATH: &str = "/tpps";
+/// Where one is suspended.
+pub(super) const SUSPEND_PATH: &str = "/tpps/suspend";
+/// Where that ends.
+pub(super) const RESUME_PATH: &str = "/tpps/resume";
+/// Where applications are removed.
+pub(super) const REMOVE_PATH: &str = "/tpps/remove";
+/// Where one is enrolled.
+pub(super) const ADD_PATH: &str = "/tpps/add";
 /// It is on this machine or near: it answers at once or not at all.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -172,6 +184,54 @@ pub async fn revoke(
         because: because.to_owned(),
     };
     ask(config, REVOKE_PATH, |request| request.json(&revocation), Method::POST).await
+}
+
+/// Asks the gateway that runs with `config` which TPPs have enrolled, or were suspended.
+///
+/// # Errors
+/// It cannot be asked.
+pub async fn tpps(config: &Config) -> Result<Vec<ListedTpp>, AskError> {
+    ask(config, TPPS_PATH, |request| request, Method::GET).await
+}
+
+/// Has the gateway that runs with `config` suspend a TPP, or end its suspension.
+///
+/// # Errors
+/// It cannot be asked, or refuses.
+pub async fn suspend(
+    config: &Config,
+    tpp: &str,
+    suspends: bool,
+    (by, because): (&str, &str),
+) -> Result<Decided, AskError> {
+    let path = if suspends { SUSPEND_PATH } else { RESUME_PATH };
+    let (tpp, by, because) = (tpp.to_owned(), by.to_owned(), because.to_owned());
+    let decision = Decision { tpp, by, because };
+    ask(config, path, |request| request.json(&decision), Method::POST).await
+}
+
+/// Has the gateway that runs with `config` remove the application of this client id, or those of this
+/// organisation id.
+///
+/// # Errors
+/// It cannot be asked, or refuses.
+pub async fn remove(
+    config: &Config,
+    which: &str,
+    all: bool,
+    (by, because): (&str, &str),
+) -> Result<Vec<Removed>, AskError> {
+    let (which, by, because) = (which.to_owned(), by.to_owned(), because.to_owned());
+    let removal = Removal { which, all, by, because };
+    ask(config, REMOVE_PATH, |request| request.json(&removal), Method::POST).await
+}
+
+/// Has the gateway that runs with `config` enrol an application.
+///
+/// # Errors
+/// It cannot be asked, or refuses.
+pub async fn add(config: &Config, application: &Application) -> Result<Removed, AskError> {
+    ask(config, ADD_PATH, |request| request.json(application), Method::POST).await
 }
 
 async fn ask<T: DeserializeOwned>(

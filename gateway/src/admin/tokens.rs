@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use certs::OrganisationId;
 use jiff::Timestamp;
-use policies::ledger::Revoked;
+use policies::ledger::{Cut, Revoked};
 use policies::{Partition, TokenDigest, TokenKind, TokenName, TokenRecord};
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,14 @@ use super::{Admin, authorised, client, unauthorised};
 use crate::audit::Event;
 use crate::clock;
 use crate::store::{self, StoreError};
+
+/// Octets of who does something.
+const BY_BYTES_MAX: usize = 200;
+/// Octets of why.
+const BECAUSE_BYTES_MAX: usize = 500;
+/// What is said to whom one of them is missing.
+pub(super) const WHO_AND_WHY: &str =
+    "by and because: who does it (at most 200 bytes), and why (at most 500)";
 
 /// The routes.
 pub(super) fn routes() -> Router<Admin> {
@@ -141,18 +149,20 @@ async fn revoke(
         return unauthorised();
     }
     let Ok(id) = OrganisationId::new(&asked.tpp) else { return bad("tpp: no organisation id") };
-    let (by, because) = (asked.by.trim(), asked.because.trim());
-    if by.is_empty() || because.is_empty() || by.len() > 200 || because.len() > 500 {
-        return bad("by and because: who does it, and why");
-    }
+    let Some((by, because)) = signed_off(&asked.by, &asked.because) else {
+        return bad(WHO_AND_WHY);
+    };
     let tokens = match admin.gateway.store.tokens_of(&id, clock::now()).await {
         Ok(tokens) => tokens,
         Err(error) => return unavailable(&error),
     };
-    let begins = asked.sha256.as_deref().unwrap_or_default().to_ascii_lowercase();
+    let Some(sha256) = &asked.sha256 else {
+        return revoke_all(&admin, &id, &tokens, (by, because)).await;
+    };
+    let begins = sha256.to_ascii_lowercase();
     let meant: Vec<_> =
         tokens.iter().filter(|(token, _)| hex::encode(token.digest).starts_with(&begins)).collect();
-    if asked.sha256.is_some() && meant.len() != 1 {
+    if meant.len() != 1 {
         return bad("sha256: no token of this TPP begins so, or several do");
     }
     let mut revoked = Vec::new();
@@ -177,10 +187,38 @@ async fn revoke(
     Json(revoked).into_response()
 }
 
-fn bad(why: &str) -> Response {
+/// One write ends them all, those too that were issued while they were listed.
+async fn revoke_all(
+    admin: &Admin,
+    id: &OrganisationId,
+    tokens: &[(TokenName, TokenRecord)],
+    (by, because): (&str, &str),
+) -> Response {
+    let now = clock::now();
+    if let Err(error) = store::cut(admin.gateway.store.as_ref(), id, &Cut::Only, now).await {
+        return unavailable(&error);
+    }
+    admin.gateway.audit.event(Event {
+        time: now,
+        event: "tokens_ended",
+        subject: Some(id.as_str().to_owned()),
+        detail: format!("all, {} of them live: {because}", tokens.len()),
+        by: vec![by.to_owned()],
+    });
+    Json(tokens.iter().map(ListedToken::of).collect::<Vec<_>>()).into_response()
+}
+
+/// Who does something and why, if both are said.
+pub(super) fn signed_off<'a>(by: &'a str, because: &'a str) -> Option<(&'a str, &'a str)> {
+    let (by, because) = (by.trim(), because.trim());
+    let said = |text: &str, max: usize| (1..=max).contains(&text.len());
+    (said(by, BY_BYTES_MAX) && said(because, BECAUSE_BYTES_MAX)).then_some((by, because))
+}
+
+pub(super) fn bad(why: &str) -> Response {
     (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response()
 }
 
-fn unavailable(error: &StoreError) -> Response {
+pub(super) fn unavailable(error: &StoreError) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response()
 }

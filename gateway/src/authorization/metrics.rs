@@ -54,7 +54,7 @@ impl AuthorizationMetrics {
         Ok(Self { requests, consents })
     }
 
-    pub(super) fn answered(&self, endpoint: Endpoint, reason: Option<Reason>) {
+    pub(super) fn answered(&self, endpoint: &Endpoint, reason: Option<Reason>) {
         let reason = reason.map_or("", Reason::code);
         self.requests.with_label_values(&[endpoint.code(), reason]).inc();
     }

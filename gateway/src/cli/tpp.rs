@@ -1,26 +1,14 @@
-//! `octroi tpp`: the TPPs that a gateway knows.
+//! `octroi tpp`: the TPPs that a gateway knows: those that were let in, those that have enrolled, and
+//! what the bank decides about them.
 
-use std::collections::BTreeMap;
+mod change;
+mod known;
+mod list;
+mod show;
+
 use std::io::Write;
-use std::path::PathBuf;
 
-use certs::{Lint, PspRole, Revocations};
-use comfy_table::{Table, presets};
-use jiff::Timestamp;
-use policies::World;
-use serde::Serialize;
-
-use super::{Answer, Failure, Output};
-use crate::config::Config;
-use crate::tpps::Shown;
-use crate::world::{self, Kept};
-
-const EXAMPLE: &str = "Example:
-  octroi tpp list --config octroi.toml
-  octroi tpp list --config octroi.toml --ends-within 30
-
-A certificate is listed once its holder has been let in, and as long as it is watched for revocation.
-Exit code 0: none, or none that ends so soon; 1: some that end within --ends-within.";
+use super::{Answer, Failure};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -30,125 +18,27 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Tell which TPPs have been let in, with which certificates, and which of those end soon
-    List(ListArgs),
-}
-
-#[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLE)]
-struct ListArgs {
-    /// The configuration of the gateway
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
-    /// Only certificates that end within so many days
-    #[arg(long, value_name = "DAYS")]
-    ends_within: Option<i64>,
-    /// For people or for programs
-    #[arg(long, value_enum, default_value_t)]
-    output: Output,
-}
-
-/// Also the JSON form.
-#[derive(Serialize)]
-struct Row {
-    organisation_id: String,
-    name: Option<String>,
-    kind: &'static str,
-    roles: Vec<&'static str>,
-    not_after: Timestamp,
-    days_left: i64,
-    /// Another certificate of the same kind that ends later takes over.
-    renewed: bool,
-    register: &'static str,
-    /// Lints about extKeyUsage.
-    purpose: Vec<&'static str>,
-    qtsp: String,
-    sha256: String,
+    /// Tell which TPPs have enrolled or been let in, with which certificates, and which of those end soon
+    List(list::ListArgs),
+    /// Tell everything that is known about one TPP
+    Show(show::ShowArgs),
+    /// End all tokens of a TPP at once, and give it no new ones
+    Suspend(change::DecideArgs),
+    /// Let a suspended TPP ask for tokens again
+    Resume(change::DecideArgs),
+    /// Remove an application, or all applications of a TPP, with their tokens
+    Remove(change::RemoveArgs),
+    /// Enrol an application, as a portal would
+    Add(change::AddArgs),
 }
 
 pub(super) fn run(args: Args, out: &mut dyn Write) -> Result<Answer, Failure> {
-    let Verb::List(args) = args.verb;
-    list(&args, out)
-}
-
-fn list(args: &ListArgs, out: &mut dyn Write) -> Result<Answer, Failure> {
-    let now = Timestamp::now();
-    let config = Config::load(&args.config).map_err(Failure::cannot)?;
-    let world = world::load(&config).map_err(Failure::cannot)?;
-    let Some(settings) = &config.trust.revocation else {
-        let why =
-            "the gateway remembers no TPPs without [trust.revocation]: name a directory there";
-        return Err(Failure::Cannot(why.to_owned()));
-    };
-    let kept = Kept::new(&settings.directory);
-    let paths = kept.load(&world.anchors, &mut Revocations::empty(), now);
-    let mut shown: Vec<Shown> = paths.iter().filter_map(Shown::read).collect();
-    shown.sort_by(|a, b| {
-        a.not_after.cmp(&b.not_after).then_with(|| a.fingerprint.cmp(&b.fingerprint))
-    });
-    let rows = rows(&shown, &world, now);
-    let soon = |row: &Row| args.ends_within.is_none_or(|days| row.days_left <= days);
-    let rows: Vec<Row> = rows.into_iter().filter(soon).collect();
-    match args.output {
-        Output::Json => {
-            serde_json::to_writer_pretty(&mut *out, &rows).map_err(std::io::Error::from)?;
-            writeln!(out)?;
-        }
-        Output::Text if rows.is_empty() => writeln!(out, "no TPPs")?,
-        Output::Text => writeln!(out, "{}", table(&rows))?,
+    match args.verb {
+        Verb::List(args) => list::run(&args, out),
+        Verb::Show(args) => show::run(&args, out),
+        Verb::Suspend(args) => change::decide(&args, true, out),
+        Verb::Resume(args) => change::decide(&args, false, out),
+        Verb::Remove(args) => change::remove(&args, out),
+        Verb::Add(args) => change::add(&args, out),
     }
-    let ends = args.ends_within.is_some() && rows.iter().any(|row| !row.renewed);
-    Ok(if ends { Answer::No } else { Answer::Good })
-}
-
-fn rows(shown: &[Shown], world: &World, now: Timestamp) -> Vec<Row> {
-    let mut last = BTreeMap::new();
-    for one in shown {
-        // In the order of their ends: the last one written is the last to end.
-        last.insert((one.organisation_id.as_str(), one.kind), one.fingerprint);
-    }
-    let row = |one: &Shown| Row {
-        organisation_id: one.organisation_id.as_str().to_owned(),
-        name: one.name.clone(),
-        kind: one.kind.code(),
-        roles: one.roles.iter().map(PspRole::code).collect(),
-        not_after: one.not_after,
-        days_left: one.days_left(now),
-        renewed: last.get(&(one.organisation_id.as_str(), one.kind)) != Some(&one.fingerprint),
-        register: world.register.standing(&one.organisation_id, now).0.code(),
-        purpose: one.purpose.iter().copied().map(Lint::code).collect(),
-        qtsp: one.anchor.clone(),
-        sha256: hex::encode(one.fingerprint),
-    };
-    shown.iter().map(row).collect()
-}
-
-fn table(rows: &[Row]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header([
-        "organisation",
-        "name",
-        "kind",
-        "roles",
-        "ends",
-        "days left",
-        "register",
-        "remarks",
-    ]);
-    for row in rows {
-        let renewed = row.renewed.then_some("renewed");
-        let remarks: Vec<&str> = renewed.into_iter().chain(row.purpose.iter().copied()).collect();
-        table.add_row([
-            row.organisation_id.clone(),
-            row.name.clone().unwrap_or_default(),
-            row.kind.to_owned(),
-            row.roles.join(" "),
-            format!("{:.10}", row.not_after),
-            row.days_left.to_string(),
-            row.register.to_owned(),
-            remarks.join(", "),
-        ]);
-    }
-    table
 }

@@ -21,6 +21,8 @@ pub struct SignatureSettings {
     pub seals: Vec<Seal>,
     /// Where more of them are published.
     pub fetch: Option<SealFetch>,
+    /// Whether TPPs enrol theirs here.
+    pub enrols: bool,
     /// What a signature must be.
     pub policy: SignaturePolicy,
 }
@@ -40,17 +42,18 @@ pub struct SealFetch {
 
 impl SignatureSettings {
     fn knows_nobody(&self) -> bool {
-        self.seals.is_empty() && self.fetch.is_none()
+        self.seals.is_empty() && self.fetch.is_none() && !self.enrols
     }
 
     pub(super) fn read(
         wire: &wire::Signature,
+        enrols: bool,
         key: &Key,
         reading: &mut Reading<'_>,
     ) -> Option<Self> {
         let place = key.child("seals");
         let seals = seals(&wire.seals, &place, reading);
-        if wire.seals.is_empty() && wire.fetch.is_none() {
+        if wire.seals.is_empty() && wire.fetch.is_none() && !enrols {
             let mend =
                 "name the QSEALCs of your TPPs, or where they are published (`signature.fetch`)";
             reading.refuse(&place, "is empty: nobody could sign a request", mend);
@@ -84,7 +87,7 @@ impl SignatureSettings {
             None => None,
             Some(read) => Some(read?),
         };
-        (listed && lower).then_some(Self { seals: seals?, fetch, policy })
+        (listed && lower).then_some(Self { seals: seals?, fetch, enrols, policy })
     }
 }
 

@@ -74,8 +74,9 @@ pub(super) async fn judge(
             let body = introduction::body(&introduction, leaf, now);
             return Ok(Verdict::Own(Answer::of_json(200, body)));
         }
-        if let Some(asked) = offices::asked(gateway, head.target) {
+        if let Some((server, endpoint)) = offices::asked(gateway, head.target) {
             ctx.speaks_oauth = true;
+            let asked = (server, &endpoint);
             let answer = offices::answer(gateway, asked, &connection, session, ctx);
             // A future of its own: it is long, and the path of an API call should not carry it.
             return Box::pin(answer).await.map(Verdict::Own);

@@ -6,7 +6,7 @@ use pingora::proxy::Session;
 use policies::{Presented, Refusal};
 
 use super::context::Context;
-use super::request::Head;
+use super::request::{self, Head};
 use super::{Gateway, body};
 use crate::authorization::{Answer, AuthorizationServer, Call, Endpoint};
 use crate::listen::Connection;
@@ -27,7 +27,7 @@ pub(super) fn asked<'g>(
 /// The first check that did not pass, or why the server gives nothing.
 pub(super) async fn answer(
     gateway: &Gateway,
-    (server, endpoint): (&AuthorizationServer, Endpoint),
+    (server, endpoint): (&AuthorizationServer, &Endpoint),
     connection: &Connection,
     session: &mut Session,
     ctx: &mut Context,
@@ -60,12 +60,14 @@ pub(super) async fn answer(
     )
     .await?;
     ctx.bytes_in = u64::try_from(body.len()).unwrap_or(u64::MAX);
+    let request = request::signed(session.req_header(), &ctx.asked.host, &body);
     let call = Call {
         approached,
         certificate: connection.identity().fingerprint(),
         content_type: content_type.as_deref(),
         authorization: authorization.as_deref(),
         body: &body,
+        request: &request,
         now: ctx.now,
     };
     server.answer(endpoint, call, &mut ctx.trail).await

@@ -1,12 +1,15 @@
 //! What runs beside the requests and keeps the world current: revocations, trusted lists, seals,
 //! registers.
 
+mod withdrawn;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use certs::Anchors;
+use policies::Register;
 use policies::client::Setting;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::StartError;
 use crate::audit::Event;
@@ -20,11 +23,13 @@ use crate::proxy::Gateway;
 use crate::register::{self, Directory, Tell};
 use crate::revocation::{self, Watch, WatchError};
 use crate::sandbox::{self, ClientsError};
-use crate::seals::SealKeeper;
+use crate::seals::{Enrolled, SealKeeper};
 use crate::store::Store;
 use crate::tpps;
 use crate::trust::{self, Import, Refresh, Source};
 use crate::world;
+
+pub(super) use withdrawn::end_withdrawn;
 
 /// The pause before the sandbox's TPPs are enrolled again.
 const ENROL_RETRY: Duration = Duration::from_secs(1);
@@ -89,22 +94,34 @@ pub(super) fn refresh_trust(
 }
 
 /// Keeps the world's seals current, where the configuration knows some or says where they are.
-pub(super) fn keep_seals(
+pub(super) async fn keep_seals(
     config: &Config,
     gateway: &Arc<Gateway>,
     drain: &Drain,
-    watch: Option<Arc<Watch>>,
+    revocations: Option<Arc<Watch>>,
     anchors: watch::Receiver<Arc<Anchors>>,
 ) -> Result<(), StartError> {
+    if let (Some(server), Some(watch)) = (&gateway.authorization, revocations.clone()) {
+        server.on_certificate(move |leaf, trusted| watch.watch(leaf, trusted));
+    }
     let Some(settings) = &config.signature else { return Ok(()) };
     let explains = config.listen.tpp.refusal.explains();
     let keeper = SealKeeper::new(settings.clone(), explains, gateway.metrics.registry())?;
+    let enrolled = match &gateway.authorization {
+        Some(server) => {
+            let (enrolled, seals) = Enrolled::follow(Arc::clone(server)).await;
+            tokio::spawn(enrolled.run(drain.watch(Stage::Closing)));
+            seals
+        }
+        None => watch::channel(Vec::new()).1,
+    };
     let for_world = Arc::clone(gateway);
     tokio::spawn(keeper.run(
         anchors,
+        enrolled,
         move |seals| {
             for (seal, trusted) in seals.paths() {
-                if let Some(watch) = &watch {
+                if let Some(watch) = &revocations {
                     watch.watch(seal.certificate(), trusted);
                 }
             }
@@ -120,6 +137,7 @@ pub(super) fn refresh_register(
     config: &Config,
     gateway: &Arc<Gateway>,
     drain: &Drain,
+    withdrawn: mpsc::UnboundedSender<Arc<Register>>,
 ) -> Result<(), StartError> {
     let settings = &config.register;
     let Some(directory) = &settings.directory else { return Ok(()) };
@@ -154,6 +172,7 @@ pub(super) fn refresh_register(
         },
         move |register| {
             for_world.world.rcu(|world| Arc::new(world.with_register(Arc::clone(&register))));
+            let _ = withdrawn.send(register);
         },
         move |tell| for_log.audit.event(event(tell)),
         drain.watch(Stage::Closing),

@@ -5,6 +5,7 @@ use certs::{
     Trusted,
 };
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 use crate::check::{Evidence, Source};
 use crate::freshness::Step;
@@ -131,15 +132,13 @@ pub(super) fn registered(
             Reason::RegisterRoleMissing,
             format!("the register lists {id} without the service that is needed: {services}"),
         ),
-        Standing::Withdrawn { since: Some(since) } if decided => refused(
-            Reason::RegisterWithdrawn,
-            format!("this bank decided on {since} that {id} may not call; ask its support"),
-        ),
-        Standing::Withdrawn { since: Some(since) } => refused(
-            Reason::RegisterWithdrawn,
-            format!("the authorisation of {id} ended on {since}"),
-        ),
-        Standing::Withdrawn { since: None } => Err(Refusal::new(Reason::RegisterWithdrawn)),
+        Standing::Withdrawn { since } => {
+            let why = ended(id, since, decided);
+            Err(why.map_or_else(
+                || Refusal::new(Reason::RegisterWithdrawn),
+                |why| Refusal::because(Reason::RegisterWithdrawn, why),
+            ))
+        }
         Standing::Undetermined(_) if register.policy().undetermined == WhenUndetermined::Warn => {
             Ok((standing, Some(Reason::RegisterUndetermined)))
         }
@@ -153,6 +152,16 @@ pub(super) fn registered(
         Standing::Unknown => refused(Reason::RegisterUnknown, format!("no register lists {id}")),
     };
     (evidence, result)
+}
+
+/// What there is to say about an authorisation that has ended, where it is known since when.
+pub(super) fn ended(id: &OrganisationId, since: Option<Date>, decided: bool) -> Option<String> {
+    let since = since?;
+    Some(if decided {
+        format!("this bank decided on {since} that {id} may not call; ask its support")
+    } else {
+        format!("the authorisation of {id} ended on {since}")
+    })
 }
 
 /// Whether one of `services` is listed for the bank's country; nothing where that is not

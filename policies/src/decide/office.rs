@@ -10,6 +10,7 @@ use super::{Steps, identity};
 use crate::check::{CheckName, Evidence, Source, Trail};
 use crate::presented::Presented;
 use crate::reason::Reason;
+use crate::register::{Register, Standing};
 use crate::routes::Codetab;
 use crate::scope::Scope;
 use crate::verdict::Refusal;
@@ -64,6 +65,21 @@ pub fn may_be_sent_customers(
 ) -> Result<(), Refusal> {
     let mut step = Steps { trail: &mut Trail::new() };
     step.registered(organisation_id, scope.services(), world, now)
+}
+
+/// What the registers, or the bank's own people, say of a TPP whose authorisation has ended; nothing
+/// of any other. How old the registers are does not matter: an end stays one.
+#[must_use]
+pub fn withdrawal(
+    organisation_id: &OrganisationId,
+    register: &Register,
+    now: Timestamp,
+) -> Option<String> {
+    let (standing, evidence) = register.standing(organisation_id, now);
+    let Standing::Withdrawn { since } = standing else { return None };
+    let decided = evidence.source == Source::RegisterOverride;
+    let why = identity::ended(organisation_id, since, decided);
+    Some(why.unwrap_or_else(|| Reason::RegisterWithdrawn.sentence().to_owned()))
 }
 
 impl<'a> Approached<'a> {

@@ -65,7 +65,7 @@ impl Admitted {
     }
 }
 
-fn live(fact: TokenFact) -> (Evidence, Result<Arc<TokenRecord>, Refusal>) {
+pub(super) fn live(fact: TokenFact) -> (Evidence, Result<Arc<TokenRecord>, Refusal>) {
     let asked = Evidence::of(Source::TokenStore);
     match fact {
         TokenFact::Live { record, as_of, source } => {

@@ -30,23 +30,23 @@ const EBA: &str = r#"[[{"d":""}],[
 {"CA_OwnerID":"IE_CBI","EntityType":"PSD_PI","Properties":[{"ENT_NAT_REF_COD":"C3"},{"ENT_AUT":["2018-07-02"]}],"Services":[{"IE":"PS_080"}]},
 {"CA_OwnerID":"IE_CBI","EntityType":"PSD_PI","Properties":[{"ENT_NAT_REF_COD":"C4"},{"ENT_AUT":[]}],"Services":[{"IE":"PS_05A"}]}
 ]]"#;
-const HOST: &str = "www.17515.psd2.example";
+pub(super) const HOST: &str = "www.17515.psd2.example";
 const PATH: &str = "/stet/psd2/v1.6.2/funds-confirmations";
 const TOKEN: &[u8] = b"Bearer 0123456789abcdef0123456789abcdef";
 const BODY: &[u8] = br#"{"paymentCoverageRequestId":"1","instructedAmount":{"currency":"EUR","amount":"1"},"accountId":{"iban":"FR7617515000920440878790811"}}"#;
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     "2026-11-21T12:00:00Z".parse().unwrap()
 }
 
-fn hours(hours: i64) -> Timestamp {
+pub(super) fn hours(hours: i64) -> Timestamp {
     now().checked_add(SignedDuration::from_hours(hours)).unwrap()
 }
 
 /// Everything that a case may bend.
-struct Case {
-    qtsp: Authority,
-    recipe: Recipe,
+pub(super) struct Case {
+    pub(super) qtsp: Authority,
+    pub(super) recipe: Recipe,
     trusted: bool,
     revoked: bool,
     list_until: Timestamp,
@@ -65,7 +65,7 @@ struct Case {
     body: &'static [u8],
 }
 
-fn good() -> Case {
+pub(super) fn good() -> Case {
     Case {
         qtsp: Authority::generate("T", now()).unwrap(),
         recipe: Recipe::qwac("F", "PSDIE-CBI-C1", &[PspRole::CardBasedInstruments], now()),
@@ -88,7 +88,7 @@ fn good() -> Case {
     }
 }
 
-fn live(record: TokenRecord) -> TokenFact {
+pub(super) fn live(record: TokenRecord) -> TokenFact {
     TokenFact::Live { record: Arc::new(record), as_of: now(), source: Source::TokenStore }
 }
 
@@ -99,7 +99,7 @@ fn bent(bend: impl Fn(&mut TokenRecord) + 'static) -> Box<dyn Fn(TokenRecord) ->
     })
 }
 
-fn record() -> TokenRecord {
+pub(super) fn record() -> TokenRecord {
     TokenRecord {
         kind: TokenKind::Access,
         organisation_id: OrganisationId::new("PSDIE-CBI-C1").unwrap(),
@@ -157,7 +157,7 @@ fn routes() -> Routes {
 }
 
 impl Case {
-    fn world(&self) -> (Arc<World>, Identity) {
+    pub(super) fn world(&self) -> (Arc<World>, Identity) {
         let issued = self.qtsp.issue(&self.recipe).unwrap();
         let other = Authority::generate("Other", now()).unwrap();
         let believed = if self.trusted { &self.qtsp } else { &other };

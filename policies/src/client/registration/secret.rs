@@ -43,11 +43,15 @@ fn look(value: &Value, path: &str, in_jwks: bool) -> Option<String> {
             // A key is one by its place or by its type, wherever it stands.
             let is_key = in_jwks || members.contains_key("kty");
             members.iter().find_map(|(name, value)| {
+                if is_private(name.as_bytes()) {
+                    // The name is the key: not a letter of it is repeated.
+                    return Some(named(path));
+                }
                 let dot = if path.is_empty() { "" } else { "." };
                 let path = format!("{path}{dot}{}", harmless(name));
                 let empty = value.is_null() || value.as_str().is_some_and(str::is_empty);
                 let says = !empty && PRIVATE_MEMBERS.contains(&name.as_str());
-                if (is_key && says) || is_private(name.as_bytes()) {
+                if is_key && says {
                     return Some(path);
                 }
                 look(value, &path, in_jwks || name == "jwks" || name == "keys")

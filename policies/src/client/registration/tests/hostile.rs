@@ -38,7 +38,7 @@ fn a_private_key_is_told_loudly_wherever_it_stands() {
             json!("-----BEGIN ENCRYPTED PRIVATE KEY-----"),
             "software_statement",
         ),
-        ("zebra", json!({"-----BEGIN PRIVATE KEY": 1}), "zebra.-----BEGIN?PRIVATE?KEY"),
+        ("zebra", json!({"-----BEGIN PRIVATE KEY": 1}), "zebra"),
         ("zebra", json!("PuTTY-User-Key-File-3: ssh-rsa"), "zebra"),
     ] {
         assert_eq!(private_in(member, value), place);
