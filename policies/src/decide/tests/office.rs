@@ -38,7 +38,8 @@ fn who_asks_for_tokens_passes_the_checks_of_whoever_uses_them() {
 
 #[test]
 fn whatever_keeps_a_caller_from_an_api_keeps_it_from_tokens() {
-    let bends: [(Reason, fn(&mut Case)); 10] = [
+    type Bend = fn(&mut Case);
+    let bends: [(Reason, Bend); 10] = [
         (Reason::CertificateMissing, |case| case.no_certificate = true),
         (Reason::CertificateUntrusted, |case| case.trusted = false),
         (Reason::CertificateRevoked, |case| case.revoked = true),
