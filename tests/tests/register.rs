@@ -39,7 +39,7 @@ fn a_withdrawal_that_is_published_ends_an_open_connection_without_a_restart() {
         scene.events("register_in_force").iter().any(|e| e["by"][0] == "Ada").then_some(())
     });
     // Known is who was let in or holds tokens.
-    let _ = scene.gateway.token("funds-co", "gilles", &[]);
+    let _ = scene.gateway.fresh_token("funds-co", "gilles", &[]);
     let changed = register(&["diff", &after[..12]], &config);
     assert_eq!(changed.status.code(), Some(1));
     assert!(text(&changed).contains("would let in 1 more"), "{}", text(&changed));
