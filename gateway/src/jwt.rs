@@ -147,6 +147,10 @@ impl Jwts {
         }
         let Ok(text) = std::str::from_utf8(token) else { return TokenFact::Unknown };
         let Ok(header) = decode_header(text) else { return TokenFact::Unknown };
+        // RFC 7515 §4.1.11: nothing is understood here that a token could declare critical.
+        if header.crit.is_some() {
+            return TokenFact::Unknown;
+        }
         let Some(key) = header.kid.as_ref().and_then(|kid| keys.by_id.get(kid)) else {
             self.wanted.notify_one();
             return TokenFact::Unknown;
@@ -181,8 +185,9 @@ impl Jwts {
     fn record(&self, claims: Claims) -> Option<TokenRecord> {
         let text = |name: &str| claims.others.get(name).and_then(Value::as_str);
         let instant = |seconds: i64| Timestamp::from_second(seconds).ok();
-        let certificate = match claims.cnf.and_then(|cnf| cnf.thumbprint) {
-            Some(thumbprint) => Some(URL_SAFE_NO_PAD.decode(thumbprint).ok()?.try_into().ok()?),
+        let certificate = match claims.cnf {
+            // What is bound to something else than a certificate cannot be held to it here.
+            Some(cnf) => Some(URL_SAFE_NO_PAD.decode(cnf.thumbprint?).ok()?.try_into().ok()?),
             None if self.settings.bound => return None,
             None => None,
         };

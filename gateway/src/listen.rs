@@ -2,6 +2,7 @@
 //! HTTP, and a bound on everything that takes time or room.
 
 mod accept;
+mod browsers;
 mod connection;
 mod gate;
 pub mod head;
@@ -10,7 +11,8 @@ mod renewal;
 mod socket;
 mod tls;
 
-pub use accept::{Bounds, Door, serve_psu, serve_tpp};
+pub use accept::{Bounds, Door, serve_tpp};
+pub use browsers::serve_psu;
 pub use connection::{Connection, Phase};
 pub use gate::Refusing;
 pub use renewal::{Build, Renewal, RenewalMetrics};

@@ -39,7 +39,7 @@ const CONNECT_ATTEMPTS_MAX: usize = 2;
 /// Idle adapter connections kept per thread.
 const UPSTREAM_POOL_CONNECTIONS: usize = 256;
 /// PSU connections at once.
-const PSU_CONNECTIONS_MAX: usize = 1024;
+const PSU_CONNECTIONS_MAX: usize = 4096;
 
 /// The gateway does not start. Nothing has been served when one of these comes back.
 #[derive(Debug, thiserror::Error)]
@@ -183,7 +183,7 @@ pub async fn run(
         pages::routes(consents(&config, &gateway)),
         psu_connections,
         bounds,
-        drain.clone(),
+        (Arc::clone(&gateway.metrics), drain.clone()),
     ));
     for renewal in [tpp_certificate, psu_certificate] {
         tokio::spawn(renewal.run(drain.watch(Stage::Closing)));

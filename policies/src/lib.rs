@@ -30,7 +30,7 @@ pub use decide::{
     Admitted, Approached, Entitled, Introduction, Met, Metered, Opening, Permit, Sealed, Sealing,
     admit, approach, asks_who_it_is, introduce, may_be_sent_customers, withdrawal,
 };
-pub use funds_confirmation::{BodyFault, FundsRequest, Member, Wrong};
+pub use funds_confirmation::{BodyFault, FundsRequest, Member, Wrong, electronic_iban};
 pub use presented::Presented;
 pub use quota::{QuotaFact, QuotaRule};
 pub use reason::{Blame, Reason};

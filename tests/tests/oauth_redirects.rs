@@ -134,15 +134,24 @@ fn a_code_is_exchanged_only_with_the_call_back_it_was_sent_to() {
     let gateway = Gateway::sandbox();
     let app = App::of(&gateway, "funds-co");
     let port = gateway.addresses.psu.port().to_string();
-    let mut variants = variants(&port);
-    variants.push(String::new());
-    for variant in &variants {
+    for variant in &variants(&port) {
         let code = app.code(GILLES);
         let refused = app.exchange(&code, &[("redirect_uri", variant)]);
         assert_eq!(refused.code(), "grant_invalid", "{variant:?}");
         let burnt = app.exchange(&code, &[]);
         assert_eq!(burnt.code(), "grant_invalid", "{variant:?}: the code was in wrong hands");
     }
+}
+
+#[test]
+fn a_code_outlives_a_request_that_is_no_request() {
+    let gateway = Gateway::sandbox();
+    let app = App::of(&gateway, "funds-co");
+    let code = app.code(GILLES);
+    // RFC 6749 §3.2: a parameter without a value is as one that is not there.
+    let refused = app.exchange(&code, &[("redirect_uri", "")]);
+    assert_eq!(refused.json()["error"], "invalid_request");
+    assert_eq!(app.exchange(&code, &[]).status, 200);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use policies::client::Client;
 use policies::ledger::{self, Changes, CodeRecord};
 use policies::limits::{CLOCK_SKEW_SECONDS_MAX, TOKEN_TEXT_BYTES_MAX};
-use policies::{Partition, Psu, Reason, Refusal, Scope, SecretKind};
+use policies::{Partition, Psu, Refusal, Scope, SecretKind, electronic_iban};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -90,6 +90,21 @@ pub struct Begun {
 }
 
 impl AuthorizationServer {
+    /// Tells the log of a customer who is sent back at once.
+    pub fn refused_at_call_back(&self, location: &str, refusal: &Refusal, now: Timestamp) {
+        self.metrics.consent(ConsentEvent::Faulty);
+        // The call-back is one that was enrolled; its query holds the error and the TPP's own state.
+        let call_back = location.split('?').next().unwrap_or_default();
+        self.tell(now, "authorization_refused", call_back, refusal.to_string());
+    }
+
+    /// Whether one more customer may be sent here in this second. To be asked before anything is looked
+    /// up for whoever sends them.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.begins.check().is_ok()
+    }
+
     /// Begins the way of a customer.
     ///
     /// # Errors
@@ -99,10 +114,6 @@ impl AuthorizationServer {
         request: AuthorizationRequest,
         now: Timestamp,
     ) -> Result<Begun, Refusal> {
-        if self.begins.check().is_err() {
-            let detail = "too many customers are sent here at once";
-            return Err(Refusal::because(Reason::StateUnavailable, detail));
-        }
         let begun = Begun { challenge: secret::random()?, browser: secret::random()? };
         let place = interaction::place(&begun.challenge);
         let life = SignedDuration::try_from(self.settings.interaction_life).unwrap_or_default();
@@ -130,6 +141,10 @@ impl AuthorizationServer {
     /// # Errors
     /// The store's.
     pub async fn interaction(&self, challenge: &str) -> Result<Option<Interaction>, StoreError> {
+        // What we never gave is not looked up.
+        if !secret::is_one(challenge) {
+            return Ok(None);
+        }
         let place = interaction::place(challenge);
         store::transact(self.store.as_ref(), Some(place.own_partition()), |book| {
             let read = book.read(place)?.map(Interaction::read).transpose()?;
@@ -203,7 +218,10 @@ impl AuthorizationServer {
                 return Err(DecideFault::Invalid("accounts must be 1 to 64 IBANs, or be left out"));
             }
             Some(accounts) => {
-                let digests = accounts.iter().map(|iban| hex::encode(pseudonyms.of(iban)));
+                let ibans: Option<Vec<String>> =
+                    accounts.iter().map(|iban| electronic_iban(iban)).collect();
+                let ibans = ibans.ok_or(DecideFault::Invalid("accounts holds what is no IBAN"))?;
+                let digests = ibans.iter().map(|iban| hex::encode(pseudonyms.of(iban)));
                 Some(digests.collect::<BTreeSet<_>>())
             }
             None => None,

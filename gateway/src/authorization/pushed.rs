@@ -22,6 +22,7 @@ impl AuthorizationServer {
         let form = Form::body(call.content_type, call.body)?;
         form.absent("request_uri", "a pushed request cannot name another one")?;
         let client = self.calling_client(&form, &call.approached).await?;
+        self.not_suspended(&client.organisation_id).await?;
         let redirect_uri = call_back(&form, &client)?;
         let codetab = &call.approached.codetab().code;
         let asked = Asked { form: &form, codetab, world: call.approached.world(), now: call.now };

@@ -97,7 +97,8 @@ impl AuthorizationServer {
         let token = call.approached.bearer(call.authorization, trail)?;
         let id = &call.approached.qwac().organisation_id;
         let fact = self.store.token(&token, id, call.now).await;
-        call.approached.holds(fact, call.certificate, REGISTRATION_SCOPE, call.now, trail)
+        call.approached.holds(fact, call.certificate, REGISTRATION_SCOPE, call.now, trail)?;
+        call.approached.is_listed(call.now, trail)
     }
 
     /// The registration in the body, if it is the caller's own word.

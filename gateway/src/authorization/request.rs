@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::form::{Form, invalid};
 use super::{AuthorizationServer, unavailable};
 use crate::problem::{self, ascii};
+use crate::store;
 
 /// Characters of `state`: it comes back as it was sent.
 const STATE_CHARS_MAX: usize = 1024;
@@ -72,10 +73,15 @@ impl AuthorizationServer {
     ) -> Result<AuthorizationRequest, RequestFault> {
         let form = Form::read(query.as_bytes()).map_err(RequestFault::Here)?;
         if form.get("request_uri").is_some() {
-            return self.pushed(&form, codetab, now).await.map_err(RequestFault::Here);
+            let request = self.pushed(&form, codetab, now).await.map_err(RequestFault::Here)?;
+            let tpp = request.tpp().map_err(RequestFault::Here)?;
+            self.not_suspended(&tpp).await.map_err(RequestFault::Here)?;
+            return Ok(request);
         }
         let asked = Asked { form: &form, codetab, world, now };
         let client = self.asking_client(&form).await.map_err(RequestFault::Here)?;
+        // Nobody's browser is sent to whom the bank has thrown out, not even with an error.
+        self.not_suspended(&client.organisation_id).await.map_err(RequestFault::Here)?;
         let redirect_uri = call_back(&form, &client).map_err(RequestFault::Here)?;
         let judged = if self.settings.par_required {
             Err(invalid("push the request first (RFC 9126), and send its request_uri"))
@@ -87,6 +93,15 @@ impl AuthorizationServer {
             let location = self.error_location(redirect_uri, state, codetab, &refusal);
             RequestFault::There { location, refusal }
         })
+    }
+
+    /// Whether the bank lets a TPP ask at all.
+    pub(super) async fn not_suspended(&self, tpp: &OrganisationId) -> Result<(), Refusal> {
+        let suspension = store::suspension(self.store.as_ref(), tpp).await;
+        match suspension.map_err(|error| unavailable(&error))? {
+            Some(_) => Err(Refusal::new(Reason::TppSuspended)),
+            None => Ok(()),
+        }
     }
 
     /// The client that a request names.
@@ -106,14 +121,18 @@ impl AuthorizationServer {
         let form = asked.form;
         match form.get("response_type") {
             Some("code") => {}
-            Some(_) => return Err(invalid("response_type must be code")),
+            Some(_) => {
+                let refusal = invalid("response_type must be code");
+                return Err(refusal.in_oauth("unsupported_response_type"));
+            }
             None => return Err(invalid("the parameter response_type is missing")),
         }
         match form.get("response_mode") {
             None | Some("query") => {}
             Some(_) => return Err(invalid("response_mode must be query")),
         }
-        form.absent("request", "request objects (RFC 9101) are not read here")?;
+        form.absent("request", "request objects (RFC 9101) are not read here")
+            .map_err(|refusal| refusal.in_oauth("request_not_supported"))?;
         if form.get("state").is_some_and(|state| !acceptable_state(state)) {
             return Err(invalid(format!("state may have {STATE_CHARS_MAX} characters of VSCHAR")));
         }

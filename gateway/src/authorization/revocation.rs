@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use certs::OrganisationId;
 use jiff::Timestamp;
 use policies::ledger::{Changes, Kind, Pause, Place, Revoked};
-use policies::{Psu, Reason, Refusal, TokenFact, TokenName, TokenRecord};
+use policies::{Psu, Reason, Refusal, TokenFact, TokenKind, TokenName, TokenRecord};
 use serde_json::{Value, json};
 
 use super::form::Form;
@@ -90,15 +90,16 @@ impl AuthorizationServer {
             "active": true,
             "scope": scopes.join(" "),
             "client_id": record.client_id,
-            "token_type": match record.kind {
-                policies::TokenKind::Access => "Bearer",
-                policies::TokenKind::Refresh => "refresh_token",
-            },
             "exp": record.expires_at.as_second(),
             "iat": record.issued_at.as_second(),
             "auth_time": record.strong_authentication_at.as_second(),
             "iss": self.settings.issuer.of(codetab),
         });
+        if record.kind == TokenKind::Access
+            && let Some(body) = body.as_object_mut()
+        {
+            body.insert("token_type".to_owned(), json!("Bearer"));
+        }
         if let (Some(certificate), Some(body)) = (record.certificate, body.as_object_mut()) {
             let thumbprint = URL_SAFE_NO_PAD.encode(certificate);
             body.insert("cnf".to_owned(), json!({ "x5t#S256": thumbprint }));

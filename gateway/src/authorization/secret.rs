@@ -13,6 +13,12 @@ pub(super) fn random() -> Result<String, Refusal> {
     Ok(URL_SAFE_NO_PAD.encode(octets))
 }
 
+/// Whether `text` has the form of what [`random`] gives.
+pub(super) fn is_one(text: &str) -> bool {
+    let url_safe = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    text.len() == SECRET_BYTES.div_ceil(3) * 4 - 1 && text.bytes().all(url_safe)
+}
+
 /// A secret as it is handed out, and as it is kept.
 pub(super) struct Secret {
     pub(super) text: String,

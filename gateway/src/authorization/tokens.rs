@@ -78,7 +78,7 @@ impl AuthorizationServer {
             organisation_id: id,
             client_id: &client.client_id,
             codetab: &call.approached.codetab().code,
-            redirect_uri: form.get("redirect_uri"),
+            redirect_uri: Some(form.required("redirect_uri")?),
             challenge: challenge.as_deref(),
             certificate: self.bound_to(&call),
             access: access.digest,
@@ -139,12 +139,12 @@ impl AuthorizationServer {
                 let detail = "PSD2_TPPRegister gets the scope manageRegistration only";
                 return Err(Refusal::because(Reason::ScopeInvalid, detail));
             }
-            return self.registration_token(call).await;
+            return self.registration_token(call, trail).await;
         }
         let client = self.calling_client(form, &call.approached).await?;
         for_grant(&client, GrantType::ClientCredentials)?;
         if scope == REGISTRATION_SCOPE {
-            return self.registration_token(call).await;
+            return self.registration_token(call, trail).await;
         }
         let offered = Scope::from_name(scope)
             .filter(|scope| self.settings.client_credentials.contains(scope))
@@ -163,8 +163,14 @@ impl AuthorizationServer {
         self.answer_with(&issued, &access, None, call)
     }
 
-    /// The token with which a TPP enrols: any TPP that is known gets one, and it opens nothing else.
-    async fn registration_token(&self, call: Call<'_>) -> Result<Answer, Refusal> {
+    /// The token with which a TPP enrols: any TPP that the registers know as authorised gets one, and it
+    /// opens nothing else.
+    async fn registration_token(
+        &self,
+        call: Call<'_>,
+        trail: &mut Trail,
+    ) -> Result<Answer, Refusal> {
+        call.approached.is_listed(call.now, trail)?;
         let (access, record) =
             self.own_record(REGISTERING_CLIENT, REGISTRATION_SCOPE, REGISTRATION_SECONDS, call)?;
         let partition = Some(Partition::of(&record.organisation_id));
@@ -247,6 +253,14 @@ impl AuthorizationServer {
         call: Call<'_>,
     ) -> Result<Answer, Refusal> {
         let record = &issued.record;
+        let consent = record.consent_id.as_deref().unwrap_or("no consent");
+        let detail = format!(
+            "{} for {} at {}: {consent}",
+            record.scopes.iter().map(String::as_str).collect::<Vec<_>>().join(" "),
+            record.client_id,
+            record.codetab,
+        );
+        self.tell(call.now, "token_issued", record.organisation_id.as_str(), detail);
         let scopes: Vec<&str> = record.scopes.iter().map(String::as_str).collect();
         Ok(Answer::json(
             200,
@@ -295,7 +309,7 @@ fn for_grant(client: &Client, grant: GrantType) -> Result<(), Refusal> {
         return Ok(());
     }
     let detail = format!("this application is not enrolled for {}", grant.code());
-    Err(Refusal::because(Reason::GrantTypeUnsupported, detail))
+    Err(Refusal::because(Reason::GrantTypeUnsupported, detail).in_oauth("unauthorized_client"))
 }
 
 fn refusal(fault: GrantFault) -> Refusal {

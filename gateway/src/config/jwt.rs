@@ -8,6 +8,7 @@ use super::key::Key;
 use super::origin::{Origin, origins};
 use super::problem::quoted;
 use super::reading::Reading;
+use super::safety;
 use super::wire;
 
 /// How JWT access tokens are judged.
@@ -54,7 +55,11 @@ impl JwtSettings {
             reading.refuse(&key.child("jwks_url"), what, "add its scheme and host to `jwt.allow`");
         }
         if !jwks_url.starts_with("https://") {
-            reading.warn(&key.child("jwks_url"), "the way to the keys is not protected: use https");
+            let host = reqwest::Url::parse(&jwks_url).ok();
+            if !host.is_some_and(|url| url.host_str().is_some_and(safety::is_loopback)) {
+                let what = "is not https: whoever is on the way could forge every token";
+                reading.refuse(&key.child("jwks_url"), what, "write an https URL");
+            }
         }
         if !wire.bound {
             let what = "a stolen token may be used with any certificate of its TPP";

@@ -44,7 +44,11 @@ impl Key {
         let unfit = |_: ErrorStack| Error::from(ErrorKind::InvalidKeyFormat);
         match (algorithm, key.kind()) {
             (Algorithm::RS256 | Algorithm::PS256, DecodingKeyKind::RsaModulusExponent { n, e }) => {
-                rsa(n, e).map(|key| Self::Rsa(algorithm, key)).map_err(unfit)
+                let key = rsa(n, e).map_err(unfit)?;
+                if key.bits() < RSA_BITS_MIN {
+                    return Err(ErrorKind::InvalidKeyFormat.into());
+                }
+                Ok(Self::Rsa(algorithm, key))
             }
             (Algorithm::ES256, DecodingKeyKind::SecretOrDer(point)) => {
                 ec(point).map(Self::Ec).map_err(unfit)
@@ -84,6 +88,9 @@ fn rsa(n: &[u8], e: &[u8]) -> Result<PKey<Public>, ErrorStack> {
     let key = Rsa::from_public_components(BigNum::from_slice(n)?, BigNum::from_slice(e)?)?;
     PKey::from_rsa(key)
 }
+
+/// RFC 7518 §3.3.
+const RSA_BITS_MIN: u32 = 2048;
 
 fn ec(point: &[u8]) -> Result<EcKey<Public>, ErrorStack> {
     let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?;

@@ -7,10 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use axum::Router;
 use certs::Identity;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::service::TowerToHyperService;
 use openssl::ssl::SslAcceptor;
 use pingora::apps::ServerApp;
 use pingora::protocols::Stream;
@@ -165,47 +162,8 @@ async fn overstayed(connection: &Connection, bounds: Bounds) -> &'static str {
     }
 }
 
-/// Serves browsers: TLS without client certificates, then `pages`.
-pub async fn serve_psu(
-    listener: TcpListener,
-    acceptor: Arc<ArcSwap<SslAcceptor>>,
-    pages: Router,
-    connections: Arc<Semaphore>,
-    bounds: Bounds,
-    drain: Drain,
-) {
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = drain.reached(Stage::Closing) => return,
-        };
-        let Some((stream, peer)) = settled(accepted).await else { continue };
-        let Ok(room) = Arc::clone(&connections).try_acquire_owned() else { continue };
-        let (acceptor, pages, drain) = (acceptor.load_full(), pages.clone(), drain.clone());
-        tokio::spawn(async move {
-            let _room = room;
-            let socket = Socket::new(stream, peer);
-            let Ok(tls) = tls::greet(&acceptor, socket, bounds.handshake).await else { return };
-            let mut server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-            server
-                .http1()
-                .timer(hyper_util::rt::TokioTimer::new())
-                .header_read_timeout(bounds.head)
-                .max_buf_size(bounds.head_size.bytes_max.max(8 * 1024));
-            let service = TowerToHyperService::new(pages);
-            let serving = server.serve_connection(TokioIo::new(tls), service);
-            tokio::select! {
-                // A browser that goes away mid-page is no event.
-                _ = serving => {}
-                () = tokio::time::sleep(bounds.request + bounds.idle) => {}
-                () = drain.reached(Stage::Closing) => {}
-            }
-        });
-    }
-}
-
 /// The accepted connection; on the process's own shortage, a pause instead of a spin.
-async fn settled(
+pub(super) async fn settled(
     accepted: std::io::Result<(TcpStream, SocketAddr)>,
 ) -> Option<(TcpStream, SocketAddr)> {
     match accepted {

@@ -42,6 +42,10 @@ async fn authorize(
         return faulty("this host belongs to no bank; use the issuer's URL of the bank");
     };
     let server = &consents.server;
+    if !server.has_room() {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        return message(language, status, MessageKind::Unavailable, None);
+    }
     let request = {
         let world = (consents.world)();
         server.read_request(&query, &bank.code, &world, now).await
@@ -53,7 +57,10 @@ async fn authorize(
             return message(language, status, MessageKind::Unavailable, None);
         }
         Err(RequestFault::Here(refusal)) => return faulty(&problem::detail(&refusal)),
-        Err(RequestFault::There { location, .. }) => return send_on(&location, None),
+        Err(RequestFault::There { location, refusal }) => {
+            server.refused_at_call_back(&location, &refusal, now);
+            return send_on(&location, None);
+        }
     };
     match server.begin(request, now).await {
         Ok(begun) => {

@@ -1,9 +1,13 @@
 //! Requests that the gateway's own authorization server answers, on the same line as every other: who
 //! calls is judged first, and the record closes itself.
 
+use std::num::NonZeroU32;
+use std::sync::LazyLock;
+use std::time::Duration;
+
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use pingora::proxy::Session;
-use policies::{Presented, Refusal};
+use policies::{Presented, QuotaRule, Refusal};
 
 use super::context::Context;
 use super::request::{self, Head};
@@ -11,6 +15,18 @@ use super::{Gateway, body};
 use crate::authorization::{Answer, AuthorizationServer, Call, Endpoint};
 use crate::listen::Connection;
 use crate::listen::head::HeadBounds;
+
+/// The place of [`QUOTA`] among the quotas; those of APIs are counted from 0.
+const QUOTA_INDEX: u16 = u16::MAX;
+
+/// How often one TPP may ask the authorization server: far more than its customers consent, and no
+/// flood.
+static QUOTA: LazyLock<QuotaRule> = LazyLock::new(|| QuotaRule {
+    name: "authorization".to_owned(),
+    requests: const { NonZeroU32::new(100).unwrap() },
+    period: Duration::from_secs(1),
+    burst: const { NonZeroU32::new(2000).unwrap() },
+});
 
 /// The endpoint that a request asks for, if it asks for one of the authorization server's.
 pub(super) fn asked<'g>(
@@ -52,6 +68,12 @@ pub(super) async fn answer(
     let methods = endpoint.methods();
     ctx.route = world.routes.locate(&host, &target);
     let approached = policies::approach(&presented, &world, methods, ctx.now, &mut ctx.trail)?;
+    let id = &approached.qwac().organisation_id;
+    let fact = match gateway.store.quota_now(id, QUOTA_INDEX, &QUOTA, ctx.now) {
+        Some(fact) => fact,
+        None => gateway.store.quota(id, QUOTA_INDEX, &QUOTA, ctx.now).await,
+    };
+    approached.within(fact, &mut ctx.trail)?;
     let body = body::read(
         session,
         endpoint.body_bytes_max(),

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use certs::{OrganisationId, Qwac, RoleSet};
 use jiff::Timestamp;
 
-use super::{Steps, identity};
+use super::{Steps, identity, stages};
 use crate::check::{CheckName, Evidence, Source, Trail};
 use crate::presented::Presented;
+use crate::quota::QuotaFact;
 use crate::reason::Reason;
+use crate::register::ServiceSet;
 use crate::register::{Register, Standing};
 use crate::routes::Codetab;
 use crate::scope::Scope;
@@ -99,6 +101,23 @@ impl<'a> Approached<'a> {
     #[must_use]
     pub fn world(&self) -> &'a World {
         self.world
+    }
+
+    /// Goes on with what the store said about the quota.
+    ///
+    /// # Errors
+    /// `quota_exceeded`, `state_unavailable`.
+    pub fn within(&self, fact: QuotaFact, trail: &mut Trail) -> Result<(), Refusal> {
+        stages::granted(fact, trail)
+    }
+
+    /// Whether the registers know the caller as one that is authorised, for whatever service.
+    ///
+    /// # Errors
+    /// What the registers say.
+    pub fn is_listed(&self, now: Timestamp, trail: &mut Trail) -> Result<(), Refusal> {
+        let id = &self.qwac.organisation_id;
+        Steps { trail }.registered(id, ServiceSet::all(), self.world, now)
     }
 
     /// Whether the certificate's roles and the registers allow the caller what `scope` opens. The

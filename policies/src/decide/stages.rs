@@ -116,20 +116,25 @@ impl Entitled {
     /// # Errors
     /// `quota_exceeded`, `state_unavailable`.
     pub fn with_quota(self, fact: QuotaFact, trail: &mut Trail) -> Result<Metered, Refusal> {
-        let granted = match fact {
-            QuotaFact::Granted { .. } => Ok(()),
-            QuotaFact::Exhausted { retry_after } => {
-                let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
-                let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
-                Err(Refusal::new(Reason::QuotaExceeded).retry_after(seconds))
-            }
-            QuotaFact::Unavailable => {
-                Err(Refusal::because(Reason::StateUnavailable, "the quota counters do not answer"))
-            }
-        };
-        Steps { trail }.take(CheckName::Quota, Evidence::of(Source::Quota), granted)?;
+        granted(fact, trail)?;
         Ok(Metered { entitled: self })
     }
+}
+
+/// Whether the store gave one request out of the caller's quota.
+pub(super) fn granted(fact: QuotaFact, trail: &mut Trail) -> Result<(), Refusal> {
+    let granted = match fact {
+        QuotaFact::Granted { .. } => Ok(()),
+        QuotaFact::Exhausted { retry_after } => {
+            let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+            let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+            Err(Refusal::new(Reason::QuotaExceeded).retry_after(seconds))
+        }
+        QuotaFact::Unavailable => {
+            Err(Refusal::because(Reason::StateUnavailable, "the quota counters do not answer"))
+        }
+    };
+    Steps { trail }.take(CheckName::Quota, Evidence::of(Source::Quota), granted)
 }
 
 /// A TPP within its quota, with a body still to be read.

@@ -14,6 +14,7 @@ use super::pair::{
 };
 use super::records::{CodeRecord, GrantRecord};
 use super::{Book, Changes, Kind, Pause, Place, Step};
+use crate::scope::Scope;
 use crate::token::{Granted, TokenDigest, TokenKind, TokenRecord};
 
 /// How long things live.
@@ -263,7 +264,8 @@ pub fn refresh(
         return Ok((Err(GrantFault::OtherBank), nothing()));
     }
     // A consent is of one scope, so that within it there is no narrower one.
-    if asked.scope.is_some_and(|scope| !scope.split(' ').all(|one| old.scopes.contains(one))) {
+    if asked.scope.is_some_and(|scope| !scope.split(' ').all(|one| old.scopes.contains(name(one))))
+    {
         return Ok((Err(GrantFault::Scope), nothing()));
     }
     let grant = Place::new(Kind::Grant, granted.grant);
@@ -328,6 +330,14 @@ pub fn give(
     changes.put(grant, pair.to_json(), later(record.expires_at, ENDED_KEPT));
     let consent_ends = record.expires_at;
     Ok((Ok(Issued { record, consent_ends }), changes))
+}
+
+/// A scope by the name that records have: `piisp` is an older one.
+fn name(scope: &str) -> &str {
+    match Scope::from_name(scope) {
+        Some(known) => known.name(),
+        None => scope,
+    }
 }
 
 /// RFC 7636 §4.6 and RFC 9700 §2.1.1: a verifier exactly where there was a challenge, and the right one.

@@ -102,6 +102,10 @@ impl StoreFile {
 
     /// Reads and changes within one transaction; durable when it returns. Gives back the changes.
     pub(super) fn transact(&self, deed: Deed<'_>) -> Result<Changes, Undone> {
+        // Most steps only look something up, and need not wait for those who write.
+        if self.look_up(&mut *deed)? {
+            return Ok(Changes::default());
+        }
         let transaction = self.0.begin_write()?;
         let changes = {
             let mut tokens = transaction.open_table(TOKENS)?;
@@ -170,6 +174,30 @@ impl StoreFile {
             transaction.commit()?;
         }
         Ok(changes)
+    }
+
+    /// Takes a step within one state of the file; tells whether it changes nothing.
+    fn look_up(&self, deed: Deed<'_>) -> Result<bool, Undone> {
+        let transaction = self.0.begin_read()?;
+        let (tokens, records) = (transaction.open_table(TOKENS)?, transaction.open_table(RECORDS)?);
+        let mut pages = HashMap::new();
+        loop {
+            let unread = match deed(&Book::new(&pages)) {
+                Ok(changes) => return Ok(changes.writes().is_empty()),
+                Err(Pause::Damaged(kind)) => return Err(Undone::Damaged(kind)),
+                Err(Pause::Unread(unread)) => unread,
+            };
+            for place in unread {
+                let page = match place.kind {
+                    Kind::Token => tokens.get(&place.id)?.map(|row| row.value().1.to_vec()),
+                    kind => {
+                        let row = records.get((kind.code(), place.id))?;
+                        row.map(|row| row.value().1.to_vec())
+                    }
+                };
+                pages.insert(place, page);
+            }
+        }
     }
 
     /// What is remembered of one name.

@@ -1,0 +1,140 @@
+//! The PSU listener: browsers, without client certificates.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::extract::Request;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use openssl::ssl::SslAcceptor;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tower::ServiceExt;
+
+use super::accept::{Bounds, settled};
+use super::socket::Socket;
+use super::tls;
+use crate::drain::{Drain, Stage};
+use crate::metrics::Metrics;
+
+/// A browser that has gone away is found out so soon (RFC 9113 §6.7).
+const PING_EVERY: Duration = Duration::from_secs(10);
+/// Requests of one connection at once.
+const STREAMS_MAX: u32 = 32;
+
+/// Serves browsers: TLS without client certificates, then `pages`.
+pub async fn serve_psu(
+    listener: TcpListener,
+    acceptor: Arc<ArcSwap<SslAcceptor>>,
+    pages: Router,
+    connections: Arc<Semaphore>,
+    bounds: Bounds,
+    (metrics, drain): (Arc<Metrics>, Drain),
+) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = drain.reached(Stage::Closing) => return,
+        };
+        let Some((stream, peer)) = settled(accepted).await else { continue };
+        let Ok(room) = Arc::clone(&connections).try_acquire_owned() else {
+            metrics.connections_closed.with_label_values(&["too_many_browsers"]).inc();
+            continue;
+        };
+        let (acceptor, pages, drain) = (acceptor.load_full(), pages.clone(), drain.clone());
+        tokio::spawn(async move {
+            let _room = room;
+            let socket = Socket::new(stream, peer);
+            let Ok(tls) = tls::greet(&acceptor, socket, bounds.handshake).await else { return };
+            let mut server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+            server
+                .http1()
+                .timer(TokioTimer::new())
+                .header_read_timeout(bounds.head)
+                .max_buf_size(bounds.head_size.bytes_max.max(8 * 1024));
+            server
+                .http2()
+                .timer(TokioTimer::new())
+                .keep_alive_interval(PING_EVERY)
+                .keep_alive_timeout(PING_EVERY)
+                .max_concurrent_streams(STREAMS_MAX);
+            let visit = Arc::new(Visit::new());
+            let counted = Arc::clone(&visit);
+            let service = pages.map_request(move |mut request: Request<Incoming>| {
+                // It goes with the request, and says that it is over when it is dropped.
+                request.extensions_mut().insert(Arc::new(Busy::of(&counted)));
+                request
+            });
+            let service = TowerToHyperService::new(service);
+            let mut serving = pin!(server.serve_connection(TokioIo::new(tls), service));
+            tokio::select! {
+                // A browser that goes away mid-page is no event.
+                _ = serving.as_mut() => return,
+                () = visit.idle(bounds) => {}
+                () = drain.reached(Stage::Closing) => {}
+            }
+            // What is being answered is answered.
+            serving.as_mut().graceful_shutdown();
+            let _ = tokio::time::timeout(bounds.request, serving).await;
+        });
+    }
+}
+
+/// What one connection of a browser is doing.
+struct Visit {
+    opened: Instant,
+    requests: AtomicU32,
+    active: AtomicU32,
+    quiet_since_ms: AtomicU64,
+}
+
+impl Visit {
+    fn new() -> Self {
+        let (requests, active) = (AtomicU32::new(0), AtomicU32::new(0));
+        Self { opened: Instant::now(), requests, active, quiet_since_ms: AtomicU64::new(0) }
+    }
+
+    fn age_ms(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Comes back when nothing has been asked for too long: whoever opens a connection asks at once,
+    /// and may then rest between two pages.
+    async fn idle(&self, bounds: Bounds) {
+        loop {
+            let asked = self.requests.load(Ordering::Relaxed) > 0;
+            let limit = if asked { bounds.idle } else { bounds.head };
+            let since = self.quiet_since_ms.load(Ordering::Relaxed);
+            let quiet = Duration::from_millis(self.age_ms().saturating_sub(since));
+            let active = self.active.load(Ordering::Relaxed) > 0;
+            match limit.checked_sub(quiet) {
+                _ if active => tokio::time::sleep(bounds.head).await,
+                Some(left) if !left.is_zero() => tokio::time::sleep(left).await,
+                _ => return,
+            }
+        }
+    }
+}
+
+/// A request that is being answered.
+struct Busy(Arc<Visit>);
+
+impl Busy {
+    fn of(visit: &Arc<Visit>) -> Self {
+        visit.requests.fetch_add(1, Ordering::Relaxed);
+        visit.active.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(visit))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.quiet_since_ms.store(self.0.age_ms(), Ordering::Relaxed);
+        self.0.active.fetch_sub(1, Ordering::Relaxed);
+    }
+}
