@@ -225,6 +225,13 @@ fn a_tpp_that_the_registers_or_its_roles_do_not_allow_asks_no_customer() {
         ("account-info", &["role_missing", "register_role_missing"]),
     ] {
         let app = App::of(&gateway, tpp);
+        let registration = [
+            ("grant_type", "client_credentials"),
+            ("client_id", "PSD2_TPPRegister"),
+            ("scope", "manageRegistration"),
+        ];
+        let enrols = app.post(TOKEN, &registration);
+        assert_eq!(enrols.status == 200, tpp != "withdrawn", "{}", enrols.json());
         let pushed = app.post(PAR, &app.asked(&[]));
         assert!(reasons.contains(&pushed.code().as_str()), "{}", pushed.json());
         let landed = app.browser().open(&app.authorize_path(&[("state", "s")]));

@@ -215,18 +215,21 @@ fn every_answer_at_the_call_back_names_the_issuer_of_its_bank() {
         let (mut browser, page) = app.visit(&[("state", "s")]);
         let refused = browser.press(&page, "refuse", &[]);
         let faulty = [
-            ("response_type", "token"),
-            ("response_type", "code id_token"),
-            ("response_type", ""),
-            ("response_mode", "fragment"),
-            ("response_mode", "form_post"),
-            ("request", "eyJhbGciOiJub25lIn0.e30."),
-            ("scope", ""),
-            ("scope", "admin"),
-            ("scope", "cbpii cbpii"),
+            (("response_type", "token"), "unsupported_response_type"),
+            (("response_type", "code id_token"), "unsupported_response_type"),
+            (("response_type", ""), "invalid_request"),
+            (("response_mode", "fragment"), "invalid_request"),
+            (("response_mode", "form_post"), "invalid_request"),
+            (("request", "eyJhbGciOiJub25lIn0.e30."), "request_not_supported"),
+            (("scope", ""), "invalid_scope"),
+            (("scope", "admin"), "invalid_scope"),
+            (("scope", "cbpii cbpii"), "invalid_scope"),
         ];
-        let faulty =
-            faulty.map(|more| app.browser().open(&app.authorize_path(&[("state", "s"), more])));
+        let faulty = faulty.map(|(more, error)| {
+            let landed = app.browser().open(&app.authorize_path(&[("state", "s"), more]));
+            assert_eq!(landed.get("error").as_deref(), Some(error), "{more:?}");
+            landed
+        });
         for landed in faulty.iter().chain([&good, &refused]) {
             assert!(landed.at.starts_with(&format!("{}?", app.call_back)), "{}", landed.at);
             assert_eq!(landed.get("iss").as_deref(), Some(app.issuer.as_str()), "{}", landed.at);

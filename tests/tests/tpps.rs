@@ -4,6 +4,7 @@
 use std::process::Output;
 
 use harness::gateway::{Gateway, HOST, path_text};
+use harness::oauth::{App, PAR};
 use harness::redis_server::RedisServer;
 use harness::registers::Scene;
 use harness::{eventually, run};
@@ -95,6 +96,10 @@ fn whole_life(bank: &Bank<'_>, token: &str) {
     };
     let refused = ask();
     assert_eq!((refused.status, refused.code().as_str()), (403, "tpp_suspended"));
+    let app = App::of(gateway, "funds-co");
+    let landed = app.browser().open(&app.authorize_path(&[("state", "s")]));
+    assert_eq!(landed.page().status, 400, "no customer logs in for it, and none is sent to it");
+    assert_eq!(app.post(PAR, &app.asked(&[])).code(), "tpp_suspended");
 
     good(&bank.tpp(&[&["resume", OWNER], &WHO[..]].concat()));
     bank.event("tpp_resumed");

@@ -205,7 +205,7 @@ impl AuthorizationServer {
         codetab: &str,
         refusal: &Refusal,
     ) -> String {
-        let error = match refusal.reason.oauth_error() {
+        let error = match refusal.oauth_error() {
             // Said of a request at a token endpoint, where a client authenticates itself.
             "invalid_client" | "unsupported_grant_type" => "unauthorized_client",
             error => error,

@@ -23,8 +23,10 @@ enum Verb {
     /// Tell everything that is known about one TPP
     Show(show::ShowArgs),
     /// End all tokens of a TPP at once, and give it no new ones
+    #[command(after_help = change::SUSPEND)]
     Suspend(change::DecideArgs),
     /// Let a suspended TPP ask for tokens again
+    #[command(after_help = change::RESUME)]
     Resume(change::DecideArgs),
     /// Remove an application, or all applications of a TPP, with their tokens
     Remove(change::RemoveArgs),

@@ -1,6 +1,6 @@
 //! What the bank decides about a TPP: the running gateway does it, and writes into its log who and why.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use certs::OrganisationId;
@@ -9,12 +9,19 @@ use crate::admin::{Application, client};
 use crate::cli::{Answer, Failure, run};
 use crate::config::Config;
 
-const DECIDE: &str = "Example:
+pub(super) const SUSPEND: &str = "Example:
   octroi tpp suspend PSDFR-ACPR-16948 --by 'Ada Lovelace' --because 'incident 4711' \\
     --config octroi.toml
 
-A gateway with this configuration must run and have an admin key. Exit code 0: it is so now, 1: it was
-not suspended.";
+A gateway with this configuration must run and have an admin key. JWTs of another authorization server do
+not end by it.";
+
+pub(super) const RESUME: &str = "Example:
+  octroi tpp resume PSDFR-ACPR-16948 --by 'Ada Lovelace' --because 'incident 4711 is over' \\
+    --config octroi.toml
+
+A gateway with this configuration must run and have an admin key. Exit code 0: resumed, 1: it was not
+suspended.";
 
 const REMOVE: &str = "Example:
   octroi tpp remove 1PSDFR-ACPR-16948-0-RWMH --by 'Ada Lovelace' --because 'asked by letter' \\
@@ -44,7 +51,6 @@ struct Decider {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = DECIDE)]
 pub(super) struct DecideArgs {
     /// The organisation id of the TPP
     #[arg(value_name = "OID")]
@@ -116,6 +122,16 @@ pub(super) fn decide(
         (true, false) => writeln!(out, "{} was suspended already; now for this reason", args.tpp)?,
         (false, true) => writeln!(out, "resumed {}; its tokens of before stay ended", args.tpp)?,
         (false, false) => writeln!(out, "{} is not suspended", args.tpp)?,
+    }
+    if let Some(jwt) = config.jwt.as_ref().filter(|_| suspends) {
+        writeln!(
+            io::stderr(),
+            "octroi: access tokens that {} has signed do NOT end by this; to keep {} out at once: octroi \
+             register override add {} --withdrawn …",
+            jwt.issuer,
+            args.tpp,
+            args.tpp,
+        )?;
     }
     Ok(if suspends || decided.changed { Answer::Good } else { Answer::No })
 }
