@@ -7,6 +7,7 @@
 mod answer;
 mod attempts;
 mod client_store;
+mod conclusion;
 mod consent;
 mod form;
 mod interaction;
@@ -39,7 +40,8 @@ use crate::store::{Store, StoreError};
 pub use answer::Answer;
 pub use attempts::Lock;
 pub use client_store::EnrolFault;
-pub use consent::{Acceptance, Begun, DecideFault, FinishFault, Finished};
+pub use conclusion::{FinishFault, Finished};
+pub use consent::{Acceptance, Begun, DecideFault};
 pub use interaction::{Interaction, Progress, Shown};
 pub use listing::{ListedApplication, ListedCertificate, ListedTpp, listed};
 pub use metrics::AuthorizationMetrics;

@@ -172,6 +172,29 @@ fn a_decision_is_worth_nothing_in_another_browser_and_counts_once() {
 }
 
 #[test]
+fn of_many_that_come_back_at_once_one_gets_a_code() {
+    let bank = Bank::open();
+    let (browser, challenge) = bank.arrived();
+    let back = bank.way_back(&bank.decide(&challenge, "accept", &accepted_at(Timestamp::now())));
+    let landed: Vec<Landed> = std::thread::scope(|scope| {
+        let come = || scope.spawn(|| browser.clone().open(&back));
+        let coming: Vec<_> = (0..16).map(|_| come()).collect();
+        coming.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    let codes: Vec<String> = landed.iter().filter_map(|landed| landed.get("code")).collect();
+    assert_eq!(codes.len(), 1, "{landed:?}");
+    let late = landed.into_iter().filter(|landed| landed.at.starts_with('/'));
+    assert_eq!(late.filter(|landed| landed.answer.status == 404).count(), 15);
+    Pair::of(&bank.app.exchange(&codes[0], &[]));
+    let given = |event: &Value| event["event"] == "consent_given";
+    let given = eventually("the consent is recorded", || {
+        let given = bank.gateway.place().events().into_iter().filter(given).count();
+        (given > 0).then_some(given)
+    });
+    assert_eq!(given, 1);
+}
+
+#[test]
 fn what_the_page_says_is_checked_and_a_fault_decides_nothing() {
     let bank = Bank::open();
     let (mut browser, challenge) = bank.arrived();

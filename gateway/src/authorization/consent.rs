@@ -1,15 +1,13 @@
-//! The way of a consent: begin, look, accept or reject, finish (as Ory Hydra hands a login over:
+//! The way of a consent to its decision: begin, look, accept or reject (as Ory Hydra hands a login over:
 //! a challenge goes to the bank's page, the page answers on a private way, the browser comes back).
 
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
-use policies::client::Client;
-use policies::ledger::{self, Changes, CodeRecord};
+use policies::ledger::Changes;
 use policies::limits::{CLOCK_SKEW_SECONDS_MAX, TOKEN_TEXT_BYTES_MAX};
-use policies::{Partition, Psu, Refusal, Scope, SecretKind, electronic_iban};
+use policies::{Refusal, electronic_iban};
 use serde::Deserialize;
-use uuid::Uuid;
 
 use super::interaction::{self, Decision, Interaction, Progress, Shown};
 use super::metrics::ConsentEvent;
@@ -54,31 +52,6 @@ pub enum DecideFault {
     /// No random numbers.
     #[error("{0}")]
     Random(Refusal),
-}
-
-/// Why a browser that came back is not sent on.
-#[derive(Debug)]
-#[allow(clippy::exhaustive_enums)]
-pub enum FinishFault {
-    /// No such interaction, or it was finished.
-    Unknown,
-    /// It took too long; the call-back is told.
-    TimedOut {
-        /// Where it is told.
-        location: String,
-    },
-    /// Another browser began it.
-    OtherBrowser,
-    /// Something that is needed does not answer.
-    Unavailable,
-}
-
-/// Where the browser goes in the end.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Finished {
-    /// The call-back with a code or an error.
-    pub location: String,
 }
 
 /// What a browser that was sent here is given.
@@ -262,128 +235,6 @@ impl AuthorizationServer {
             verifier,
         })
         .await
-    }
-
-    /// Sends a browser that came back on to the call-back, once.
-    ///
-    /// # Errors
-    /// See [`FinishFault`].
-    pub async fn finish(
-        &self,
-        challenge: &str,
-        verifier: &str,
-        browser: Option<&str>,
-        now: Timestamp,
-    ) -> Result<Finished, FinishFault> {
-        let place = interaction::place(challenge);
-        let digest = |text: &str| hex::encode(certs::sha256(text.as_bytes()));
-        let (verifier, browser) = (digest(verifier), browser.map(digest));
-        let taken = store::transact(self.store.as_ref(), Some(place.own_partition()), |book| {
-            let mut changes = Changes::default();
-            let Some(page) = book.read(place)? else { return Ok((Err(true), changes)) };
-            let found = Interaction::read(page)?;
-            if browser.as_ref() != Some(&found.browser) {
-                return Ok((Err(false), changes));
-            }
-            let back = found.decision.as_ref().is_some_and(|said| said.verifier() == verifier);
-            if !back && found.ends_at > now.as_second() {
-                return Ok((Err(true), changes));
-            }
-            changes.remove(place);
-            Ok((Ok(found), changes))
-        });
-        let lost = |error: StoreError| {
-            tracing::error!(%error, "a consent cannot be finished");
-            FinishFault::Unavailable
-        };
-        let found = taken.await.map_err(lost)?.map_err(|unknown| match unknown {
-            true => FinishFault::Unknown,
-            false => FinishFault::OtherBrowser,
-        })?;
-        self.conclude(found, now).await
-    }
-
-    async fn conclude(&self, found: Interaction, now: Timestamp) -> Result<Finished, FinishFault> {
-        let refused = |refusal: Refusal| {
-            tracing::error!(%refusal, "a consent cannot be finished");
-            FinishFault::Unavailable
-        };
-        let lost = |error: StoreError| {
-            tracing::error!(%error, "a consent cannot be finished");
-            FinishFault::Unavailable
-        };
-        let Interaction { request, ends_at, decision, .. } = found;
-        let redirect_uri = request.call_back(self.settings.setting).map_err(refused)?;
-        let to = |answer: &[(&str, &str)]| {
-            self.location(&redirect_uri, request.state.as_deref(), &request.codetab, answer)
-        };
-        let error = |error: &str, description: &str| {
-            to(&[("error", error), ("error_description", description)])
-        };
-        let subject = request.organisation_id.as_str();
-        let asked = format!("{} for {} at {}", request.scope, request.client_id, request.codetab);
-        if ends_at <= now.as_second() {
-            self.metrics.consent(ConsentEvent::Refused);
-            self.tell(now, "consent_timed_out", subject, asked);
-            let location = error("access_denied", "the customer took too long");
-            return Err(FinishFault::TimedOut { location });
-        }
-        match decision {
-            None => Err(FinishFault::Unknown),
-            Some(Decision::Rejected { error: code, description, .. }) => {
-                self.metrics.consent(ConsentEvent::Refused);
-                self.tell(now, "consent_refused", subject, format!("{asked}: {code}"));
-                Ok(Finished { location: error(&code, &description) })
-            }
-            Some(Decision::Accepted { psu, accounts, strong_authentication_at, .. }) => {
-                let damaged = |_| FinishFault::Unavailable;
-                let id = request.tpp().map_err(refused)?;
-                // What was proven when the customer was sent here must still hold.
-                let client = self.client_of(&id, &request.client_id).await.map_err(lost)?;
-                let enrolled = |client: &Client| client.redirect_uris.contains(&redirect_uri);
-                if !client.is_some_and(|client| enrolled(&client)) {
-                    self.metrics.consent(ConsentEvent::Faulty);
-                    return Err(FinishFault::Unknown);
-                }
-                let partition = Partition::of(&id);
-                let code = secret::issue(SecretKind::Code, partition).map_err(refused)?;
-                let consent_id = Uuid::new_v4().to_string();
-                let life = SignedDuration::try_from(self.settings.code_life).unwrap_or_default();
-                let record = CodeRecord {
-                    organisation_id: id,
-                    client_id: request.client_id.clone(),
-                    redirect_uri: request.redirect_uri.clone(),
-                    code_challenge: request.code_challenge.clone(),
-                    scope: Scope::from_name(&request.scope).ok_or(FinishFault::Unavailable)?,
-                    codetab: request.codetab.clone(),
-                    psu: Psu::new(psu.clone()),
-                    consent_id: consent_id.clone(),
-                    accounts: accounts
-                        .as_ref()
-                        .map(interaction::digests)
-                        .transpose()
-                        .map_err(damaged)?,
-                    strong_authentication_at: Timestamp::from_second(strong_authentication_at)
-                        .map_err(|_| FinishFault::Unavailable)?,
-                    expires_at: now.checked_add(life).unwrap_or(now),
-                    epoch: 0,
-                };
-                let kept = store::transact(self.store.as_ref(), Some(partition), |book| {
-                    ledger::keep_code(book, code.digest, record.clone())
-                });
-                if let Err(fault) = kept.await.map_err(lost)? {
-                    self.metrics.consent(ConsentEvent::Faulty);
-                    return Ok(Finished {
-                        location: error("unauthorized_client", &fault.to_string()),
-                    });
-                }
-                self.metrics.consent(ConsentEvent::Given);
-                let psu = hex::encode(self.audit.pseudonyms().of(&psu));
-                let detail = format!("{asked}: consent {consent_id} of psu {psu}");
-                self.tell(now, "consent_given", subject, detail);
-                Ok(Finished { location: to(&[("code", &code.text)]) })
-            }
-        }
     }
 
     /// Notes a decision, once, and makes the way back.
