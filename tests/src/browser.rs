@@ -145,12 +145,17 @@ impl Chromium {
         }
     }
 
-    /// Presses the enter key.
+    /// Presses the enter key in a form, and waits for the page that comes of it: it may look the same.
     pub fn enter(&mut self) {
+        eventually("the page", || {
+            let mark = json!({ "nodeId": self.node("html")?, "name": "data-left", "value": "" });
+            self.try_ask("DOM.setAttributeValue", mark).ok()
+        });
         for kind in ["keyDown", "keyUp"] {
             let event = json!({ "type": kind, "key": "Enter", "code": "Enter", "text": "\r", "windowsVirtualKeyCode": 13 });
             self.ask("Input.dispatchKeyEvent", event);
         }
+        self.wait_for("html:not([data-left])");
     }
 
     /// Whether nothing sticks out to the side: a page is scrolled in one direction only.
