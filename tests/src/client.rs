@@ -155,7 +155,14 @@ impl Connection {
     /// Whether the server ends the connection without another word.
     pub fn is_ended(&mut self) -> bool {
         let mut octet = [0];
-        self.buffer.is_empty() && matches!(self.stream.read(&mut octet), Ok(0) | Err(_))
+        self.buffer.is_empty()
+            && match self.stream.read(&mut octet) {
+                Ok(read) => read == 0,
+                // A server that is silent has not ended it.
+                Err(error) => {
+                    !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+                }
+            }
     }
 }
 

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use axum::Router;
-use axum::extract::Request;
+use axum::http::{Request, StatusCode};
+use axum::response::IntoResponse as _;
 use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use openssl::ssl::SslAcceptor;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -65,12 +66,14 @@ pub async fn serve_psu(
                 .max_concurrent_streams(STREAMS_MAX);
             let visit = Arc::new(Visit::new());
             let counted = Arc::clone(&visit);
-            let service = pages.map_request(move |mut request: Request<Incoming>| {
-                // It goes with the request, and says that it is over when it is dropped.
-                request.extensions_mut().insert(Arc::new(Busy::of(&counted)));
-                request
+            let service = service_fn(move |request: Request<Incoming>| {
+                let (busy, pages) = (Busy::of(&counted), pages.clone());
+                async move {
+                    let _busy = busy;
+                    let answer = tokio::time::timeout(bounds.request, pages.oneshot(request)).await;
+                    answer.unwrap_or_else(|_| Ok(StatusCode::REQUEST_TIMEOUT.into_response()))
+                }
             });
-            let service = TowerToHyperService::new(service);
             let mut serving = pin!(server.serve_connection(TokioIo::new(tls), service));
             tokio::select! {
                 // A browser that goes away mid-page is no event.
