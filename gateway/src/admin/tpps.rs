@@ -1,8 +1,6 @@
 //! What an operator may ask and do about TPPs: list, suspend, resume, and enrol or remove their
 //! applications. Behind the admin key; who did it and why stands in the log.
 
-use std::collections::BTreeSet;
-
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
@@ -10,9 +8,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use certs::OrganisationId;
 use jiff::Timestamp;
-use policies::client::{
-    Client, ClientRecordError, Contact, EnrolmentSource, GrantType, RedirectUri, Setting,
-};
+use policies::client::{Client, ClientRecordError, RedirectUri, Setting};
 use policies::ledger::{Cut, Suspension};
 use policies::{Scope, limits};
 use serde::{Deserialize, Serialize};
@@ -256,26 +252,9 @@ fn read(asked: &Application, setting: Setting, now: Timestamp) -> Result<Client,
         );
     }
     let client = Client {
-        client_id,
-        organisation_id: id,
-        name: asked.name.clone(),
-        description: None,
-        setting,
         redirect_uris,
-        grant_types: BTreeSet::from(GrantType::ALL),
         scopes: asked.scopes.iter().map(scope).collect::<Result<_, _>>()?,
-        contact: Contact::default(),
-        logo_uri: None,
-        client_uri: None,
-        tos_uri: None,
-        policy_uri: None,
-        agent_id: None,
-        software_id: None,
-        software_version: None,
-        certificates: Vec::new(),
-        created_at: now,
-        updated_at: now,
-        source: EnrolmentSource::Portal,
+        ..Client::by_a_person(client_id, id, asked.name.clone(), setting, now)
     };
     match Client::from_json(&client.to_json()) {
         Ok(read) => Ok(read),
@@ -297,6 +276,8 @@ fn tell(admin: &Admin, event: &'static str, id: &OrganisationId, detail: String,
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn asked() -> Application {

@@ -1,14 +1,10 @@
 //! The applications of the sandbox's TPPs, enrolled as a portal would have done it: under their
 //! organisation ids, with a call-back that the sandbox itself answers.
 
-use std::collections::BTreeSet;
-
 use certs::OrganisationId;
 use jiff::Timestamp;
 use policies::Scope;
-use policies::client::{
-    Client, Contact, EnrolmentSource, GrantType, RedirectUri, RedirectUriFault, Setting,
-};
+use policies::client::{Client, RedirectUri, RedirectUriFault, Setting};
 use thiserror::Error;
 
 use super::tpp::{Fault, Tpp};
@@ -72,26 +68,15 @@ pub async fn enrol(
 
 fn new(tpp: &Tpp, id: &OrganisationId, now: Timestamp) -> Client {
     Client {
-        client_id: id.as_str().to_owned(),
-        organisation_id: id.clone(),
-        name: tpp.organisation.to_owned(),
         description: Some(tpp.purpose.to_owned()),
-        setting: Setting::Sandbox,
-        redirect_uris: Vec::new(),
-        grant_types: BTreeSet::from(GrantType::ALL),
         // What is asked for is held against the certificate and the registers each time.
         scopes: Scope::ALL.iter().map(|scope| scope.name().to_owned()).collect(),
-        contact: Contact::default(),
-        logo_uri: None,
-        client_uri: None,
-        tos_uri: None,
-        policy_uri: None,
-        agent_id: None,
-        software_id: None,
-        software_version: None,
-        certificates: Vec::new(),
-        created_at: now,
-        updated_at: now,
-        source: EnrolmentSource::Portal,
+        ..Client::by_a_person(
+            id.as_str().to_owned(),
+            id.clone(),
+            tpp.organisation.to_owned(),
+            Setting::Sandbox,
+            now,
+        )
     }
 }

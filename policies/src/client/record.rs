@@ -129,6 +129,42 @@ pub struct Client {
     pub source: EnrolmentSource,
 }
 
+impl Client {
+    /// An application that a person enrolled: every grant, and nothing else yet, neither a scope nor a
+    /// call-back.
+    #[must_use]
+    pub fn by_a_person(
+        client_id: String,
+        organisation_id: OrganisationId,
+        name: String,
+        setting: Setting,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            client_id,
+            organisation_id,
+            name,
+            description: None,
+            setting,
+            redirect_uris: Vec::new(),
+            grant_types: BTreeSet::from(GrantType::ALL),
+            scopes: BTreeSet::new(),
+            contact: Contact::default(),
+            logo_uri: None,
+            client_uri: None,
+            tos_uri: None,
+            policy_uri: None,
+            agent_id: None,
+            software_id: None,
+            software_version: None,
+            certificates: Vec::new(),
+            created_at: now,
+            updated_at: now,
+            source: EnrolmentSource::Portal,
+        }
+    }
+}
+
 /// Why stored bytes are no client record. Says where, never what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

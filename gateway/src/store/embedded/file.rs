@@ -112,24 +112,7 @@ impl StoreFile {
             let mut expiries = transaction.open_table(EXPIRIES)?;
             let mut records = transaction.open_table(RECORDS)?;
             let mut ends = transaction.open_table(RECORD_ENDS)?;
-            let mut pages = HashMap::new();
-            let changes = loop {
-                let unread = match deed(&Book::new(&pages)) {
-                    Ok(changes) => break changes,
-                    Err(Pause::Damaged(kind)) => return Err(Undone::Damaged(kind)),
-                    Err(Pause::Unread(unread)) => unread,
-                };
-                for place in unread {
-                    let page = match place.kind {
-                        Kind::Token => tokens.get(&place.id)?.map(|row| row.value().1.to_vec()),
-                        kind => {
-                            let row = records.get((kind.code(), place.id))?;
-                            row.map(|row| row.value().1.to_vec())
-                        }
-                    };
-                    pages.insert(place, page);
-                }
-            };
+            let changes = step(deed, &tokens, &records)?;
             for Write { place: Place { kind, id }, page } in changes.writes() {
                 let (kind, id) = (kind.code(), *id);
                 let page = page.as_ref().map(|(page, until)| {
@@ -180,24 +163,7 @@ impl StoreFile {
     fn look_up(&self, deed: Deed<'_>) -> Result<bool, Undone> {
         let transaction = self.0.begin_read()?;
         let (tokens, records) = (transaction.open_table(TOKENS)?, transaction.open_table(RECORDS)?);
-        let mut pages = HashMap::new();
-        loop {
-            let unread = match deed(&Book::new(&pages)) {
-                Ok(changes) => return Ok(changes.writes().is_empty()),
-                Err(Pause::Damaged(kind)) => return Err(Undone::Damaged(kind)),
-                Err(Pause::Unread(unread)) => unread,
-            };
-            for place in unread {
-                let page = match place.kind {
-                    Kind::Token => tokens.get(&place.id)?.map(|row| row.value().1.to_vec()),
-                    kind => {
-                        let row = records.get((kind.code(), place.id))?;
-                        row.map(|row| row.value().1.to_vec())
-                    }
-                };
-                pages.insert(place, page);
-            }
-        }
+        Ok(step(deed, &tokens, &records)?.writes().is_empty())
     }
 
     /// What is remembered of one name.
@@ -313,6 +279,32 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 }
 
 const OWNER_ONLY: u32 = 0o600;
+
+/// What a step changes, once it was shown every record that it asks for.
+fn step(
+    deed: Deed<'_>,
+    tokens: &impl ReadableTable<[u8; 32], Row>,
+    records: &impl ReadableTable<(&'static str, [u8; 32]), Row>,
+) -> Result<Changes, Undone> {
+    let mut pages = HashMap::new();
+    loop {
+        let unread = match deed(&Book::new(&pages)) {
+            Ok(changes) => return Ok(changes),
+            Err(Pause::Damaged(kind)) => return Err(Undone::Damaged(kind)),
+            Err(Pause::Unread(unread)) => unread,
+        };
+        for place in unread {
+            let page = match place.kind {
+                Kind::Token => tokens.get(&place.id)?.map(|row| row.value().1.to_vec()),
+                kind => {
+                    let row = records.get((kind.code(), place.id))?;
+                    row.map(|row| row.value().1.to_vec())
+                }
+            };
+            pages.insert(place, page);
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {
