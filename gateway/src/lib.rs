@@ -13,6 +13,7 @@ pub mod clock;
 pub mod config;
 pub mod drain;
 pub mod fetch;
+pub mod in_flight;
 pub mod introduction;
 pub mod jwt;
 pub mod listen;

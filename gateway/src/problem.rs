@@ -1,12 +1,16 @@
 //! What a refused caller is told: `application/problem+json` (RFC 9457) whose members also carry
 //! STET's ErrorModel, so that both kinds of client read it.
 
+use std::fmt::Write;
+use std::time::Duration;
+
 use bytes::Bytes;
 use certs::http_signature::Diagnosis;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, LINK, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use jiff::Timestamp;
 use policies::Refusal;
+use policies::quota::Exceeded;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -39,6 +43,38 @@ struct Body<'a> {
     path: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     signature: Option<Signature<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quota: Option<QuotaBody<'a>>,
+    /// draft-ietf-httpapi-ratelimit-headers-10, "Problem Types".
+    #[serde(rename = "violated-policies", skip_serializing_if = "Option::is_none")]
+    violated_policies: Option<[&'a str; 1]>,
+}
+
+/// The limit that refused.
+#[derive(Serialize)]
+struct QuotaBody<'a> {
+    name: &'a str,
+    /// Which requests it counts: `all`, `attended` or `unattended`.
+    counts: &'static str,
+    limit: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    period_seconds: Option<f64>,
+    left: u32,
+    /// Nothing is left until then.
+    until: Timestamp,
+}
+
+impl<'a> QuotaBody<'a> {
+    fn of(exceeded: &'a Exceeded) -> Self {
+        Self {
+            name: &exceeded.name,
+            counts: exceeded.counts.code(),
+            limit: exceeded.requests,
+            period_seconds: exceeded.period.map(|period| period.as_secs_f64()),
+            left: 0,
+            until: exceeded.until,
+        }
+    }
 }
 
 /// What is wrong with a signature, for its sender.
@@ -104,6 +140,8 @@ pub fn body(refusal: &Refusal, type_base: &str, about: About<'_>) -> Bytes {
         message: bounded(reason.sentence()),
         path: bounded(about.path),
         signature: refusal.diagnosis().map(Signature::of),
+        quota: refusal.exceeded().map(QuotaBody::of),
+        violated_policies: refusal.exceeded().map(|exceeded| [exceeded.name.as_str()]),
     };
     serde_json::to_vec(&body).map(Bytes::from).unwrap_or_default()
 }
@@ -181,6 +219,16 @@ pub fn headers(refusal: &Refusal) -> Vec<(HeaderName, HeaderValue)> {
     if let Some(seconds) = refusal.retry_after_seconds() {
         add(RETRY_AFTER, seconds.to_string());
     }
+    if let Some((exceeded, period)) =
+        refusal.exceeded().and_then(|exceeded| Some((exceeded, exceeded.period?)))
+    {
+        let mut text = String::new();
+        policy(&mut text, &exceeded.name, exceeded.requests, period);
+        add(HeaderName::from_static("ratelimit-policy"), text);
+        let seconds = refusal.retry_after_seconds().unwrap_or_default();
+        let state = format!("\"{}\";r=0;t={seconds}", exceeded.name);
+        add(HeaderName::from_static("ratelimit"), state);
+    }
     if let Some(method) = refusal.allow_method() {
         add(ALLOW, method.to_string());
     }
@@ -188,6 +236,16 @@ pub fn headers(refusal: &Refusal) -> Vec<(HeaderName, HeaderValue)> {
         add(LINK, format!("<{successor}>; rel=\"successor-version\""));
     }
     headers
+}
+
+/// Adds one limit to a `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10): its window is in
+/// whole seconds, and left out where it is shorter than one.
+pub fn policy(text: &mut String, name: &str, requests: u32, period: Duration) {
+    let comma = if text.is_empty() { "" } else { ", " };
+    let _ = write!(text, "{comma}\"{name}\";q={requests}");
+    if period.as_secs() > 0 {
+        let _ = write!(text, ";w={}", period.as_secs());
+    }
 }
 
 /// A whole HTTP/1.1 response, for a caller that is refused before HTTP is spoken.

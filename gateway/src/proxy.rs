@@ -7,6 +7,7 @@ mod line;
 mod malformed;
 mod offices;
 mod own;
+mod quotas;
 mod refuse;
 mod request;
 
@@ -27,6 +28,7 @@ use crate::audit::Audit;
 use crate::authorization::AuthorizationServer;
 use crate::config::Limits;
 use crate::drain::Drain;
+use crate::in_flight::InFlight;
 use crate::jwt::Jwts;
 use crate::metrics::Metrics;
 use crate::store::Store;
@@ -53,6 +55,8 @@ pub struct Gateway {
     pub metrics: Arc<Metrics>,
     /// The configured bounds.
     pub limits: Limits,
+    /// Requests under way, where a limit counts them.
+    pub in_flight: Arc<InFlight>,
     /// One adapter per codetab, in the order of the routes.
     pub upstreams: Vec<Arc<Upstream>>,
     /// Whether a caller is told that its token is somebody else's.
@@ -174,7 +178,8 @@ impl ProxyHttp for Line {
             );
             return refuse::replace(&self.0, response, ctx, refusal);
         }
-        headers::to_client(response, ctx)
+        headers::to_client(response, ctx)?;
+        quotas::tell(response, &ctx.counted)
     }
 
     fn response_body_filter(

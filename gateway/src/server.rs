@@ -21,6 +21,7 @@ use crate::authorization::{AuthorizationMetrics, AuthorizationServer, Sealers};
 use crate::clock;
 use crate::config::{Config, KeyPair, Listen, RefusalMode, UpstreamAddress};
 use crate::drain::{Drain, Signal, Signals, Stage};
+use crate::in_flight::InFlight;
 use crate::jwt::{JwtError, Jwts};
 use crate::listen::head::HeadBounds;
 use crate::listen::{self, Bounds, Build, Door, Renewal, RenewalMetrics};
@@ -213,6 +214,9 @@ async fn open(
     let world = world::load(config)?;
     let metrics = Arc::new(Metrics::new(&world.routes)?);
     let store = store::open(&config.store)?;
+    if let Err(error) = store.health().await {
+        tracing::warn!(%error, "the store does not answer yet");
+    }
     for collector in store.collectors() {
         metrics.registry().register(collector)?;
     }
@@ -255,6 +259,7 @@ async fn open(
         audit,
         metrics,
         limits: config.limits.clone(),
+        in_flight: Arc::new(InFlight::default()),
         upstreams,
         authorization: authorization.map(Arc::new),
         jwts,
@@ -343,6 +348,7 @@ async fn leave(
         }
         _ = signals.next() => tracing::warn!("asked to leave again; not waiting any longer"),
     }
+    gateway.store.leave().await;
     close_log(gateway).await;
 }
 

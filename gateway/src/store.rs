@@ -27,7 +27,8 @@ use jiff::Timestamp;
 use policies::ledger::{
     self, Book, Changes, Cut, Kind, Pause, Revoked, Standing, Step, Suspension,
 };
-use policies::{Partition, QuotaFact, QuotaRule, TokenFact, TokenName, TokenRecord};
+use policies::quota::Charge;
+use policies::{Partition, QuotaFact, TokenFact, TokenName, TokenRecord};
 use prometheus::core::Collector;
 use thiserror::Error;
 use tokio::sync::watch;
@@ -95,26 +96,17 @@ pub trait Store: fmt::Debug + Send + Sync {
         now: Timestamp,
     ) -> Result<Vec<(TokenName, TokenRecord)>, StoreError>;
 
-    /// Takes one request out of the TPP's bucket for this rule, when that needs no I/O. `Some` has
-    /// taken it; `None` has taken nothing.
-    fn quota_now(
-        &self,
-        organisation_id: &OrganisationId,
-        rule_index: u16,
-        rule: &QuotaRule,
-        now: Timestamp,
-    ) -> Option<QuotaFact>;
+    /// Takes one request out of the bucket of every charge, or of none, when that needs no I/O. `Some`
+    /// has counted; `None` has not.
+    fn charge_now(&self, charges: &[Charge<'_>], now: Timestamp) -> Option<QuotaFact>;
 
-    /// Takes one request out of the TPP's bucket for this rule. `rule_index` tells apart routes
-    /// that name the same rule. A rule that differs from the last one counts from this request on;
-    /// what was used stays used.
-    async fn quota(
-        &self,
-        organisation_id: &OrganisationId,
-        rule_index: u16,
-        rule: &QuotaRule,
-        now: Timestamp,
-    ) -> QuotaFact;
+    /// Takes one request out of the bucket of every charge. A rule that differs from the last one
+    /// counts from this request on; what was used stays used.
+    async fn charge(&self, charges: &[Charge<'_>], now: Timestamp) -> QuotaFact;
+
+    /// Gives back what was taken in advance, and says good-bye to the other gateways. Nothing is to be
+    /// charged afterwards.
+    async fn leave(&self) {}
 
     /// Drops what is over: records that expired [`limits::EXPIRED_TOKEN_KEPT`] ago, buckets that are full
     /// again. Tells how many records it dropped.
@@ -308,12 +300,12 @@ pub enum StoreError {
 pub fn open(settings: &StoreSettings) -> Result<Arc<dyn Store>, StoreError> {
     Ok(match settings {
         StoreSettings::Embedded { file } => Arc::new(EmbeddedStore::open(file)?),
-        StoreSettings::Redis { url, timeout, fresh_for, tolerated_for, local_share } => {
+        StoreSettings::Redis { url, timeout, fresh_for, tolerated_for, share_for } => {
             let policy = RedisPolicy {
                 timeout: *timeout,
                 fresh_for: *fresh_for,
                 tolerated_for: *tolerated_for,
-                local_share: *local_share,
+                share_for: *share_for,
             };
             let url = String::from_utf8_lossy(url.expose());
             Arc::new(RedisStore::open(&url, policy)?)

@@ -68,6 +68,10 @@ names! {
         Signature = "signature",
         /// The body is a request of this version.
         Body = "body",
+        /// There is quota left for the account, where a limit counts by accounts.
+        AccountQuota = "account_quota",
+        /// There is a place among the requests under way, where a limit counts those.
+        InFlight = "in_flight",
     }
 }
 

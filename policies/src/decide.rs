@@ -7,6 +7,7 @@ mod enrol;
 mod identity;
 mod introduce;
 mod office;
+mod permit;
 mod request;
 mod stages;
 #[cfg(test)]
@@ -29,7 +30,8 @@ use crate::world::World;
 pub use enrol::{Met, Sealing};
 pub use introduce::{Introduction, Opening, asks_who_it_is, introduce};
 pub use office::{Approached, approach, may_be_sent_customers, withdrawal};
-pub use stages::{Admitted, Entitled, Metered, Permit, Sealed};
+pub use permit::{Permit, Placeable};
+pub use stages::{Admitted, Entitled, Metered, Sealed, Understood};
 
 /// Judges everything that can be judged without asking the store: who calls, and what for.
 ///
@@ -64,6 +66,7 @@ pub fn admit(
         route: route.clone(),
         token: TokenName::of(bearer),
         certificate: presented.identity.map(|identity| *identity.fingerprint()).unwrap_or_default(),
+        attended: presented.attended,
     })
 }
 

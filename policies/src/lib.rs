@@ -27,12 +27,13 @@ mod world;
 
 pub use check::{Check, CheckName, CheckOutcome, Evidence, Source, Trail};
 pub use decide::{
-    Admitted, Approached, Entitled, Introduction, Met, Metered, Opening, Permit, Sealed, Sealing,
-    admit, approach, asks_who_it_is, introduce, may_be_sent_customers, withdrawal,
+    Admitted, Approached, Entitled, Introduction, Met, Metered, Opening, Permit, Placeable, Sealed,
+    Sealing, Understood, admit, approach, asks_who_it_is, introduce, may_be_sent_customers,
+    withdrawal,
 };
 pub use funds_confirmation::{BodyFault, FundsRequest, Member, Wrong, electronic_iban};
 pub use presented::Presented;
-pub use quota::{QuotaFact, QuotaRule};
+pub use quota::{Quota, QuotaFact};
 pub use reason::{Blame, Reason};
 pub use register::{Register, ServiceCode, ServiceSet, Standing, WhenUndetermined};
 pub use routes::{

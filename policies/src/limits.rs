@@ -10,6 +10,10 @@ pub const CLOCK_SKEW_SECONDS_MAX: i64 = 60;
 pub const HOST_BYTES_MAX: usize = 253;
 /// A funds-confirmation body, bytes. STET's longest request is a tenth of it.
 pub const FUNDS_REQUEST_BYTES_MAX: usize = 16 * 1024;
+/// Limits that one API may be counted by.
+pub const QUOTAS_PER_API_MAX: usize = 8;
+/// Requests of a limit whose every request is remembered.
+pub const WINDOW_REQUESTS_MAX: u32 = 100;
 /// Rejected register rows that are kept with their reason; the rest is only counted.
 pub const REJECTED_ROWS_KEPT_MAX: usize = 1000;
 /// A record of the authorization server other than a token or a client, bytes.

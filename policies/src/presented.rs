@@ -17,4 +17,7 @@ pub struct Presented<'a> {
     pub target: &'a str,
     /// The value of the one `Authorization` header.
     pub authorization: Option<&'a [u8]>,
+    /// Whether the customer is present: the request names the address of their device (STET,
+    /// `PSU-IP-Address`; RTS (EU) 2018/389 art. 36(5)).
+    pub attended: bool,
 }

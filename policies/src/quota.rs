@@ -1,144 +1,173 @@
-//! How often a TPP may ask: the rule, what was found, and the arithmetic of GCRA.
+//! How often, and how many at once: the limits, whom each counts, and what was found.
+//!
+//! A limit counts in buckets. Whose request goes into which bucket is said by [`Per`]; the bucket is
+//! named by a digest, so that neither an organisation id nor an account stands in a store's key.
+
+mod bucket;
+mod charges;
+mod exceeded;
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// `requests` per `period` and organisation, of which up to `burst` may come at once.
+use arrayvec::ArrayVec;
+use certs::RoleSet;
+
+use crate::limits::QUOTAS_PER_API_MAX;
+
+pub use bucket::{BucketId, Caller};
+pub use charges::{Charge, Charges};
+pub(crate) use charges::{Step, charges, limits};
+pub use exceeded::Exceeded;
+pub(crate) use exceeded::refusal;
+
+/// One limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QuotaRule {
-    /// Its name in the configuration.
+pub struct Quota {
+    /// Its name in the configuration; a bucket keeps it, so what was used survives a changed rule.
     pub name: String,
-    /// Requests in a period.
-    pub requests: NonZeroU32,
-    /// The period.
-    pub period: Duration,
-    /// Requests that may come at once after a pause.
-    pub burst: NonZeroU32,
+    /// How it counts.
+    pub measure: Measure,
+    /// Whom it counts apart.
+    pub per: Per,
+    /// Which requests it counts.
+    pub counts: Attendance,
+    /// It counts only requests made in one of these roles; empty: in any.
+    pub roles: RoleSet,
 }
 
-/// What the store answered about a quota.
+/// How a limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)]
-pub enum QuotaFact {
-    /// There was room, and it has been taken.
-    Granted {
-        /// What is left, where the store knows.
-        remaining: Option<u32>,
+pub enum Measure {
+    /// `requests` per `period`, of which up to `burst` may come at once: the generic cell rate
+    /// algorithm (ITU-T I.371). Any span of time holds at most `burst`, and one more for each
+    /// `period / requests` of it.
+    Rate {
+        /// Requests in a period.
+        requests: NonZeroU32,
+        /// The period.
+        period: Duration,
+        /// Requests that may come at once after a pause.
+        burst: NonZeroU32,
+        /// For how long a gateway that shares the limit with others may keep what it took in advance.
+        lease: Option<Duration>,
     },
-    /// There was none.
+    /// At most `requests` in any span of `period`, exactly.
+    Window {
+        /// Requests in a period; at most [`WINDOW_REQUESTS_MAX`](crate::limits::WINDOW_REQUESTS_MAX).
+        requests: NonZeroU32,
+        /// The period.
+        period: Duration,
+    },
+    /// At most so many at once, in one gateway.
+    Concurrent(NonZeroU32),
+}
+
+/// Whom a limit counts apart. What is not named here shares one bucket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Per {
+    /// Each TPP, by its organisation id.
+    pub tpp: bool,
+    /// Each API.
+    pub api: bool,
+    /// Each role in which a request is made.
+    pub role: bool,
+    /// Each bank.
+    pub codetab: bool,
+    /// Each account that is asked about; where the request names none, each consent.
+    pub account: bool,
+}
+
+/// Which requests a limit counts: RTS (EU) 2018/389 art. 36(5) tells apart whether the customer
+/// actively asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums)]
+pub enum Attendance {
+    /// Every request.
+    #[default]
+    All,
+    /// Those with the customer present.
+    Attended,
+    /// Those without.
+    Unattended,
+}
+
+impl Attendance {
+    /// As the configuration writes it.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Attended => "attended",
+            Self::Unattended => "unattended",
+        }
+    }
+
+    const fn counts(self, attended: bool) -> bool {
+        match self {
+            Self::All => true,
+            Self::Attended => attended,
+            Self::Unattended => !attended,
+        }
+    }
+}
+
+impl Quota {
+    /// The requests that it allows: in a period, or at once.
+    #[must_use]
+    pub const fn requests(&self) -> NonZeroU32 {
+        match self.measure {
+            Measure::Rate { requests, .. }
+            | Measure::Window { requests, .. }
+            | Measure::Concurrent(requests) => requests,
+        }
+    }
+
+    /// The period in which it allows them.
+    #[must_use]
+    pub const fn period(&self) -> Option<Duration> {
+        match self.measure {
+            Measure::Rate { period, .. } | Measure::Window { period, .. } => Some(period),
+            Measure::Concurrent(_) => None,
+        }
+    }
+}
+
+/// What is left of one limit after a request was counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// Requests that would pass right now.
+    pub requests: u32,
+    /// After so long without a request all of it is there again.
+    pub full_in: Duration,
+}
+
+/// What is left of each charge, in their order.
+pub type AllLeft = ArrayVec<Left, QUOTAS_PER_API_MAX>;
+
+/// What the store answered about the limits of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums)]
+pub enum QuotaFact {
+    /// There was room in each, and it has been taken.
+    Granted(AllLeft),
+    /// One had none, and nothing was taken from it.
     Exhausted {
-        /// When there will be.
+        /// Which of the charges; the one with the longest wait.
+        charge: usize,
+        /// When it will have room.
         retry_after: Duration,
     },
     /// The store did not answer, and no local share is left to serve from.
     Unavailable,
 }
 
-/// The generic cell rate algorithm (ITU-T I.371), pure: the same arithmetic that the Redis script
-/// does and that governor does in process.
-pub mod gcra {
-    use std::time::Duration;
-
-    use super::QuotaRule;
-
-    /// The answer to one request.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    #[allow(clippy::exhaustive_enums)]
-    pub enum Decision {
-        /// Take it; `tat` is the new theoretical arrival time.
-        Conforming {
-            /// To be stored, in microseconds of the clock that `now` came from.
-            tat_us: u64,
-            /// Requests that would conform right after this one.
-            remaining: u32,
-        },
-        /// Do not; nothing changes.
-        Exceeding {
-            /// Wait this long.
-            retry_after: Duration,
-        },
-    }
-
-    /// Microseconds between two requests of a steady stream. At least one, so that a rule faster
-    /// than a request a microsecond is slower than it says, never faster.
+impl QuotaFact {
+    /// As if there were room for all of `charges`: for a judgement that nothing is counted by.
     #[must_use]
-    pub fn interval_us(rule: &QuotaRule) -> u64 {
-        let period = u64::try_from(rule.period.as_micros()).unwrap_or(u64::MAX);
-        period.div_ceil(u64::from(rule.requests.get())).max(1)
-    }
-
-    /// Decides one request at `now_us` given the stored `tat_us`.
-    #[must_use]
-    pub fn decide(tat_us: Option<u64>, now_us: u64, rule: &QuotaRule) -> Decision {
-        let interval = interval_us(rule);
-        let tolerance = interval.saturating_mul(u64::from(rule.burst.get()));
-        let tat = tat_us.unwrap_or(now_us).max(now_us);
-        let next = tat.saturating_add(interval);
-        let used = next - now_us;
-        if used > tolerance {
-            return Decision::Exceeding { retry_after: Duration::from_micros(used - tolerance) };
-        }
-        let remaining = u32::try_from((tolerance - used) / interval).unwrap_or(u32::MAX);
-        Decision::Conforming { tat_us: next, remaining }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::gcra::{Decision, decide};
-    use super::*;
-
-    fn rule(requests: u32, period_ms: u64, burst: u32) -> QuotaRule {
-        QuotaRule {
-            name: "test".to_owned(),
-            requests: NonZeroU32::new(requests).unwrap(),
-            period: Duration::from_millis(period_ms),
-            burst: NonZeroU32::new(burst).unwrap(),
-        }
-    }
-
-    #[test]
-    fn a_burst_is_taken_and_the_next_request_waits_one_interval() {
-        let rule = rule(10, 1000, 3);
-        let mut tat = None;
-        for left in [2, 1, 0] {
-            let Decision::Conforming { tat_us, remaining } = decide(tat, 5_000_000, &rule) else {
-                panic!("the burst must conform");
-            };
-            assert_eq!(remaining, left);
-            tat = Some(tat_us);
-        }
-        assert_eq!(
-            decide(tat, 5_000_000, &rule),
-            Decision::Exceeding { retry_after: Duration::from_millis(100) }
-        );
-        assert!(matches!(decide(tat, 5_100_000, &rule), Decision::Conforming { remaining: 0, .. }));
-    }
-
-    proptest! {
-        #[test]
-        fn no_window_ever_admits_more_than_burst_plus_rate(
-            requests in 1_u32..50, period_ms in 1_u64..2000, burst in 1_u32..20,
-            gaps in prop::collection::vec(0_u64..300_000, 1..200),
-        ) {
-            let rule = rule(requests, period_ms, burst);
-            let (mut now, mut tat, mut admitted) = (1_000_000_u64, None, Vec::new());
-            for gap in gaps {
-                now += gap;
-                if let Decision::Conforming { tat_us, .. } = decide(tat, now, &rule) {
-                    tat = Some(tat_us);
-                    admitted.push(now);
-                }
-            }
-            let interval = gcra::interval_us(&rule);
-            for (start, from) in admitted.iter().enumerate() {
-                for (end, to) in admitted.iter().enumerate().skip(start) {
-                    let count = u64::try_from(end - start + 1).unwrap();
-                    prop_assert!(count <= u64::from(burst) + (to - from) / interval);
-                }
-            }
-        }
+    pub fn assumed(charges: &[Charge<'_>]) -> Self {
+        let full = |_| Left { requests: u32::MAX, full_in: Duration::ZERO };
+        Self::Granted(charges.iter().map(full).collect())
     }
 }

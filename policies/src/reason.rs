@@ -201,7 +201,7 @@ impl Reason {
         match self {
             Self::StateUnavailable | Self::UpstreamUnavailable => Some(5),
             Self::RevocationUnknown | Self::RegisterStale => Some(300),
-            Self::QuotaExceeded => Some(1),
+            Self::QuotaExceeded | Self::UpstreamBusy => Some(1),
             _ => None,
         }
     }

@@ -4,10 +4,12 @@
 mod host;
 mod table;
 
+use std::sync::Arc;
+
 use certs::RoleSet;
 use jiff::civil::Date;
 
-use crate::quota::QuotaRule;
+use crate::quota::Quota;
 use crate::register::{ServiceCode, ServiceSet};
 
 pub(crate) use host::HostMatch;
@@ -120,8 +122,8 @@ pub struct Api {
     pub versions: Vec<ApiVersion>,
     /// Oldest strong authentication that it accepts, in days.
     pub consent_days_max: u32,
-    /// How often one organisation may call it.
-    pub quota: QuotaRule,
+    /// The limits on how often it may be called, and by how many at once.
+    pub quotas: Vec<Arc<Quota>>,
 }
 
 impl Api {

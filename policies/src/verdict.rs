@@ -5,6 +5,7 @@ use std::fmt;
 
 use certs::http_signature::Diagnosis;
 
+use crate::quota::Exceeded;
 use crate::reason::Reason;
 
 /// A request that may not pass, and why. Made only on the refusing path, where strings are allowed.
@@ -18,6 +19,7 @@ pub struct Refusal {
     allow: Option<&'static str>,
     successor: Option<String>,
     diagnosis: Option<Box<Diagnosis>>,
+    exceeded: Option<Box<Exceeded>>,
     oauth_error: Option<&'static str>,
 }
 
@@ -48,6 +50,7 @@ impl Refusal {
             allow: None,
             successor: None,
             diagnosis: None,
+            exceeded: None,
             oauth_error: None,
         }
     }
@@ -84,6 +87,19 @@ impl Refusal {
     #[must_use]
     pub fn diagnosis(&self) -> Option<&Diagnosis> {
         self.diagnosis.as_deref()
+    }
+
+    /// With the limit that refused.
+    #[must_use]
+    pub fn exceeding(mut self, exceeded: Exceeded) -> Self {
+        self.exceeded = Some(Box::new(exceeded));
+        self
+    }
+
+    /// The limit that refused, where one did.
+    #[must_use]
+    pub fn exceeded(&self) -> Option<&Exceeded> {
+        self.exceeded.as_deref()
     }
 
     /// With an `error` that says more than the reason's own, where a standard has a word for it.

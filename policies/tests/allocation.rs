@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use certs::test_qtsp::{Authority, Recipe};
 use certs::{
-    Anchors, ClientAuthEku, Identity, OrganisationId, ProfilePolicy, PspRole, Revocations,
+    Anchors, ClientAuthEku, Identity, OrganisationId, ProfilePolicy, PspRole, Revocations, RoleSet,
 };
 use jiff::{SignedDuration, Timestamp};
 use policies::freshness::Freshness;
+use policies::quota::{Attendance, Measure, Per};
 use policies::register::{Origin, Overrides, Published, Register, RegisterPolicy, Snapshot};
 use policies::{
-    AmountForm, Api, ApiVersion, BodyRule, Codetab, Domain, Method, Presented, QuotaFact,
-    QuotaRule, Routes, Source, TokenFact, TokenKind, TokenRecord, Trail, World, WorldParts,
+    AmountForm, Api, ApiVersion, BodyRule, Codetab, Domain, Method, Presented, Quota, QuotaFact,
+    Routes, Source, TokenFact, TokenKind, TokenRecord, Trail, World, WorldParts,
 };
 
 thread_local! {
@@ -100,6 +101,7 @@ fn from_the_certificate_to_the_quota_nothing_is_allocated() {
         method: "POST",
         target: PATH,
         authorization: Some(b"Bearer 0123456789abcdef0123456789abcdef"),
+        attended: false,
     };
     let judge = || {
         let mut trail = Trail::new();
@@ -107,8 +109,8 @@ fn from_the_certificate_to_the_quota_nothing_is_allocated() {
             TokenFact::Live { record: Arc::clone(&record), as_of: now, source: Source::TokenCache };
         let admitted = policies::admit(&presented, &world, now, &mut trail).ok()?;
         let entitled = admitted.with_token(fact, now, &mut trail).ok()?;
-        let metered =
-            entitled.with_quota(QuotaFact::Granted { remaining: None }, &mut trail).ok()?;
+        let granted = QuotaFact::assumed(&entitled.charges());
+        let metered = entitled.with_quota(granted, now, &mut trail).ok()?;
         metered.with_signature(|| unreachable!("the API asks for none"), now, &mut trail).ok()
     };
     assert!(judge().is_some(), "what is measured is the path that allows");
@@ -119,7 +121,6 @@ fn from_the_certificate_to_the_quota_nothing_is_allocated() {
 }
 
 fn routes() -> Routes {
-    let one = NonZeroU32::MIN;
     let domain = Domain {
         name: "psd2.example".to_owned(),
         pattern: Domain::PATTERN.to_owned(),
@@ -143,12 +144,25 @@ fn routes() -> Routes {
         body: BodyRule::FundsConfirmation,
         versions: vec![version],
         consent_days_max: 180,
-        quota: QuotaRule {
-            name: "q".to_owned(),
-            requests: one,
-            period: Duration::from_secs(1),
-            burst: one,
-        },
+        quotas: vec![
+            Arc::new(Quota {
+                name: "q".to_owned(),
+                measure: Measure::Concurrent(NonZeroU32::MIN),
+                per: Per::default(),
+                counts: Attendance::All,
+                roles: RoleSet::EMPTY,
+            }),
+            Arc::new(Quota {
+                name: "r".to_owned(),
+                measure: Measure::Window {
+                    requests: NonZeroU32::MIN,
+                    period: Duration::from_secs(1),
+                },
+                per: Per { tpp: true, api: true, role: true, codetab: true, account: false },
+                counts: Attendance::Unattended,
+                roles: RoleSet::EMPTY,
+            }),
+        ],
     };
     let codetab = Codetab { code: "17515".to_owned(), name: "CEIDF".to_owned() };
     Routes::build(&[domain], vec![codetab], vec![api]).unwrap()

@@ -86,6 +86,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> Result<Answer, Failure> {
         method: &args.method,
         target: &args.path,
         authorization: authorization.as_ref().map(|value| value.as_slice()),
+        attended: false,
     };
     let mut trail = Trail::new();
     let verdict = judge(&presented, &token, body.as_deref(), &config, &world, at, &mut trail)?;
@@ -115,7 +116,8 @@ fn judge(
         Err(refusal) => return Ok(Verdict { refusal: Some(refusal), assumed }),
     };
     assumed.push("the quota is granted");
-    let metered = match entitled.with_quota(QuotaFact::Granted { remaining: None }, trail) {
+    let granted = QuotaFact::assumed(&entitled.charges());
+    let metered = match entitled.with_quota(granted, at, trail) {
         Ok(metered) => metered,
         Err(refusal) => return Ok(Verdict { refusal: Some(refusal), assumed }),
     };
@@ -143,7 +145,12 @@ fn judge(
         }
     };
     let pseudonyms = Pseudonyms::new(config.audit.key.expose()).map_err(Failure::cannot)?;
-    let refusal = sealed.with_body(body, |iban| pseudonyms.of(iban), trail).err();
+    let understood = match sealed.with_body(body, |name| pseudonyms.of(name), trail) {
+        Ok(understood) => understood,
+        Err(refusal) => return Ok(Verdict { refusal: Some(refusal), assumed }),
+    };
+    let granted = QuotaFact::assumed(&understood.account_charges());
+    let refusal = understood.with_account_quota(granted, at, trail).err();
     Ok(Verdict { refusal, assumed })
 }
 

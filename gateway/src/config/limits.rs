@@ -20,6 +20,10 @@ pub(super) const REVOCATION_REFRESH_MIN: Duration = Duration::from_secs(1);
 pub(super) const METADATA_BYTES_MAX: u64 = 64 * 1024;
 /// Characters of the admin key at least: 128 bits as hexadecimal digits.
 pub(super) const ADMIN_KEY_CHARS_MIN: usize = 32;
+/// Characters of a limit's name: it stands in a header of each response.
+pub(super) const QUOTA_NAME_CHARACTERS_MAX: usize = 40;
+/// For how long requests may be taken in advance.
+pub(super) const LEASE_MAX: Duration = Duration::from_secs(1);
 /// Bytes of the audit key, exactly: the width of HMAC-SHA-256.
 pub(super) const AUDIT_KEY_BYTES: usize = 32;
 /// Bytes of a request body that the proxy can keep for a second attempt upstream.

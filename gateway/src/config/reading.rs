@@ -65,6 +65,11 @@ impl<'a> Reading<'a> {
         self.warnings.push(format!("{key}: {}", what.as_ref()));
     }
 
+    /// Whether a value stood there that was already refused.
+    pub(super) fn has_refused(&self, key: &Key) -> bool {
+        self.problems.iter().any(|problem| problem.key == key.as_str())
+    }
+
     pub(super) fn is_sound(&self) -> bool {
         self.problems.is_empty()
     }

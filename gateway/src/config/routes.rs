@@ -8,7 +8,7 @@ use policies::{AmountForm, Api, ApiVersion, BodyRule, Domain, Method, ServiceCod
 
 use super::key::Key;
 use super::problem::quoted;
-use super::quota::Quotas;
+use super::quota::{self, Quotas};
 use super::reading::Reading;
 use super::safety;
 use super::wire;
@@ -53,7 +53,7 @@ fn domain(wire: &wire::Domain, key: &Key, reading: &mut Reading<'_>) -> Option<D
     patterned.then(|| Domain { name, pattern: pattern.clone(), closed })
 }
 
-/// The APIs, each with its quota rule.
+/// The APIs, each with its limits.
 pub(super) fn apis(
     wire: &[wire::Api],
     quotas: &Quotas,
@@ -67,22 +67,11 @@ pub(super) fn apis(
 
 fn api(wire: &wire::Api, quotas: &Quotas, key: &Key, reading: &mut Reading<'_>) -> Option<Api> {
     let required_roles =
-        roles(wire.required_roles.as_deref(), &key.child("required_roles"), reading);
+        required_roles(wire.required_roles.as_deref(), &key.child("required_roles"), reading);
     let services = services(&wire.required_services, &key.child("required_services"), reading);
     let scopes = scopes(wire.scopes.as_deref(), &key.child("scopes"), reading);
-    let quota = wire.quota.as_deref().and_then(|name| match quotas.get(name) {
-        Some(rule) => rule.clone(),
-        None => {
-            let what = format!("is {}: there is no such rule", quoted(name));
-            let known = quotas.keys().cloned().collect::<Vec<_>>().join(", ");
-            let mend = match known.as_str() {
-                "" => format!("add `[quota.{name}]` with `requests` and `period`"),
-                known => format!("name one of {known}, or add `[quota.{name}]`"),
-            };
-            reading.refuse(&key.child("quota"), what, mend);
-            None
-        }
-    });
+    let names = wire.quota.as_ref().map(wire::OneOrMore::as_slice);
+    let quotas = names.and_then(|names| quota::named(names, quotas, &key.child("quota"), reading));
     let place = key.child("version");
     let versions = wire.version.as_deref().and_then(|wire| versions(wire, &place, reading));
     Some(Api {
@@ -103,15 +92,22 @@ fn api(wire: &wire::Api, quotas: &Quotas, key: &Key, reading: &mut Reading<'_>) 
         },
         versions: versions?,
         consent_days_max: u32::try_from(wire.consent_days_max).ok()?,
-        quota: quota?,
+        quotas: quotas?,
     })
 }
 
-fn roles(codes: Option<&[String]>, key: &Key, reading: &mut Reading<'_>) -> Option<RoleSet> {
+fn required_roles(
+    codes: Option<&[String]>,
+    key: &Key,
+    reading: &mut Reading<'_>,
+) -> Option<RoleSet> {
     let codes = codes?;
-    if !safety::is_listed(codes, "the certificate", "PSP_IC", key, reading) {
-        return None;
-    }
+    let listed = safety::is_listed(codes, "the certificate", "PSP_IC", key, reading);
+    listed.then(|| roles(codes, key, reading)).flatten()
+}
+
+/// The roles of these codes.
+pub(super) fn roles(codes: &[String], key: &Key, reading: &mut Reading<'_>) -> Option<RoleSet> {
     let mut roles = RoleSet::default();
     let mut known = true;
     for (index, code) in codes.iter().enumerate() {

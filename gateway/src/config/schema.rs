@@ -92,6 +92,14 @@ impl Shape {
         }
     }
 
+    /// Of several shapes that a value may have, the one of its kind; else the first.
+    pub(super) fn fitting(self, kind: Kind) -> Self {
+        let any = self.keyword("anyOf").and_then(Value::as_array).into_iter().flatten().map(Self);
+        let mut shapes = any.peekable();
+        let first = shapes.peek().copied();
+        shapes.find(|shape| shape.kind() == Some(kind)).or(first).unwrap_or(self)
+    }
+
     /// The shape of a member, also of a table whose members have names of the operator's choice.
     pub(super) fn member(self, name: &str) -> Option<Self> {
         let known = self.keyword("properties").and_then(|known| known.get(name));

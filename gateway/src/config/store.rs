@@ -1,6 +1,5 @@
 //! `[store]`: where tokens and quotas live.
 
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,8 +29,8 @@ pub enum StoreSettings {
         fresh_for: Duration,
         /// While Redis is away, a token in memory younger than this still serves.
         tolerated_for: Duration,
-        /// While Redis is away, each gateway grants a quota divided by this number.
-        local_share: NonZeroU32,
+        /// While Redis is away, each gateway grants its share of each limit for so long.
+        share_for: Duration,
     },
 }
 
@@ -40,6 +39,7 @@ impl StoreSettings {
         let timeout = reading.duration(&key.child("timeout"), &wire.timeout);
         let fresh_for = reading.duration(&key.child("fresh_for"), &wire.fresh_for);
         let tolerated_for = reading.duration(&key.child("tolerated_for"), &wire.tolerated_for);
+        let share_for = reading.duration(&key.child("share_for"), &wire.share_for);
         let (fresh_for, tolerated_for) = (fresh_for?, tolerated_for?);
         if tolerated_for < fresh_for {
             reading.refuse(
@@ -70,7 +70,7 @@ impl StoreSettings {
             timeout: timeout?,
             fresh_for,
             tolerated_for,
-            local_share: u32::try_from(wire.local_share).ok().and_then(NonZeroU32::new)?,
+            share_for: share_for?,
         })
     }
 }

@@ -48,6 +48,7 @@ fn fits(
     key: &Key,
     reading: &mut Reading<'_>,
 ) -> bool {
+    let shape = shape.fitting(kind_of(value.get_ref()));
     let Some(kind) = shape.kind() else { return true };
     match (kind, value.get_mut()) {
         (Kind::Table, DeValue::Table(table)) => {
@@ -74,6 +75,17 @@ fn fits(
             reading.refuse(key, what, format!("write {}", wording(kind)));
             false
         }
+    }
+}
+
+fn kind_of(value: &DeValue<'_>) -> Kind {
+    match value {
+        DeValue::Table(_) => Kind::Table,
+        DeValue::Array(_) => Kind::Array,
+        DeValue::String(_) => Kind::Text,
+        DeValue::Integer(_) | DeValue::Float(_) => Kind::Integer,
+        DeValue::Datetime(_) => Kind::Date,
+        DeValue::Boolean(_) => Kind::Boolean,
     }
 }
 

@@ -2,12 +2,15 @@
 
 mod authorizing;
 mod examples;
+mod limits;
 mod material;
 mod refusals;
 mod reporting;
 mod trusting;
 
 use std::fs;
+
+use policies::quota::Measure;
 
 use super::{Config, EbaPlace, Problem};
 use material::Place;
@@ -30,7 +33,8 @@ fn a_sound_configuration_is_read_with_its_files() {
     assert_eq!(eba.as_of.read(), Ok("2026-08-16T00:00:16Z".parse().unwrap()));
     assert_eq!(config.audit.key.expose(), [7; 32]);
     assert_eq!(config.problem_type_base, "https://psu.example-bank.fr/reasons/");
-    assert_eq!(config.apis[0].quota.burst.get(), 120);
+    let Measure::Rate { burst, .. } = config.apis[0].quotas[0].measure else { panic!() };
+    assert_eq!(burst.get(), 120);
     assert_eq!(config.limits.body_bytes_max, 16 * 1024);
 }
 

@@ -25,7 +25,9 @@ pub(crate) use authorization::Authorization;
 pub(crate) use jwt::Jwt;
 pub(crate) use listen::{Admin, Listen, Psu, Refusal, Tpp};
 pub(crate) use register::{Eba, Passport, Regafi, Register, Undetermined};
-pub(crate) use routes::{Amount, Api, Body, Domain, HttpMethod, Quota, Version};
+pub(crate) use routes::{
+    Amount, Api, Body, Counts, Dimension, Domain, HttpMethod, OneOrMore, Quota, Version,
+};
 pub(crate) use service::{Drain, Insecure, Limits, Sandbox};
 pub(crate) use signature::{SealFetch, Signature, SignatureForm};
 pub(crate) use store::{Audit, Store};
@@ -82,7 +84,7 @@ pub(crate) struct Document {
     /// The sandbox's fictional people and accounts. Refused beside a domain that is not
     /// `.localhost`.
     pub(crate) sandbox: Option<Sandbox>,
-    /// Quota rules by name. An API names the one that it uses.
+    /// Limits by name. An API names those that count its requests.
     #[serde(default)]
     pub(crate) quota: BTreeMap<String, Quota>,
     /// The domains under which the codetab hosts are served. At least one `[[domain]]`.

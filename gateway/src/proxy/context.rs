@@ -10,7 +10,9 @@ use policies::{Permit, Reason, Refusal, Trail, World};
 use uuid::Uuid;
 
 use super::Gateway;
+use super::quotas::Counted;
 use crate::audit::{Outcome, People, Record, Slot, Timing};
+use crate::in_flight::Places;
 use crate::listen::Connection;
 use crate::problem;
 
@@ -39,6 +41,10 @@ pub struct Context {
     pub(super) asked: Asked,
     /// Whether its caller reads RFC 6749 errors.
     pub(super) speaks_oauth: bool,
+    /// What is left of the limits that it was counted by.
+    pub(super) counted: Counted,
+    /// The places that it holds until it ends.
+    pub(super) places: Option<Places>,
     /// Set when every check has passed.
     pub(super) permit: Option<Permit>,
     /// Set when one has not.
@@ -82,6 +88,8 @@ impl Context {
             trail: Trail::new(),
             asked: Asked::default(),
             speaks_oauth: false,
+            counted: Counted::new(),
+            places: None,
             permit: None,
             refusal: None,
             replacement: None,

@@ -5,11 +5,11 @@ use std::time::Instant;
 use http::{HeaderValue, Version};
 use jiff::Timestamp;
 use pingora::proxy::Session;
-use policies::{Permit, Presented, Reason, Refusal, TokenFact, TokenName};
+use policies::{Permit, Presented, QuotaFact, Reason, Refusal, TokenFact, TokenName};
 
 use super::context::{Asked, Context};
 use super::request::{self, Head};
-use super::{Gateway, body, headers, micros, offices};
+use super::{Gateway, body, headers, micros, offices, quotas};
 use crate::authorization::Answer;
 use crate::introduction;
 use crate::jwt::Jwts;
@@ -65,6 +65,7 @@ pub(super) async fn judge(
             method: head.method,
             target: head.target,
             authorization: head.authorization,
+            attended: request::is_attended(session.req_header()),
         };
         if policies::asks_who_it_is(head.target) {
             ctx.route = world.routes.locate(head.host, head.target);
@@ -102,17 +103,8 @@ pub(super) async fn judge(
     };
     let entitled = admitted.with_token(fact, now, &mut ctx.trail)?;
 
-    let (index, rule) = (entitled.quota_index(), entitled.quota_rule());
-    let fact = match gateway.store.quota_now(entitled.organisation_id(), index, rule, now) {
-        Some(fact) => fact,
-        None => {
-            let asked = Instant::now();
-            let fact = gateway.store.quota(entitled.organisation_id(), index, rule, now).await;
-            ctx.timing.store_us += micros(asked.elapsed());
-            fact
-        }
-    };
-    let metered = entitled.with_quota(fact, &mut ctx.trail)?;
+    let fact = quotas::count(gateway, &entitled.charges(), ctx).await;
+    let metered = entitled.with_quota(fact, now, &mut ctx.trail)?;
 
     let limits = &gateway.limits;
     let (bytes_max, timeout) = (limits.body_bytes_max, limits.body_timeout);
@@ -123,8 +115,17 @@ pub(super) async fn judge(
         now,
         &mut ctx.trail,
     )?;
-    let account = |iban: &str| gateway.audit.pseudonyms().of(iban);
-    sealed.with_body(&body, account, &mut ctx.trail).map(Verdict::Permitted)
+    let account = |name: &str| gateway.audit.pseudonyms().of(name);
+    let understood = sealed.with_body(&body, account, &mut ctx.trail)?;
+    let charges = understood.account_charges();
+    let fact = match charges.is_empty() {
+        true => QuotaFact::assumed(&charges),
+        false => quotas::count(gateway, &charges, ctx).await,
+    };
+    drop(charges);
+    let placeable = understood.with_account_quota(fact, now, &mut ctx.trail)?;
+    let fact = quotas::enter(gateway, &placeable.places(), ctx);
+    placeable.with_places(fact, now, &mut ctx.trail).map(Verdict::Permitted)
 }
 
 /// What a token says that the bank's authorization server signed, where such are accepted.

@@ -2,30 +2,37 @@
 //! calls is judged first, and the record closes itself.
 
 use std::num::NonZeroU32;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use certs::RoleSet;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use pingora::proxy::Session;
-use policies::{Presented, QuotaRule, Refusal};
+use policies::quota::{Attendance, Caller, Charge, Measure, Per};
+use policies::{Presented, Quota, Refusal};
 
 use super::context::Context;
 use super::request::{self, Head};
-use super::{Gateway, body};
+use super::{Gateway, body, quotas};
 use crate::authorization::{Answer, AuthorizationServer, Call, Endpoint};
 use crate::listen::Connection;
 use crate::listen::head::HeadBounds;
 
-/// The place of [`QUOTA`] among the quotas; those of APIs are counted from 0.
-const QUOTA_INDEX: u16 = u16::MAX;
-
 /// How often one TPP may ask the authorization server: far more than its customers consent, and no
 /// flood.
-static QUOTA: LazyLock<QuotaRule> = LazyLock::new(|| QuotaRule {
-    name: "authorization".to_owned(),
-    requests: const { NonZeroU32::new(100).unwrap() },
-    period: Duration::from_secs(1),
-    burst: const { NonZeroU32::new(2000).unwrap() },
+static QUOTA: LazyLock<Arc<Quota>> = LazyLock::new(|| {
+    Arc::new(Quota {
+        name: "authorization-server".to_owned(),
+        measure: Measure::Rate {
+            requests: const { NonZeroU32::new(100).unwrap() },
+            period: Duration::from_secs(1),
+            burst: const { NonZeroU32::new(2000).unwrap() },
+            lease: None,
+        },
+        per: Per { tpp: true, ..Per::default() },
+        counts: Attendance::All,
+        roles: RoleSet::EMPTY,
+    })
 });
 
 /// The endpoint that a request asks for, if it asks for one of the authorization server's.
@@ -64,16 +71,22 @@ pub(super) async fn answer(
         method: &method,
         target: &target,
         authorization: None,
+        attended: false,
     };
     let methods = endpoint.methods();
     ctx.route = world.routes.locate(&host, &target);
     let approached = policies::approach(&presented, &world, methods, ctx.now, &mut ctx.trail)?;
-    let id = &approached.qwac().organisation_id;
-    let fact = match gateway.store.quota_now(id, QUOTA_INDEX, &QUOTA, ctx.now) {
-        Some(fact) => fact,
-        None => gateway.store.quota(id, QUOTA_INDEX, &QUOTA, ctx.now).await,
+    let caller = Caller {
+        organisation_id: &approached.qwac().organisation_id,
+        api: "",
+        role: None,
+        codetab: &approached.codetab().code,
+        account: None,
+        attended: false,
     };
-    approached.within(fact, &mut ctx.trail)?;
+    let charge = Charge::of(&QUOTA, &caller);
+    let fact = quotas::count(gateway, &[charge], ctx).await;
+    approached.within(charge, &fact, ctx.now, &mut ctx.trail)?;
     let body = body::read(
         session,
         endpoint.body_bytes_max(),

@@ -1,5 +1,7 @@
 //! Pingora's request head, read once into what the decision looks at.
 
+use std::net::IpAddr;
+
 use certs::http_signature::HttpRequest;
 use http::header::{AUTHORIZATION, HOST};
 use pingora::http::RequestHeader;
@@ -55,6 +57,13 @@ impl<'a> Head<'a> {
             authorization: header.headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes),
         })
     }
+}
+
+/// Whether the customer is present: one `PSU-IP-Address` that is an address (STET PSD2 part 2).
+pub(super) fn is_attended(header: &RequestHeader) -> bool {
+    let mut values = header.headers.get_all("psu-ip-address").iter();
+    let (Some(address), None) = (values.next(), values.next()) else { return false };
+    address.to_str().is_ok_and(|address| address.trim().parse::<IpAddr>().is_ok())
 }
 
 /// The whole request, as its signature is verified over.

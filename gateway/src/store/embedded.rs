@@ -5,15 +5,14 @@ mod file;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use certs::OrganisationId;
 use jiff::Timestamp;
 use policies::ledger::{Kind, Place, Standing, Write};
-use policies::{
-    Partition, QuotaFact, QuotaRule, Source, TokenDigest, TokenFact, TokenName, TokenRecord,
-};
+use policies::quota::Charge;
+use policies::{Partition, QuotaFact, Source, TokenDigest, TokenFact, TokenName, TokenRecord};
 use prometheus::core::Collector;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -21,7 +20,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use self::file::{StoreFile, Undone};
 use super::cache::{Kept, TokenCache};
 use super::kills::TimeToKill;
-use super::quota::{Buckets, Limit, Unseen};
+use super::quota::Counters;
 use super::standings::{Standings, ended};
 use super::{Deed, Holders, Show, Store, StoreError, StoreReport, in_order, live};
 
@@ -29,7 +28,7 @@ use super::{Deed, Holders, Show, Store, StoreError, StoreReport, in_order, live}
 #[derive(Debug)]
 pub struct EmbeddedStore {
     tokens: Arc<Tokens>,
-    buckets: Buckets,
+    counters: Counters,
     time_to_kill: TimeToKill,
 }
 
@@ -48,7 +47,7 @@ impl EmbeddedStore {
         let tokens = Tokens { file: StoreFile::open(file)?, cache: TokenCache::new(None) };
         Ok(EmbeddedStore {
             tokens: Arc::new(tokens),
-            buckets: Buckets::new(),
+            counters: Counters::new(),
             time_to_kill: TimeToKill::new()?,
         })
     }
@@ -176,33 +175,16 @@ impl Store for EmbeddedStore {
         .await
     }
 
-    fn quota_now(
-        &self,
-        organisation_id: &OrganisationId,
-        rule_index: u16,
-        rule: &QuotaRule,
-        now: Timestamp,
-    ) -> Option<QuotaFact> {
-        let key = (organisation_id.clone(), rule_index);
-        let fact = match Limit::of(rule) {
-            Some(limit) => self.buckets.take(&key, limit, now, Unseen::Full),
-            None => QuotaFact::Unavailable,
-        };
-        Some(fact)
+    fn charge_now(&self, charges: &[Charge<'_>], now: Timestamp) -> Option<QuotaFact> {
+        Some(self.counters.charge(charges, now))
     }
 
-    async fn quota(
-        &self,
-        organisation_id: &OrganisationId,
-        rule_index: u16,
-        rule: &QuotaRule,
-        now: Timestamp,
-    ) -> QuotaFact {
-        self.quota_now(organisation_id, rule_index, rule, now).unwrap_or(QuotaFact::Unavailable)
+    async fn charge(&self, charges: &[Charge<'_>], now: Timestamp) -> QuotaFact {
+        self.counters.charge(charges, now)
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<usize, StoreError> {
-        self.buckets.sweep(now, Duration::ZERO);
+        self.counters.sweep(now);
         self.on_disk("sweeping expired tokens", move |tokens| {
             let mut swept = 0;
             loop {
@@ -234,7 +216,7 @@ impl Store for EmbeddedStore {
             tracking: None,
             tokens_in_memory: self.tokens.cache.len(),
             tokens_tolerated_total: 0,
-            buckets_in_memory: self.buckets.len(),
+            buckets_in_memory: self.counters.len(),
         }
     }
 

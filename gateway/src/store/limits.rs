@@ -5,9 +5,12 @@ use std::time::Duration;
 /// Live token records kept in memory; at about half a kilobyte each, some 50 MB when full.
 pub const TOKEN_CACHE_ENTRIES_MAX: u64 = 100_000;
 
-/// Buckets (organisation id × route) kept in memory. Organisations come from the register, so a
-/// whole European register times a dozen routes fits; what does not fit is refused.
+/// Buckets kept in memory of limits that do not count accounts apart. Organisations come from the
+/// register, so a whole European register times a dozen limits fits; what does not fit is refused.
 pub const QUOTA_KEYS_MAX: usize = 65_536;
+
+/// Buckets of accounts kept in memory, some 100 MB when full.
+pub const ACCOUNT_KEYS_MAX: usize = 1_048_576;
 
 /// How far ahead of the clock a bucket may be filled: the time in which a whole burst comes back.
 /// Keeps nanoseconds within 64 bits and microseconds within the exact integers of a Lua number.
@@ -36,6 +39,28 @@ pub const BREAKER_FAILURES_MAX: u32 = 5;
 
 /// While Redis is left alone, one request in this time tries it again.
 pub const BREAKER_PROBE_PERIOD: Duration = Duration::from_secs(1);
+
+/// Time between two signs of life of a gateway, at most.
+pub const PRESENCE_PERIOD: Duration = Duration::from_millis(250);
+
+/// A gateway whose last sign is so old has missed one: it counts as silent, and one that has not heard
+/// of the others for so long takes them for silent.
+pub const PRESENCE_SILENT_AFTER: Duration = Duration::from_millis(500);
+
+/// A gateway that cannot give a sign grants nothing alone before the others must know it. Redis may
+/// have seen its last sign as late as [`PRESENCE_PERIOD`] after it was given; from then on it is silent
+/// after [`PRESENCE_SILENT_AFTER`]; each other one has asked since, or takes all for silent, after as
+/// long again.
+pub const PRESENCE_ALONE_AFTER: Duration = Duration::from_millis(1_500);
+
+/// Buckets of which something is known here without asking Redis.
+pub const LEASES_MAX: usize = 65_536;
+
+/// Without a question to Redis a bucket counts as used up for so long.
+pub const DENIED_FOR_MAX: Duration = Duration::from_secs(1);
+
+/// Questions to Redis that one request waits for to get one of what others take in advance, too.
+pub const LEASE_ATTEMPTS_MAX: u32 = 4;
 
 /// Time between two questions whether Redis still tells us of every change.
 pub const TRACKING_HEARTBEAT_PERIOD: Duration = Duration::from_millis(250);
@@ -71,6 +96,9 @@ const _: () = {
     let between = TRACKING_HEARTBEAT_PERIOD.as_millis() + TRACKING_HEARTBEAT_TIMEOUT.as_millis();
     assert!(between < TRACKING_LIVE_MAX.as_millis());
     assert!(TRACKING_LIVE_MAX.as_millis() < REVOKED_WITHIN.as_millis());
+    let noticed = PRESENCE_PERIOD.as_millis() + 2 * PRESENCE_SILENT_AFTER.as_millis();
+    assert!(noticed < PRESENCE_ALONE_AFTER.as_millis());
+    assert!(2 * PRESENCE_PERIOD.as_millis() <= PRESENCE_SILENT_AFTER.as_millis());
     assert!(QUOTA_REFILL_MAX.as_micros() < 1 << 53);
     assert!(QUOTA_REFILL_MAX.as_nanos() < (i64::MAX / 2) as u128);
     assert!(SWEEP_PERIOD.as_secs() < EXPIRED_TOKEN_KEPT.as_secs());

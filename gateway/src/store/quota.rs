@@ -1,257 +1,116 @@
-//! Quotas in this process: governor's GCRA over buckets keyed by organisation id and route.
-//!
-//! The limiter is made anew for each decision, with "now" as its origin: the rule is an argument
-//! like the time, so a changed rule counts from the next request on and nothing that was used is
-//! forgotten. Only the buckets last.
+//! Limits that are counted in this process, in buckets that are named by digests.
 
-use std::convert::Infallible;
-use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+mod buckets;
+mod clock;
+mod limit;
+mod windows;
+
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use certs::OrganisationId;
-use governor::clock::Clock;
-use governor::middleware::StateInformationMiddleware;
-use governor::nanos::Nanos;
-use governor::state::StateStore;
-use governor::state::keyed::{DashMapStateStore, ShrinkableKeyedStateStore};
-use governor::{Quota, RateLimiter};
 use jiff::Timestamp;
-use policies::{QuotaFact, QuotaRule};
+use policies::QuotaFact;
+use policies::quota::{AllLeft, Charge, Measure};
 
-use super::limits::{CLOCK_CROSSING_MAX, QUOTA_KEYS_MAX, QUOTA_REFILL_MAX};
+pub(super) use self::buckets::{Buckets, Taken, Unseen};
+pub(super) use self::limit::Limit;
+use self::windows::Windows;
+use super::limits::{ACCOUNT_KEYS_MAX, QUOTA_KEYS_MAX};
 
-/// Whose bucket: the TPP and the position of the route's rule in the configuration.
-pub(super) type BucketKey = (OrganisationId, u16);
-
-/// A rule as GCRA counts it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Limit {
-    /// The time that one request costs: whole microseconds, rounded up, so that both engines
-    /// count alike and neither admits more than the rule.
-    pub(super) cell: Duration,
-    pub(super) burst: NonZeroU32,
-}
-
-impl Limit {
-    /// `None` when the rule cannot be counted: such a rule admits nothing.
-    pub(super) fn of(rule: &QuotaRule) -> Option<Limit> {
-        Limit::new(rule.period, rule.requests, rule.burst)
-    }
-
-    /// One of `shares` equal parts of the rule, so that all parts together stay within it. `None`
-    /// when the burst is too small to be shared.
-    pub(super) fn share_of(rule: &QuotaRule, shares: NonZeroU32) -> Option<Limit> {
-        let burst = NonZeroU32::new(rule.burst.get() / shares.get())?;
-        Limit::new(rule.period.checked_mul(shares.get())?, rule.requests, burst)
-    }
-
-    fn new(period: Duration, requests: NonZeroU32, burst: NonZeroU32) -> Option<Limit> {
-        let nanoseconds = period.as_nanos().div_ceil(u128::from(requests.get()));
-        let cell = Duration::from_micros(u64::try_from(nanoseconds.div_ceil(1_000)).ok()?);
-        let limit = Limit { cell, burst };
-        let refill = cell.checked_mul(burst.get())?;
-        (!cell.is_zero() && refill <= QUOTA_REFILL_MAX).then_some(limit)
-    }
-
-    /// The time in which an empty bucket fills.
-    pub(super) fn refill(&self) -> Duration {
-        self.cell.saturating_mul(self.burst.get())
-    }
-}
-
-/// The buckets of this process.
+/// Every limit of this process. Accounts have tables of their own: whoever asks about many cannot
+/// crowd the TPPs' buckets out.
 #[derive(Debug)]
-pub(super) struct Buckets {
-    states: DashMapStateStore<BucketKey>,
-    /// At least the number of buckets, corrected by each sweep.
-    keys: AtomicUsize,
-    clock: OneWayClock,
+pub(super) struct Counters {
+    callers: Table,
+    accounts: Table,
 }
 
-impl Buckets {
+#[derive(Debug)]
+struct Table {
+    rates: Buckets,
+    windows: Windows,
+    /// The longest period that any of the windows counts in, in seconds.
+    period_max: AtomicU64,
+}
+
+impl Counters {
     pub(super) fn new() -> Self {
-        Buckets {
-            states: DashMapStateStore::default(),
-            keys: AtomicUsize::new(0),
-            clock: OneWayClock::default(),
+        Counters {
+            callers: Table::holding(QUOTA_KEYS_MAX),
+            accounts: Table::holding(ACCOUNT_KEYS_MAX),
         }
     }
 
-    /// The instant as the buckets count it.
-    pub(super) fn instant(&self, now: Timestamp) -> Nanos {
-        self.clock.read(now)
-    }
-
-    /// Takes one request out of the bucket.
-    pub(super) fn take(
-        &self,
-        key: &BucketKey,
-        limit: Limit,
-        now: Timestamp,
-        unseen: Unseen,
-    ) -> QuotaFact {
-        let now = self.instant(now);
-        let Some(quota) = Quota::with_period(limit.cell).filter(|_| self.has_room_for(key, now))
-        else {
-            return QuotaFact::Unavailable;
-        };
-        let full = Nanos::from(limit.refill());
-        let unseen = match unseen {
-            Unseen::Full => Nanos::from(0),
-            Unseen::EmptySince(instant) => instant + full,
-        };
-        let view = View { states: &self.states, now, full, unseen };
-        let limiter = RateLimiter::<_, _, _, StateInformationMiddleware>::new(
-            quota.allow_burst(limit.burst),
-            view,
-            Origin,
-        );
-        match limiter.check_key(key) {
-            Ok(left) => QuotaFact::Granted { remaining: Some(left.remaining_burst_capacity()) },
-            Err(refused) => {
-                QuotaFact::Exhausted { retry_after: refused.wait_time_from(Origin.now()) }
+    /// Takes one request out of every bucket, or out of none where one has no room; of several that
+    /// have none, the one that has longest to wait is named.
+    ///
+    /// Of requests that come together and race for the last place of one bucket, those that lose it
+    /// have paid for the others: fewer pass, never more.
+    pub(super) fn charge(&self, charges: &[Charge<'_>], now: Timestamp) -> QuotaFact {
+        let waits = charges.iter().map(|charge| self.table(charge).wait(charge, now));
+        let longest =
+            waits.enumerate().filter(|(_, wait)| !wait.is_zero()).max_by_key(|(_, wait)| *wait);
+        if let Some((charge, retry_after)) = longest {
+            return QuotaFact::Exhausted { charge, retry_after };
+        }
+        let mut all = AllLeft::new();
+        for (place, charge) in charges.iter().enumerate() {
+            match self.table(charge).take(charge, now) {
+                Taken::Granted(left) => all.push(left),
+                Taken::Wait(retry_after) => {
+                    return QuotaFact::Exhausted { charge: place, retry_after };
+                }
+                Taken::NoRoom => return QuotaFact::Unavailable,
             }
         }
+        QuotaFact::Granted(all)
     }
 
-    /// Notes how far the bucket is from full, as another authority has told it.
-    pub(super) fn note(&self, key: &BucketKey, now: Timestamp, ahead: Duration) {
-        let now = self.instant(now);
-        if self.has_room_for(key, now) {
-            let tat = now + Nanos::from(ahead.min(QUOTA_REFILL_MAX));
-            let noted = self.states.measure_and_replace(key, |_| Ok::<_, Infallible>(((), tat)));
-            let Ok(()) = noted;
+    /// Drops the buckets that say no more than a missing one.
+    pub(super) fn sweep(&self, now: Timestamp) {
+        for table in [&self.callers, &self.accounts] {
+            table.rates.sweep(now, Duration::ZERO);
+            table.windows.sweep(now, Duration::from_secs(table.period_max.load(Ordering::Relaxed)));
         }
-    }
-
-    /// How long it takes until the bucket is full again; zero for a bucket that is full.
-    pub(super) fn ahead(&self, key: &BucketKey, now: Timestamp) -> Duration {
-        if !self.states.contains_key(key) {
-            return Duration::ZERO;
-        }
-        match self.states.measure_and_replace(key, Err::<(Infallible, Nanos), _>) {
-            Err(Some(tat)) => tat.saturating_sub(self.instant(now)).into(),
-            Err(None) => Duration::ZERO,
-        }
-    }
-
-    /// Drops the buckets that have been full for so long.
-    pub(super) fn sweep(&self, now: Timestamp, full_for: Duration) {
-        self.drop_full_since(self.instant(now).saturating_sub(full_for.into()));
-    }
-
-    fn drop_full_since(&self, instant: Nanos) {
-        self.states.retain_recent(instant);
-        self.keys.store(self.states.len(), Ordering::Relaxed);
     }
 
     pub(super) fn len(&self) -> usize {
-        self.states.len()
+        let tables = [&self.callers, &self.accounts].into_iter();
+        tables.map(|table| table.rates.len() + table.windows.len()).sum()
     }
 
-    fn has_room_for(&self, key: &BucketKey, now: Nanos) -> bool {
-        if self.states.contains_key(key) {
-            return true;
+    fn table(&self, charge: &Charge<'_>) -> &Table {
+        if charge.quota.per.account { &self.accounts } else { &self.callers }
+    }
+}
+
+impl Table {
+    fn holding(keys_max: usize) -> Self {
+        Table {
+            rates: Buckets::holding(keys_max),
+            windows: Windows::holding(keys_max),
+            period_max: AtomicU64::new(0),
         }
-        if self.keys.load(Ordering::Relaxed) >= QUOTA_KEYS_MAX {
-            self.drop_full_since(now);
-        }
-        let has_room = self.keys.load(Ordering::Relaxed) < QUOTA_KEYS_MAX;
-        if has_room {
-            self.keys.fetch_add(1, Ordering::Relaxed);
-        }
-        has_room
     }
-}
 
-/// What a bucket that is not in this process is taken for.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Unseen {
-    /// This process grants every request of the bucket, so one that it does not know is unused.
-    Full,
-    /// Others grant requests too: it may have been used up until this instant.
-    EmptySince(Nanos),
-}
-
-/// The buckets as the limiter of one instant sees them: filled relative to that instant.
-#[derive(Debug)]
-struct View<'a> {
-    states: &'a DashMapStateStore<BucketKey>,
-    now: Nanos,
-    /// A bucket is never more than empty, however the rule has shrunk.
-    full: Nanos,
-    unseen: Nanos,
-}
-
-impl StateStore for View<'_> {
-    type Key = BucketKey;
-
-    fn measure_and_replace<T, F, E>(&self, key: &BucketKey, measure: F) -> Result<T, E>
-    where
-        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
-    {
-        self.states.measure_and_replace(key, |tat| {
-            let ahead = tat.unwrap_or(self.unseen).saturating_sub(self.now).min(self.full);
-            measure(Some(ahead)).map(|(outcome, next)| (outcome, self.now + next))
-        })
-    }
-}
-
-/// A clock that always says "now": the origin of the limiter that is made for one instant.
-#[derive(Debug, Clone, Copy)]
-struct Origin;
-
-impl Clock for Origin {
-    type Instant = Nanos;
-
-    fn now(&self) -> Nanos {
-        Nanos::from(0)
-    }
-}
-
-/// The wall clock without its steps back: they would make every TPP wait for as long as the clock
-/// was wrong. Counts nanoseconds.
-#[derive(Debug, Default)]
-struct OneWayClock {
-    latest: AtomicU64,
-    set_back: AtomicU64,
-}
-
-impl OneWayClock {
-    fn read(&self, now: Timestamp) -> Nanos {
-        let set_back = self.set_back.load(Ordering::Relaxed);
-        let now = u64::try_from(now.as_nanosecond()).unwrap_or(0).saturating_add(set_back);
-        let latest = self.latest.fetch_max(now, Ordering::Relaxed);
-        if latest.saturating_sub(now) <= CLOCK_CROSSING_MAX.as_nanos() as u64 {
-            return Nanos::from(now);
-        }
-        // Of several who notice, one corrects: a correction made twice would be a step forward.
-        let corrected = set_back + (latest - now);
-        let _ = self.set_back.compare_exchange(
-            set_back,
-            corrected,
-            Ordering::Relaxed,
-            Ordering::Relaxed,
-        );
-        Nanos::from(latest)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_clock_that_jumps_to_and_fro_for_ever_counts_no_further_than_it_can() {
-        let clock = OneWayClock::default();
-        let mut latest = Nanos::from(0);
-        for _ in 0..10 {
-            for date in ["1970-01-01T00:00:00Z", "2200-01-01T00:00:00Z"] {
-                let now = clock.read(date.parse().unwrap());
-                assert!(now >= latest);
-                latest = now;
+    fn wait(&self, charge: &Charge<'_>, now: Timestamp) -> Duration {
+        match charge.quota.measure {
+            Measure::Window { requests, period } => {
+                self.windows.wait(&charge.bucket, (requests, period), now)
             }
+            _ => Limit::of(charge.quota)
+                .map_or(Duration::ZERO, |limit| self.rates.wait(&charge.bucket, limit, now)),
+        }
+    }
+
+    fn take(&self, charge: &Charge<'_>, now: Timestamp) -> Taken {
+        match (charge.quota.measure, Limit::of(charge.quota)) {
+            (Measure::Window { requests, period }, _) => {
+                self.period_max.fetch_max(period.as_secs() + 1, Ordering::Relaxed);
+                self.windows.take(&charge.bucket, (requests, period), now)
+            }
+            (_, Some(limit)) => self.rates.take(&charge.bucket, limit, now, Unseen::Full),
+            (_, None) => Taken::NoRoom,
         }
     }
 }

@@ -5,8 +5,10 @@
 //! While Redis is away a record serves until it is `tolerated_for` old, and quotas fall to this
 //! replica's share of the rule. Beyond that the answer is "unavailable", never "allowed".
 
+mod leases;
 mod ledger;
 mod link;
+mod presence;
 mod pulse;
 mod quotas;
 pub(super) mod scripts;
@@ -16,7 +18,6 @@ mod tracking;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -25,15 +26,14 @@ use async_trait::async_trait;
 use certs::OrganisationId;
 use jiff::Timestamp;
 use policies::ledger::Kind;
-use policies::{
-    Partition, QuotaFact, QuotaRule, Source, TokenDigest, TokenFact, TokenName, TokenRecord,
-};
+use policies::quota::Charge;
+use policies::{Partition, QuotaFact, Source, TokenDigest, TokenFact, TokenName, TokenRecord};
 use prometheus::core::Collector;
 use redis::Client;
 
 use self::ledger::Undone;
 use self::link::{Fault, Link};
-use self::share::LocalShare;
+use self::quotas::Quotas;
 use self::tokens::Answer;
 use self::tracking::Tracking;
 use super::cache::{Kept, Ticket, TokenCache};
@@ -53,8 +53,8 @@ pub struct RedisPolicy {
     pub fresh_for: Duration,
     /// While Redis is away, a record younger than this still serves.
     pub tolerated_for: Duration,
-    /// The replicas that divide each quota among them while Redis is away.
-    pub local_share: NonZeroU32,
+    /// While Redis is away, a gateway grants its share of each limit for so long.
+    pub share_for: Duration,
 }
 
 /// One replica's view of Redis.
@@ -65,7 +65,7 @@ pub struct RedisStore {
     tracking: Tracking,
     time_to_kill: TimeToKill,
     flights: Flights<(Ticket, Answer)>,
-    share: LocalShare,
+    quotas: Quotas,
     tolerated: AtomicU64,
 }
 
@@ -78,6 +78,7 @@ impl RedisStore {
         let cache = Arc::new(TokenCache::new(Some(policy.tolerated_for)));
         let time_to_kill = TimeToKill::new()?;
         let tracking = Tracking::new(Arc::clone(&link), Arc::clone(&cache), time_to_kill.clone());
+        let quotas = Quotas::new(Arc::clone(&link), policy.share_for);
         Ok(RedisStore {
             link,
             policy,
@@ -85,7 +86,7 @@ impl RedisStore {
             tracking,
             time_to_kill,
             flights: Flights::new(),
-            share: LocalShare::new(policy.local_share),
+            quotas,
             tolerated: AtomicU64::new(0),
         })
     }
@@ -264,30 +265,21 @@ impl Store for RedisStore {
         Ok(in_order(found))
     }
 
-    fn quota_now(
-        &self,
-        _: &OrganisationId,
-        _: u16,
-        _: &QuotaRule,
-        _: Timestamp,
-    ) -> Option<QuotaFact> {
-        None
+    fn charge_now(&self, charges: &[Charge<'_>], _: Timestamp) -> Option<QuotaFact> {
+        self.quotas.charge_now(charges)
     }
 
-    async fn quota(
-        &self,
-        organisation_id: &OrganisationId,
-        rule_index: u16,
-        rule: &QuotaRule,
-        now: Timestamp,
-    ) -> QuotaFact {
-        let key = (organisation_id.clone(), rule_index);
-        quotas::take(&self.link, &self.share, &key, rule, now).await
+    async fn charge(&self, charges: &[Charge<'_>], now: Timestamp) -> QuotaFact {
+        self.quotas.charge(charges, now).await
+    }
+
+    async fn leave(&self) {
+        self.quotas.leave().await;
     }
 
     /// Expired records leave Redis by themselves; what is swept is this replica's memory.
-    async fn sweep(&self, now: Timestamp) -> Result<usize, StoreError> {
-        self.share.sweep(now, self.policy.tolerated_for);
+    async fn sweep(&self, _: Timestamp) -> Result<usize, StoreError> {
+        self.quotas.sweep();
         Ok(0)
     }
 
@@ -320,6 +312,7 @@ impl Store for RedisStore {
 
     async fn health(&self) -> Result<(), StoreError> {
         self.tracking.start();
+        self.quotas.start();
         let pong = self.link.ask(&redis::cmd("PING"), self.link.deadline()).await;
         pong.map(|_| ()).map_err(|fault| unavailable("answering", &fault))
     }
@@ -332,7 +325,7 @@ impl Store for RedisStore {
             tracking: Some(self.tracking.is_live(Instant::now())),
             tokens_in_memory: self.cache.len(),
             tokens_tolerated_total: self.tolerated.load(Ordering::Relaxed),
-            buckets_in_memory: self.share.len(),
+            buckets_in_memory: self.quotas.buckets(),
         }
     }
 

@@ -3,18 +3,22 @@
 mod behaviour;
 mod counting;
 mod durability;
+mod leases;
 mod model;
 mod outage;
 mod redis_server;
+mod shares;
 mod tracking;
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use certs::OrganisationId;
+use certs::{OrganisationId, RoleSet};
 use jiff::{SignedDuration, Timestamp};
 use policies::ledger::Revoked;
-use policies::{QuotaFact, QuotaRule, TokenDigest, TokenFact, TokenKind, TokenName, TokenRecord};
+use policies::quota::{Attendance, Caller, Charge, Measure, Per};
+use policies::{Quota, QuotaFact, TokenDigest, TokenFact, TokenKind, TokenName, TokenRecord};
 
 use super::{RedisPolicy, Store, StoreError, revoke};
 
@@ -23,7 +27,7 @@ const PATIENT: RedisPolicy = RedisPolicy {
     timeout: Duration::from_secs(5),
     fresh_for: Duration::from_secs(1),
     tolerated_for: Duration::from_secs(60),
-    local_share: NonZeroU32::MIN,
+    share_for: Duration::from_secs(60),
 };
 
 /// For outages, where waiting is what is measured.
@@ -78,14 +82,50 @@ fn record_until(client: &str, expires_at: Timestamp) -> TokenRecord {
     }
 }
 
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// No request comes back within a test: a thousand years of patience for one bucket would be more
 /// than a bucket may have, a day per request is enough.
-fn rule(burst: u32) -> QuotaRule {
-    QuotaRule {
+fn rule(burst: u32) -> Arc<Quota> {
+    rate(1, DAY, burst, None)
+}
+
+fn rate(requests: u32, period: Duration, burst: u32, lease: Option<Duration>) -> Arc<Quota> {
+    let count = |number| NonZeroU32::new(number).unwrap();
+    let (requests, burst) = (count(requests), count(burst));
+    limit(Measure::Rate { requests, period, burst, lease })
+}
+
+/// Each TPP at each API, as the configuration has it where it says nothing else.
+fn limit(measure: Measure) -> Arc<Quota> {
+    Arc::new(Quota {
         name: "funds".to_owned(),
-        requests: NonZeroU32::MIN,
-        period: Duration::from_secs(24 * 60 * 60),
-        burst: NonZeroU32::new(burst).unwrap(),
+        measure,
+        per: Per { tpp: true, api: true, ..Per::default() },
+        counts: Attendance::All,
+        roles: RoleSet::EMPTY,
+    })
+}
+
+fn caller<'a>(organisation_id: &'a OrganisationId, api: &'a str) -> Caller<'a> {
+    let (role, account) = (None, None);
+    Caller { organisation_id, api, role, codetab: "17515", account, attended: true }
+}
+
+/// One request of a TPP at the API `a`.
+async fn take(store: &dyn Store, name: &str, quota: &Arc<Quota>) -> QuotaFact {
+    take_at(store, name, quota, now()).await
+}
+
+async fn take_at(store: &dyn Store, name: &str, quota: &Arc<Quota>, now: Timestamp) -> QuotaFact {
+    let id = tpp(name);
+    charge(store, &[Charge::of(quota, &caller(&id, "a"))], now).await
+}
+
+async fn charge(store: &dyn Store, charges: &[Charge<'_>], now: Timestamp) -> QuotaFact {
+    match store.charge_now(charges, now) {
+        Some(fact) => fact,
+        None => store.charge(charges, now).await,
     }
 }
 
@@ -115,5 +155,16 @@ fn observed_kills(store: &dyn Store) -> u64 {
 }
 
 fn is_granted(fact: &QuotaFact) -> bool {
-    matches!(fact, QuotaFact::Granted { .. })
+    matches!(fact, QuotaFact::Granted(_))
 }
+
+async fn eventually_healthy(store: &dyn Store) {
+    let deadline = Instant::now() + RECOVERY_MAX;
+    while let Err(error) = store.health().await {
+        assert!(Instant::now() < deadline, "{error} {RECOVERY_MAX:?} after Redis came back");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// From the return of Redis to the first answer: a probe period, and what the machine adds.
+const RECOVERY_MAX: Duration = Duration::from_secs(10);

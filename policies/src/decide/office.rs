@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{Steps, identity, stages};
 use crate::check::{CheckName, Evidence, Source, Trail};
 use crate::presented::Presented;
-use crate::quota::QuotaFact;
+use crate::quota::{Charge, QuotaFact};
 use crate::reason::Reason;
 use crate::register::ServiceSet;
 use crate::register::{Register, Standing};
@@ -107,8 +107,14 @@ impl<'a> Approached<'a> {
     ///
     /// # Errors
     /// `quota_exceeded`, `state_unavailable`.
-    pub fn within(&self, fact: QuotaFact, trail: &mut Trail) -> Result<(), Refusal> {
-        stages::granted(fact, trail)
+    pub fn within(
+        &self,
+        charge: Charge<'_>,
+        fact: &QuotaFact,
+        now: Timestamp,
+        trail: &mut Trail,
+    ) -> Result<(), Refusal> {
+        stages::granted(std::iter::once(charge.quota), fact, CheckName::Quota, now, trail)
     }
 
     /// Whether the registers know the caller as one that is authorised, for whatever service.

@@ -1,18 +1,18 @@
 //! The stages after admission, each waiting for one fact.
 
-use std::fmt;
 use std::sync::Arc;
 
 use certs::http_signature::HttpRequest;
-use certs::{OrganisationId, RoleSet};
+use certs::{OrganisationId, PspRole, RoleSet};
 use jiff::Timestamp;
 
 use super::Steps;
+use super::permit::Placeable;
 use crate::check::{CheckName, Evidence, Source, Trail};
 use crate::funds_confirmation::FundsRequest;
-use crate::quota::{QuotaFact, QuotaRule};
+use crate::quota::{self, Caller, Charges, Quota, QuotaFact, Step};
 use crate::reason::Reason;
-use crate::routes::{Api, ApiVersion, BodyRule, Codetab, Route, Seat};
+use crate::routes::{BodyRule, Route, Seat};
 use crate::token::{self, AccountDigest, Psu, TokenFact, TokenName, TokenRecord};
 use crate::verdict::Refusal;
 use crate::world::World;
@@ -27,9 +27,39 @@ pub struct Admitted {
     pub(super) route: Arc<Route>,
     pub(super) token: TokenName,
     pub(super) certificate: [u8; 32],
+    pub(super) attended: bool,
 }
 
 impl Admitted {
+    fn caller(&self, account: Option<AccountDigest>) -> Caller<'_> {
+        let api = &self.route.api;
+        Caller {
+            organisation_id: &self.organisation_id,
+            api: &api.name,
+            role: self.role(),
+            codetab: &self.codetab.codetab.code,
+            account,
+            attended: self.attended,
+        }
+    }
+
+    /// The role that opens the API.
+    fn role(&self) -> Option<PspRole> {
+        self.route.api.required_roles.intersection(self.roles).iter().next()
+    }
+
+    fn quotas(&self) -> &[Arc<Quota>] {
+        &self.route.api.quotas
+    }
+
+    pub(super) fn limits(&self, step: Step) -> impl Iterator<Item = &Arc<Quota>> {
+        quota::limits(self.quotas(), &self.caller(None), step)
+    }
+
+    pub(super) fn charges(&self, step: Step, account: Option<AccountDigest>) -> Charges<'_> {
+        quota::charges(self.quotas(), &self.caller(account), step)
+    }
+
     /// Under what the token is stored.
     pub fn token(&self) -> TokenName {
         self.token
@@ -90,9 +120,9 @@ pub(super) fn live(fact: TokenFact) -> (Evidence, Result<Arc<TokenRecord>, Refus
 /// A TPP with a token for this API and bank.
 #[must_use]
 pub struct Entitled {
-    admitted: Admitted,
-    record: Arc<TokenRecord>,
-    scope: usize,
+    pub(super) admitted: Admitted,
+    pub(super) record: Arc<TokenRecord>,
+    pub(super) scope: usize,
 }
 
 impl Entitled {
@@ -101,40 +131,46 @@ impl Entitled {
         &self.admitted.organisation_id
     }
 
-    /// The API's place among all: quotas are counted per organisation and API.
-    pub fn quota_index(&self) -> u16 {
-        self.admitted.route.api_number
+    /// What the limits count this request by, as far as they need no body.
+    pub fn charges(&self) -> Charges<'_> {
+        self.admitted.charges(Step::Head, None)
     }
 
-    /// How often the API may be called.
-    pub fn quota_rule(&self) -> &QuotaRule {
-        &self.admitted.route.api.quota
-    }
-
-    /// Goes on with what the store said about the quota.
+    /// Goes on with what the store said about [`Entitled::charges`].
     ///
     /// # Errors
-    /// `quota_exceeded`, `state_unavailable`.
-    pub fn with_quota(self, fact: QuotaFact, trail: &mut Trail) -> Result<Metered, Refusal> {
-        granted(fact, trail)?;
+    /// `quota_exceeded`, `upstream_busy`, `state_unavailable`.
+    pub fn with_quota(
+        self,
+        fact: QuotaFact,
+        now: Timestamp,
+        trail: &mut Trail,
+    ) -> Result<Metered, Refusal> {
+        granted(self.admitted.limits(Step::Head), &fact, CheckName::Quota, now, trail)?;
         Ok(Metered { entitled: self })
     }
 }
 
-/// Whether the store gave one request out of the caller's quota.
-pub(super) fn granted(fact: QuotaFact, trail: &mut Trail) -> Result<(), Refusal> {
+/// Whether there was room for the request in each of `limits`. A fact about others than these allows
+/// nothing.
+pub(super) fn granted<'q>(
+    mut limits: impl Iterator<Item = &'q Arc<Quota>>,
+    fact: &QuotaFact,
+    check: CheckName,
+    now: Timestamp,
+    trail: &mut Trail,
+) -> Result<(), Refusal> {
+    let uncounted =
+        || Refusal::because(Reason::StateUnavailable, "the quota counters do not answer");
     let granted = match fact {
-        QuotaFact::Granted { .. } => Ok(()),
-        QuotaFact::Exhausted { retry_after } => {
-            let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
-            let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
-            Err(Refusal::new(Reason::QuotaExceeded).retry_after(seconds))
-        }
-        QuotaFact::Unavailable => {
-            Err(Refusal::because(Reason::StateUnavailable, "the quota counters do not answer"))
-        }
+        QuotaFact::Granted(left) if left.len() == limits.by_ref().count() => Ok(()),
+        QuotaFact::Granted(_) | QuotaFact::Unavailable => Err(uncounted()),
+        QuotaFact::Exhausted { charge, retry_after } => Err(match limits.nth(*charge) {
+            Some(quota) => quota::refusal(quota, *retry_after, now),
+            None => uncounted(),
+        }),
     };
-    Steps { trail }.take(CheckName::Quota, Evidence::of(Source::Quota), granted)
+    Steps { trail }.take(check, Evidence::of(Source::Quota), granted)
 }
 
 /// A TPP within its quota, with a body still to be read.
@@ -187,17 +223,17 @@ impl Sealed {
         self.entitled.admitted.route.api.body
     }
 
-    /// Goes on with the whole body. `account` is the keyed digest of an IBAN, asked for only where the
-    /// customer chose accounts.
+    /// Goes on with the whole body. `account` makes the keyed digest of an IBAN, or of a consent's id;
+    /// it is asked only where the customer chose accounts, or a limit counts by them.
     ///
     /// # Errors
     /// What is wrong with it; an account that the customer did not choose.
     pub fn with_body(
         self,
         body: &[u8],
-        account: impl FnOnce(&str) -> AccountDigest,
+        account: impl Fn(&str) -> AccountDigest,
         trail: &mut Trail,
-    ) -> Result<Permit, Refusal> {
+    ) -> Result<Understood, Refusal> {
         let read = match self.body_rule() {
             BodyRule::None if body.is_empty() => Ok(None),
             BodyRule::None => Err(Refusal::because(Reason::BodyInvalid, "this API takes no body")),
@@ -206,98 +242,63 @@ impl Sealed {
                 FundsRequest::parse(body, form).map(Some).map_err(Refusal::from)
             }
         };
-        let granted = self.entitled.record.granted.as_ref();
-        let chosen = granted.and_then(|granted| granted.accounts.as_ref());
-        let read = read.and_then(|read| match (&read, chosen) {
-            (Some(request), Some(chosen)) if !chosen.contains(&account(request.iban())) => {
-                Err(Refusal::new(Reason::AccountUnknown))
+        let record = &self.entitled.record;
+        let chosen = record.granted.as_ref().and_then(|granted| granted.accounts.as_ref());
+        let counted = self.entitled.admitted.quotas().iter().any(|quota| quota.per.account);
+        let asked = |request: &Option<FundsRequest>| match request {
+            Some(request) if counted || chosen.is_some() => Some(account(request.iban())),
+            None if counted => {
+                record.consent_id.as_deref().or(record.psu.as_ref().map(Psu::expose)).map(&account)
             }
-            _ => Ok(read),
+            _ => None,
+        };
+        let read = read.and_then(|request| {
+            let account = asked(&request);
+            match (chosen, account) {
+                (Some(chosen), Some(account))
+                    if request.is_some() && !chosen.contains(&account) =>
+                {
+                    Err(Refusal::new(Reason::AccountUnknown))
+                }
+                _ => Ok((request, account)),
+            }
         });
-        let request = Steps { trail }.take(CheckName::Body, Evidence::of(Source::Request), read)?;
-        Ok(Permit { entitled: self.entitled, request })
+        let (request, account) =
+            Steps { trail }.take(CheckName::Body, Evidence::of(Source::Request), read)?;
+        Ok(Understood { entitled: self.entitled, request, account })
     }
 }
 
-/// Proof that every check passed. Only [`Sealed::with_body`] makes one.
+/// A TPP whose request is understood, with the limits of the account and the places still to be
+/// looked at.
 #[must_use]
-pub struct Permit {
-    entitled: Entitled,
-    request: Option<FundsRequest>,
+pub struct Understood {
+    pub(super) entitled: Entitled,
+    pub(super) request: Option<FundsRequest>,
+    pub(super) account: Option<AccountDigest>,
 }
 
-impl Permit {
-    /// The world that it was decided in.
-    #[must_use]
-    pub fn world(&self) -> &Arc<World> {
-        &self.entitled.admitted.world
+impl Understood {
+    /// What the limits count this request by that needs the account.
+    pub fn account_charges(&self) -> Charges<'_> {
+        self.entitled.admitted.charges(Step::Account, self.account)
     }
 
-    /// Who may pass.
-    #[must_use]
-    pub fn organisation_id(&self) -> &OrganisationId {
-        &self.entitled.admitted.organisation_id
-    }
-
-    /// The roles of its certificate.
-    #[must_use]
-    pub fn roles(&self) -> RoleSet {
-        self.entitled.admitted.roles
-    }
-
-    /// The place of the bank among the codetabs.
-    #[must_use]
-    pub fn codetab_index(&self) -> usize {
-        self.entitled.admitted.codetab.index
-    }
-
-    /// The bank.
-    #[must_use]
-    pub fn codetab(&self) -> &Codetab {
-        &self.entitled.admitted.codetab.codetab
-    }
-
-    /// The API.
-    #[must_use]
-    pub fn api(&self) -> &Api {
-        &self.entitled.admitted.route.api
-    }
-
-    /// Its version.
-    #[must_use]
-    pub fn version(&self) -> &ApiVersion {
-        &self.entitled.admitted.route.version
-    }
-
-    /// The scope of the token that opened the API.
-    #[must_use]
-    pub fn scope(&self) -> &str {
-        self.api().scopes.get(self.entitled.scope).map_or("", String::as_str)
-    }
-
-    /// The customer. For the adapter and the audit's HMAC only.
-    #[must_use]
-    pub fn psu(&self) -> Option<&str> {
-        self.entitled.record.psu.as_ref().map(Psu::expose)
-    }
-
-    /// The consent behind the token.
-    #[must_use]
-    pub fn consent_id(&self) -> Option<&str> {
-        self.entitled.record.consent_id.as_deref()
-    }
-
-    /// What is asked, where the API is a funds confirmation.
-    #[must_use]
-    pub fn funds_request(&self) -> Option<&FundsRequest> {
-        self.request.as_ref()
-    }
-}
-
-impl fmt::Debug for Permit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permit")
-            .field("organisation_id", self.organisation_id())
-            .finish_non_exhaustive()
+    /// Goes on with what the store said about [`Understood::account_charges`].
+    ///
+    /// # Errors
+    /// `quota_exceeded`, `upstream_busy`, `state_unavailable`.
+    pub fn with_account_quota(
+        self,
+        fact: QuotaFact,
+        now: Timestamp,
+        trail: &mut Trail,
+    ) -> Result<Placeable, Refusal> {
+        let admitted = &self.entitled.admitted;
+        if admitted.limits(Step::Account).next().is_some() {
+            let limits = admitted.limits(Step::Account);
+            granted(limits, &fact, CheckName::AccountQuota, now, trail)?;
+        }
+        Ok(Placeable::of(self))
     }
 }

@@ -15,7 +15,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::freshness::Freshness;
-use crate::quota::{QuotaFact, QuotaRule};
+use crate::quota::{AllLeft, Attendance, Left, Measure, Per, Quota, QuotaFact};
 use crate::register::{
     Decision, Origin, Override, Overrides, Passport, Published, Register, RegisterPolicy,
     ServiceCode, Snapshot,
@@ -62,6 +62,8 @@ pub(super) struct Case {
     no_certificate: bool,
     fact: Box<dyn Fn(TokenRecord) -> TokenFact>,
     quota: QuotaFact,
+    account_quota: QuotaFact,
+    places: QuotaFact,
     body: &'static [u8],
 }
 
@@ -83,9 +85,25 @@ pub(super) fn good() -> Case {
         authorization: Some(TOKEN),
         no_certificate: false,
         fact: Box::new(live),
-        quota: QuotaFact::Granted { remaining: None },
+        quota: granted(1),
+        account_quota: granted(1),
+        places: granted(1),
         body: BODY,
     }
+}
+
+pub(super) fn granted(charges: usize) -> QuotaFact {
+    let left = Left { requests: 1, full_in: Duration::ZERO };
+    QuotaFact::Granted(std::iter::repeat_n(left, charges).collect::<AllLeft>())
+}
+
+pub(super) fn exhausted(retry_after: Duration) -> QuotaFact {
+    QuotaFact::Exhausted { charge: 0, retry_after }
+}
+
+fn limit(name: &str, measure: Measure, per: Per) -> Arc<Quota> {
+    let (counts, roles) = (Attendance::All, certs::RoleSet::EMPTY);
+    Arc::new(Quota { name: name.to_owned(), measure, per, counts, roles })
 }
 
 pub(super) fn live(record: TokenRecord) -> TokenFact {
@@ -133,6 +151,8 @@ fn routes() -> Routes {
     let domains = [domain("psd2.example", None), domain("old.example", Some(date(2025, 9, 28)))];
     let codetab = |code: &str| Codetab { code: code.to_owned(), name: code.to_owned() };
     let one = NonZeroU32::MIN;
+    let second = Duration::from_secs(1);
+    let rate = Measure::Rate { requests: one, period: second, burst: one, lease: None };
     let api = Api {
         name: "funds-confirmation".to_owned(),
         method: Method::Post,
@@ -146,12 +166,11 @@ fn routes() -> Routes {
             version("v1.6.2", PATH, None, None),
         ],
         consent_days_max: 180,
-        quota: QuotaRule {
-            name: "q".to_owned(),
-            requests: one,
-            period: Duration::from_secs(1),
-            burst: one,
-        },
+        quotas: vec![
+            limit("q", rate, Per { tpp: true, ..Per::default() }),
+            limit("account", rate, Per { tpp: true, account: true, ..Per::default() }),
+            limit("places", Measure::Concurrent(one), Per { codetab: true, ..Per::default() }),
+        ],
     };
     Routes::build(&domains, vec![codetab("17515"), codetab("11315")], vec![api]).unwrap()
 }
@@ -201,12 +220,15 @@ impl Case {
             method: self.method,
             target: self.target,
             authorization: self.authorization,
+            attended: false,
         };
         admit(&presented, &world, now(), trail)?
             .with_token((self.fact)(record()), now(), trail)?
-            .with_quota(self.quota, trail)?
+            .with_quota(self.quota.clone(), now(), trail)?
             .with_signature(|| unreachable!("the API asks for none"), now(), trail)?
-            .with_body(self.body, |iban| certs::sha256(iban.as_bytes()), trail)
+            .with_body(self.body, |iban| certs::sha256(iban.as_bytes()), trail)?
+            .with_account_quota(self.account_quota.clone(), now(), trail)?
+            .with_places(self.places.clone(), now(), trail)
     }
 
     fn reason(&self) -> Reason {
@@ -319,9 +341,18 @@ const BENDS: &[(Reason, Bend)] = &[
     }),
     (Reason::ConsentExpired, |case| case.fact = bent(|r| r.strong_authentication_at = hours(1))),
     (Reason::QuotaExceeded, |case| {
-        case.quota = QuotaFact::Exhausted { retry_after: Duration::from_millis(1001) };
+        case.quota = exhausted(Duration::from_millis(1001));
     }),
     (Reason::StateUnavailable, |case| case.quota = QuotaFact::Unavailable),
+    (Reason::StateUnavailable, |case| case.quota = granted(0)),
+    (Reason::StateUnavailable, |case| {
+        case.quota = QuotaFact::Exhausted { charge: 1, retry_after: Duration::ZERO };
+    }),
+    (Reason::QuotaExceeded, |case| case.account_quota = exhausted(Duration::from_secs(1))),
+    (Reason::StateUnavailable, |case| case.account_quota = granted(2)),
+    (Reason::StateUnavailable, |case| case.account_quota = QuotaFact::Unavailable),
+    (Reason::UpstreamBusy, |case| case.places = exhausted(Duration::from_secs(1))),
+    (Reason::StateUnavailable, |case| case.places = granted(0)),
     (Reason::BodyInvalid, |case| case.body = b"{}"),
     (Reason::CurrencyUnsupported, |case| {
         case.body = br#"{"paymentCoverageRequestId":"1","instructedAmount":{"currency":"USD","amount":"1"},"accountId":{"iban":"FR7617515000920440878790811"}}"#;
@@ -403,7 +434,7 @@ fn a_retired_host_and_version_name_their_successors() {
     let version = told(|case| case.target = "/v1/funds-confirmations");
     assert_eq!(version.successor(), Some(PATH));
     let quota = told(|case| {
-        case.quota = QuotaFact::Exhausted { retry_after: Duration::from_millis(1001) };
+        case.quota = exhausted(Duration::from_millis(1001));
     });
     assert_eq!(quota.retry_after_seconds(), Some(2), "rounded up, so that the next one passes");
     assert_eq!(told(|case| case.method = "GET").allow_method(), Some("POST"));

@@ -228,6 +228,11 @@ reasons! {
         "You have sent more requests than your quota allows."
         "Wait as long as Retry-After says."
         "RFC 6585 §4";
+    UpstreamBusy "upstream_busy" 503 Bank
+        "Bank system at its limit"
+        "The bank's system behind this host is given no more requests at this moment."
+        "Try again as Retry-After says; it is on the bank's side."
+        "RFC 9110 §15.6.4; RTS (EU) 2018/389 art. 32";
     StateUnavailable "state_unavailable" 503 Bank
         "Gateway state unavailable"
         "The gateway cannot look up what it needs to decide."

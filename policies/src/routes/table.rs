@@ -15,9 +15,6 @@ pub enum RoutesError {
     /// Nothing could be reached.
     #[error("there is no {0}; configure at least one")]
     Nothing(&'static str),
-    /// More than can be numbered.
-    #[error("there are too many entries of the kind \"{0}\"")]
-    TooMany(&'static str),
     /// Two of one name.
     #[error("{what} \"{name}\" stands twice; each must be one")]
     Duplicate {
@@ -71,8 +68,6 @@ pub(crate) struct Seat {
 pub(crate) struct Route {
     pub(crate) api: Arc<Api>,
     pub(crate) version: ApiVersion,
-    /// The API's place in the configuration.
-    pub(crate) api_number: u16,
     /// The version's place among all versions of all APIs.
     pub(crate) number: usize,
 }
@@ -177,15 +172,14 @@ type Compiled = (Vec<Arc<Route>>, HashMap<Box<str>, Arc<Route>>);
 
 fn paths(apis: &[Arc<Api>]) -> Result<Compiled, RoutesError> {
     let (mut all, mut paths) = (Vec::new(), HashMap::new());
-    for (place, api) in apis.iter().enumerate() {
+    for api in apis {
         guarded(api)?;
-        let api_number = u16::try_from(place).map_err(|_| RoutesError::TooMany("api"))?;
         unique("version", api.versions.iter().map(|version| &version.name))?;
         for version in &api.versions {
             succeeded(api, version)?;
             let version = version.clone();
             let number = all.len();
-            let route = Arc::new(Route { api: api.clone(), version, api_number, number });
+            let route = Arc::new(Route { api: api.clone(), version, number });
             all.push(route.clone());
             for path in &route.version.paths {
                 exact(path)?;

@@ -57,9 +57,10 @@ pub(crate) struct Api {
     #[serde(default = "Api::consent_days_max_default")]
     #[schemars(range(min = 1, max = 180))]
     pub(crate) consent_days_max: u64,
-    /// Name of the quota rule, one of `[quota.*]`. It counts per TPP and API.
+    /// Names of the limits that count its requests, of `[quota.*]`: one, or a list of up to eight. A
+    /// request must have room in each.
     #[schemars(required)]
-    pub(crate) quota: Option<String>,
+    pub(crate) quota: Option<OneOrMore>,
     /// The versions of this API. At least one `[[api.version]]`.
     #[schemars(required)]
     pub(crate) version: Option<Vec<Version>>,
@@ -128,17 +129,85 @@ pub(crate) enum Amount {
     StringOrNumber,
 }
 
-/// A quota: so many requests in a period, for each TPP and API.
-#[derive(Debug, Deserialize, JsonSchema)]
+/// One text, or a list of them.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "a text or a list of texts")]
+pub(crate) enum OneOrMore {
+    /// One.
+    One(String),
+    /// A list.
+    More(Vec<String>),
+}
+
+impl OneOrMore {
+    pub(crate) fn as_slice(&self) -> &[String] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::More(more) => more,
+        }
+    }
+}
+
+/// A limit: so many requests in a period, or so many at once.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Quota {
     /// Requests in one period.
-    #[schemars(required, range(min = 1, max = 1_000_000_000))]
+    #[schemars(range(min = 1, max = 1_000_000_000))]
     pub(crate) requests: Option<u64>,
     /// The period, for example "1m".
-    #[schemars(required)]
     pub(crate) period: Option<DurationText>,
-    /// Requests that may come at once. Default: `requests`.
+    /// Requests that may come at once after a pause. Default: `requests`.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub(crate) burst: Option<u64>,
+    /// Counts exactly: any span of `period` holds at most `requests`, of which there may be 100. Without
+    /// it the limit is a rate: `burst` at once, and from then on one in each `period / requests`, so
+    /// that a span of `period` that begins with a burst holds up to `burst + requests`.
+    #[serde(default)]
+    pub(crate) exact: bool,
+    /// For how long a gateway that shares the limit with others through Redis may keep requests that it
+    /// has taken in advance, for example "100ms"; a second at most. It spares most round trips to
+    /// Redis, and takes twice this time off what may come at once.
+    pub(crate) lease: Option<DurationText>,
+    /// Requests under way at once, in each gateway, instead of `requests` in a period.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(crate) concurrent: Option<u64>,
+    /// Whom it counts apart. Default: each TPP at each API; of requests at once, each bank.
+    pub(crate) per: Option<Vec<Dimension>>,
+    /// Which requests it counts: an unattended one names no address of the customer's device
+    /// (`PSU-IP-Address`).
+    #[serde(default)]
+    pub(crate) counts: Counts,
+    /// Counts only requests made in one of these roles. Default: in any.
+    #[serde(default)]
+    pub(crate) roles: Vec<String>,
+}
+
+/// What a limit counts apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Dimension {
+    /// Each TPP, whatever certificates it uses.
+    Tpp,
+    /// Each API, in all its versions.
+    Api,
+    /// Each role that opens an API.
+    Role,
+    /// Each bank.
+    Codetab,
+    /// Each account that is asked about; where the request names none, each consent.
+    Account,
+}
+
+/// Which requests a limit counts.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Counts {
+    /// Every request.
+    #[default]
+    All,
+    /// Those with the customer present.
+    Attended,
+    /// Those without.
+    Unattended,
 }

@@ -29,11 +29,11 @@ pub(crate) struct Store {
     /// calls are refused with `state_unavailable`.
     #[serde(default = "Store::tolerated_for_default")]
     pub(crate) tolerated_for: DurationText,
-    /// Redis only: how many gateways share a quota. While Redis is away, each grants the quota
-    /// divided by this number.
-    #[serde(default = "Store::local_share_default")]
-    #[schemars(range(min = 1, max = 1024))]
-    pub(crate) local_share: u64,
+    /// Redis only: while Redis is away, each gateway grants its share of every rate (the limit divided by
+    /// the gateways that it last saw) for so long, and then nothing. After a gateway has crashed the
+    /// others leave its share alone for so long.
+    #[serde(default = "Store::share_for_default")]
+    pub(crate) share_for: DurationText,
 }
 
 impl Store {
@@ -49,8 +49,8 @@ impl Store {
         "5m".into()
     }
 
-    fn local_share_default() -> u64 {
-        4
+    fn share_for_default() -> DurationText {
+        "1m".into()
     }
 }
 

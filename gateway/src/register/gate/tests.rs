@@ -2,8 +2,7 @@ use std::time::Duration;
 
 use policies::freshness::Freshness;
 use policies::register::{Overrides, Published, RegisterPolicy};
-use policies::{AmountForm, ApiVersion, BodyRule, Method, QuotaRule};
-use std::num::NonZeroU32;
+use policies::{AmountForm, ApiVersion, BodyRule, Method};
 
 use super::*;
 
@@ -53,12 +52,7 @@ fn api() -> Api {
             amount: AmountForm::String,
         }],
         consent_days_max: 180,
-        quota: QuotaRule {
-            requests: NonZeroU32::MIN,
-            name: "one".to_owned(),
-            period: Duration::from_secs(1),
-            burst: NonZeroU32::MIN,
-        },
+        quotas: Vec::new(),
     }
 }
 

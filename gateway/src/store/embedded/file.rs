@@ -51,18 +51,22 @@ impl<E: Into<redb::Error>> From<E> for Undone {
 impl StoreFile {
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let why = |why: String| StoreError::Open { file: path.to_owned(), why };
+        if !path.exists() {
+            make(path).map_err(|error| why(error.to_string()))?;
+        }
         let file = open_private(path).map_err(|error| why(error.to_string()))?;
-        let database = Database::builder()
-            .set_cache_size(EMBEDDED_CACHE_BYTES_MAX)
-            .create_file(file)
-            .map_err(|error| match error {
-                DatabaseError::DatabaseAlreadyOpen => StoreError::InUse { file: path.to_owned() },
-                error => why(error.to_string()),
-            })?;
-        let file = StoreFile(database);
+        let file = StoreFile::of(file).map_err(|error| match error {
+            DatabaseError::DatabaseAlreadyOpen => StoreError::InUse { file: path.to_owned() },
+            error => why(error.to_string()),
+        })?;
         file.make_tables().map_err(|error| why(error.to_string()))?;
         sync_directory(path).map_err(|error| why(error.to_string()))?;
         Ok(file)
+    }
+
+    fn of(file: File) -> Result<Self, DatabaseError> {
+        let mut database = Database::builder();
+        database.set_cache_size(EMBEDDED_CACHE_BYTES_MAX).create_file(file).map(StoreFile)
     }
 
     pub(super) fn read(&self, digest: &TokenDigest) -> Result<Option<Vec<u8>>, redb::Error> {
@@ -254,6 +258,18 @@ impl StoreFile {
         transaction.open_table(RECORDS)?;
         transaction.open_table(RECORD_ENDS)?;
         Ok(transaction.commit()?)
+    }
+}
+
+/// Makes a database under another name first: one that was cut short while it was being made could
+/// never be opened. Whoever was faster wins.
+fn make(path: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
+    let new = tempfile::NamedTempFile::new_in(directory.unwrap_or(Path::new(".")))?;
+    drop(StoreFile::of(new.reopen()?)?);
+    match new.persist_noclobber(path) {
+        Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => Err(error.error.into()),
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 

@@ -1,90 +1,105 @@
-//! Quotas while Redis is away: this replica's share of each rule, starting from what Redis said
-//! last.
+//! Rates while Redis is away: this gateway's share of each.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use governor::nanos::Nanos;
 use jiff::Timestamp;
-use policies::{QuotaFact, QuotaRule};
+use policies::QuotaFact;
+use policies::quota::{AllLeft, BucketId, Charge};
 
-use crate::store::quota::{BucketKey, Buckets, Limit, Unseen};
+use super::quotas;
+use crate::store::limits::QUOTA_KEYS_MAX;
+use crate::store::quota::{Buckets, Limit, Taken, Unseen};
 
-/// The rule divided by the number of replicas. A bucket of the share is as full, in proportion, as
-/// Redis said the whole one was; one that this replica has never heard of is taken to be empty.
+/// The limit divided by the gateways that share it. Nobody knows here what others granted last, so a
+/// share begins empty.
 #[derive(Debug)]
 pub(super) struct LocalShare {
-    shares: NonZeroU32,
     buckets: Buckets,
-    away: Mutex<Away>,
+    owed: Mutex<HashMap<BucketId, Owed>>,
 }
 
-#[derive(Debug, Default)]
-struct Away {
-    since: Option<Nanos>,
-    /// Buckets out of which requests were granted here that Redis does not know of.
-    owed: HashSet<BucketKey>,
+/// Requests that Redis does not know of.
+#[derive(Debug, Clone)]
+struct Owed {
+    key: String,
+    whole: Limit,
+    shares: NonZeroU32,
+    granted: u32,
+}
+
+/// What Redis is to be told.
+#[derive(Debug, Clone)]
+pub(super) struct Debt {
+    pub(super) key: String,
+    pub(super) whole: Limit,
+    /// The time that the requests cost.
+    pub(super) ahead: Duration,
 }
 
 impl LocalShare {
-    pub(super) fn new(shares: NonZeroU32) -> Self {
-        LocalShare { shares, buckets: Buckets::new(), away: Mutex::default() }
+    pub(super) fn new() -> Self {
+        LocalShare { buckets: Buckets::holding(QUOTA_KEYS_MAX), owed: Mutex::default() }
     }
 
-    /// Redis does not answer.
-    pub(super) fn take(&self, key: &BucketKey, rule: &QuotaRule, now: Timestamp) -> QuotaFact {
-        let Some(limit) = Limit::share_of(rule, self.shares) else {
-            return QuotaFact::Unavailable;
-        };
-        let now_here = self.buckets.instant(now);
-        let since = *self.away().since.get_or_insert(now_here);
-        match self.buckets.take(key, limit, now, Unseen::EmptySince(since)) {
-            QuotaFact::Granted { remaining } => {
-                self.away().owed.insert(key.clone());
-                QuotaFact::Granted { remaining }
+    /// Takes one request of each charge, in a gateway that has been alone for so long.
+    pub(super) fn charge(
+        &self,
+        charges: &[Charge<'_>],
+        shares: NonZeroU32,
+        alone_for: Duration,
+        now: Timestamp,
+    ) -> QuotaFact {
+        let mut all = AllLeft::new();
+        let since = self.buckets.instant(now).saturating_sub(alone_for.into());
+        for (place, charge) in charges.iter().enumerate() {
+            let whole = Limit::of(charge.quota);
+            let Some((whole, share)) = whole.and_then(|whole| Some((whole, whole.share(shares)?)))
+            else {
+                return QuotaFact::Unavailable;
+            };
+            match self.buckets.take(&charge.bucket, share, now, Unseen::EmptySince(since)) {
+                Taken::Granted(left) => all.push(left),
+                // The share is not the limit: the TPP may well be within its rights.
+                Taken::Wait(retry_after) if shares.get() == 1 => {
+                    return QuotaFact::Exhausted { charge: place, retry_after };
+                }
+                Taken::Wait(_) | Taken::NoRoom => return QuotaFact::Unavailable,
             }
-            // The share is not the rule: the TPP may well be within its rights.
-            QuotaFact::Exhausted { .. } if self.shares.get() > 1 => QuotaFact::Unavailable,
-            fact => fact,
+            let mut owed = self.owed();
+            let owed = owed.entry(charge.bucket).or_insert_with(|| Owed {
+                key: quotas::key(charge),
+                whole,
+                shares,
+                granted: 0,
+            });
+            owed.granted = owed.granted.saturating_add(1);
         }
+        QuotaFact::Granted(all)
     }
 
-    /// The use that Redis has yet to hear of, as time until the bucket is full. The share refills
-    /// as slowly as the whole bucket, so the fullest share never says less than the truth.
-    pub(super) fn settle(&self, key: &BucketKey, now: Timestamp) -> Option<Duration> {
-        self.away().owed.remove(key).then(|| self.buckets.ahead(key, now))
-    }
-
-    /// Redis did not hear of it after all.
-    pub(super) fn owe(&self, key: &BucketKey) {
-        self.away().owed.insert(key.clone());
-    }
-
-    /// Redis has answered: the bucket is so far from full.
-    ///
-    /// Rounded up to whole requests of the share: otherwise a share that is used up would still
-    /// look as if the whole had room, and Redis would be told so when it comes back.
-    pub(super) fn note(&self, key: &BucketKey, limit: Limit, now: Timestamp, ahead: Duration) {
-        self.away().since = None;
-        let cell = limit.cell.saturating_mul(self.shares.get());
-        let requests = ahead.as_nanos().div_ceil(cell.as_nanos().max(1));
-        let requests = u32::try_from(requests).unwrap_or(u32::MAX);
-        self.buckets.note(key, now, cell.saturating_mul(requests));
-    }
-
-    /// Forgets the buckets that have been full for so long.
-    pub(super) fn sweep(&self, now: Timestamp, full_for: Duration) {
-        self.buckets.sweep(now, full_for);
-        self.away().owed.retain(|key| self.buckets.ahead(key, now) > Duration::ZERO);
+    /// All that was granted here and still counts; the shares begin anew afterwards.
+    pub(super) fn settle(&self, now: Timestamp) -> Vec<Debt> {
+        let debt = |(bucket, owed): (BucketId, Owed)| {
+            let Owed { key, whole, shares, granted } = owed;
+            let cell = whole.cell.saturating_mul(shares.get());
+            let level =
+                self.buckets.ahead(&bucket, now).as_micros().div_ceil(cell.as_micros().max(1));
+            let requests = u32::try_from(level).unwrap_or(u32::MAX).min(granted);
+            Debt { key, whole, ahead: whole.cell.saturating_mul(requests) }
+        };
+        let debts = std::mem::take(&mut *self.owed()).into_iter().map(debt).collect::<Vec<_>>();
+        self.buckets.clear();
+        debts.into_iter().filter(|debt| !debt.ahead.is_zero()).collect()
     }
 
     pub(super) fn len(&self) -> usize {
         self.buckets.len()
     }
 
-    fn away(&self) -> MutexGuard<'_, Away> {
-        self.away.lock().unwrap_or_else(PoisonError::into_inner)
+    fn owed(&self) -> MutexGuard<'_, HashMap<BucketId, Owed>> {
+        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

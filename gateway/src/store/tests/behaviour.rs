@@ -119,6 +119,10 @@ on_both_engines! {
     a_burst_is_granted_to_the_last_request_and_no_further
     each_tpp_and_each_route_has_its_own_bucket
     concurrent_requests_never_take_more_than_the_burst
+    a_request_that_one_limit_refuses_costs_nothing_of_the_others
+    the_limit_with_the_longest_wait_is_named
+    a_window_holds_exactly_its_requests
+    limits_that_tpps_share_are_counted_beside_their_own
     a_changed_rule_counts_at_once_and_forgets_nothing
     a_rule_that_cannot_be_counted_grants_nothing
     a_store_in_order_is_healthy
@@ -208,26 +212,90 @@ async fn five_hundred_first_requests_are_all_answered(rig: Rig) {
 async fn a_burst_is_granted_to_the_last_request_and_no_further(rig: Rig) {
     let store = rig.store();
     for left in (0..5).rev() {
-        let fact = store.quota(&tpp("A"), 0, &rule(5), now()).await;
-        assert!(
-            matches!(fact, QuotaFact::Granted { remaining: Some(remaining) } if remaining == left),
-            "{fact:?} where {left} are left"
-        );
+        let fact = take(&*store, "A", &rule(5)).await;
+        assert_eq!(left_of(&fact), left);
     }
-    let fact = store.quota(&tpp("A"), 0, &rule(5), now()).await;
-    let QuotaFact::Exhausted { retry_after } = fact else { panic!("{fact:?}") };
-    assert!(retry_after <= rule(5).period, "one request comes back in one period");
-    assert!(retry_after > rule(5).period - Duration::from_secs(60));
+    let fact = take(&*store, "A", &rule(5)).await;
+    let QuotaFact::Exhausted { charge: 0, retry_after } = fact else { panic!("{fact:?}") };
+    assert!(retry_after <= DAY, "one request comes back in one period");
+    assert!(retry_after > DAY - Duration::from_secs(60));
+}
+
+#[track_caller]
+fn left_of(fact: &QuotaFact) -> u32 {
+    let QuotaFact::Granted(all) = fact else { panic!("{fact:?}") };
+    all[0].requests
 }
 
 async fn each_tpp_and_each_route_has_its_own_bucket(rig: Rig) {
-    let store = rig.store();
+    let (store, rule) = (rig.store(), rule(1));
     for name in ["A", "B", "Ä}{:*"] {
-        for route in [0, 1, u16::MAX] {
-            assert!(is_granted(&store.quota(&tpp(name), route, &rule(1), now()).await));
-            assert!(!is_granted(&store.quota(&tpp(name), route, &rule(1), now()).await));
+        let id = tpp(name);
+        for api in ["a", "b", ""] {
+            let charges = [Charge::of(&rule, &caller(&id, api))];
+            assert!(is_granted(&charge(&*store, &charges, now()).await));
+            assert!(!is_granted(&charge(&*store, &charges, now()).await));
         }
     }
+}
+
+async fn a_request_that_one_limit_refuses_costs_nothing_of_the_others(rig: Rig) {
+    let store = rig.store();
+    let wide = rule(9);
+    let narrow = Arc::new(Quota { name: "narrow".to_owned(), ..Quota::clone(&rule(2)) });
+    let five = NonZeroU32::new(5).unwrap();
+    let window = limit(Measure::Window { requests: five, period: DAY });
+    let window = Arc::new(Quota { name: "window".to_owned(), ..Quota::clone(&window) });
+    let id = tpp("A");
+    let charges = [&wide, &narrow, &window].map(|quota| Charge::of(quota, &caller(&id, "a")));
+    for left in [1, 0] {
+        let QuotaFact::Granted(all) = charge(&*store, &charges, now()).await else { panic!() };
+        let requests: Vec<u32> = all.iter().map(|left| left.requests).collect();
+        assert_eq!(requests, [left + 7, left, left + 3]);
+    }
+    for _ in 0..20 {
+        let fact = charge(&*store, &charges, now()).await;
+        assert!(matches!(fact, QuotaFact::Exhausted { charge: 1, .. }), "{fact:?}");
+    }
+    assert_eq!(left_of(&charge(&*store, &charges[..1], now()).await), 6);
+    assert_eq!(left_of(&charge(&*store, &charges[2..], now()).await), 2);
+}
+
+async fn the_limit_with_the_longest_wait_is_named(rig: Rig) {
+    let store = rig.store();
+    let short = rate(1, Duration::from_secs(3600), 1, None);
+    let long = Arc::new(Quota { name: "long".to_owned(), ..Quota::clone(&rule(1)) });
+    let id = tpp("A");
+    let charges = [&short, &long].map(|quota| Charge::of(quota, &caller(&id, "a")));
+    assert!(is_granted(&charge(&*store, &charges, now()).await));
+    let fact = charge(&*store, &charges, now()).await;
+    assert!(matches!(fact, QuotaFact::Exhausted { charge: 1, .. }), "{fact:?}");
+}
+
+async fn a_window_holds_exactly_its_requests(rig: Rig) {
+    let store = rig.store();
+    let four = NonZeroU32::new(4).unwrap();
+    let window = limit(Measure::Window { requests: four, period: DAY });
+    for left in (0..4).rev() {
+        assert_eq!(left_of(&take(&*store, "A", &window).await), left);
+    }
+    let fact = take(&*store, "A", &window).await;
+    let QuotaFact::Exhausted { charge: 0, retry_after } = fact else { panic!("{fact:?}") };
+    assert!(retry_after <= DAY && retry_after > DAY - Duration::from_secs(60), "{retry_after:?}");
+}
+
+async fn limits_that_tpps_share_are_counted_beside_their_own(rig: Rig) {
+    let store = rig.store();
+    let own = rule(2);
+    let shared = Quota { name: "bank".to_owned(), ..Quota::clone(&rule(3)) };
+    let shared = Arc::new(Quota { per: Per { codetab: true, ..Per::default() }, ..shared });
+    let mut granted = 0;
+    for name in ["A", "A", "A", "B", "B"] {
+        let id = tpp(name);
+        let charges = [&own, &shared].map(|quota| Charge::of(quota, &caller(&id, "a")));
+        granted += u32::from(is_granted(&charge(&*store, &charges, now()).await));
+    }
+    assert_eq!(granted, 3, "two of A, and one of B before the bank has enough");
 }
 
 async fn concurrent_requests_never_take_more_than_the_burst(rig: Rig) {
@@ -238,8 +306,7 @@ async fn concurrent_requests_never_take_more_than_the_burst(rig: Rig) {
             tokio::spawn(async move {
                 let mut granted = 0;
                 for _ in 0..40 {
-                    let fact = store.quota(&tpp("A"), 0, &rule(BURST), now()).await;
-                    granted += u32::from(is_granted(&fact));
+                    granted += u32::from(is_granted(&take(&*store, "A", &rule(BURST)).await));
                 }
                 granted
             })
@@ -255,21 +322,19 @@ async fn concurrent_requests_never_take_more_than_the_burst(rig: Rig) {
 async fn a_changed_rule_counts_at_once_and_forgets_nothing(rig: Rig) {
     let store = rig.store();
     for _ in 0..4 {
-        assert!(is_granted(&store.quota(&tpp("A"), 0, &rule(4), now()).await));
+        assert!(is_granted(&take(&*store, "A", &rule(4)).await));
     }
-    assert!(!is_granted(&store.quota(&tpp("A"), 0, &rule(4), now()).await));
-    assert!(is_granted(&store.quota(&tpp("A"), 0, &rule(6), now()).await), "four of six are used");
-    assert!(is_granted(&store.quota(&tpp("A"), 0, &rule(6), now()).await), "five of six are used");
-    assert!(!is_granted(&store.quota(&tpp("A"), 0, &rule(6), now()).await));
-    assert!(!is_granted(&store.quota(&tpp("A"), 0, &rule(2), now()).await));
-    assert!(!is_granted(&store.quota(&tpp("A"), 0, &rule(6), now()).await), "nor does it refill");
+    assert!(!is_granted(&take(&*store, "A", &rule(4)).await));
+    assert!(is_granted(&take(&*store, "A", &rule(6)).await), "four of six are used");
+    assert!(is_granted(&take(&*store, "A", &rule(6)).await), "five of six are used");
+    assert!(!is_granted(&take(&*store, "A", &rule(6)).await));
+    assert!(!is_granted(&take(&*store, "A", &rule(2)).await));
+    assert!(!is_granted(&take(&*store, "A", &rule(6)).await), "nor does it refill");
 }
 
 async fn a_rule_that_cannot_be_counted_grants_nothing(rig: Rig) {
-    let endless = QuotaRule { period: Duration::MAX, ..rule(3) };
-    let nothing = QuotaRule { period: Duration::ZERO, ..rule(3) };
-    for rule in [endless, nothing] {
-        let fact = rig.store().quota(&tpp("A"), 0, &rule, now()).await;
+    for period in [Duration::MAX, Duration::ZERO] {
+        let fact = take(&*rig.store(), "A", &rate(1, period, 3, None)).await;
         assert!(matches!(fact, QuotaFact::Unavailable), "{fact:?}");
     }
 }

@@ -14,9 +14,6 @@ use crate::store::{Circuit, RedisStore, Store};
 /// What a busy machine may add to a time limit.
 const SLACK: Duration = Duration::from_secs(1);
 
-/// From the return of Redis to the first answer: a probe period, and what the machine adds.
-const RECOVERY_MAX: Duration = Duration::from_secs(10);
-
 #[tokio::test]
 async fn with_redis_killed_a_known_token_serves_for_its_tolerated_time_and_no_longer() {
     let mut server = RedisServer::start();
@@ -147,7 +144,7 @@ async fn an_idle_connection_that_died_costs_no_request() {
     server.kill();
     server.restart();
     assert_eq!(client_of(&store.token(&named(1), &tpp("13935"), now()).await), "client");
-    assert!(is_granted(&store.quota(&tpp("A"), 0, &rule(1), now()).await));
+    assert!(is_granted(&take(&store, "A", &rule(1)).await));
 }
 
 #[tokio::test]
@@ -233,10 +230,10 @@ async fn redis_drops_a_record_a_day_after_it_has_expired() {
 async fn a_script_that_redis_forgot_is_sent_again() {
     let server = RedisServer::start();
     let store = RedisStore::open(&server.url(), PATIENT).unwrap();
-    assert!(is_granted(&store.quota(&tpp("A"), 0, &rule(2), now()).await));
+    assert!(is_granted(&take(&store, "A", &rule(2)).await));
     redis::cmd("SCRIPT").arg("FLUSH").exec(&mut server.connection()).unwrap();
-    assert!(is_granted(&store.quota(&tpp("A"), 0, &rule(2), now()).await));
-    assert!(!is_granted(&store.quota(&tpp("A"), 0, &rule(2), now()).await));
+    assert!(is_granted(&take(&store, "A", &rule(2)).await));
+    assert!(!is_granted(&take(&store, "A", &rule(2)).await));
 
     for _ in 0..2 {
         store.put_token(&named(1), &record("client")).await.unwrap();
@@ -250,7 +247,7 @@ async fn a_script_that_redis_forgot_is_sent_again() {
 async fn a_bucket_that_holds_something_else_grants_nothing() {
     let server = RedisServer::start();
     let store = RedisStore::open(&server.url(), PATIENT).unwrap();
-    assert!(is_granted(&store.quota(&tpp("A"), 0, &rule(9), now()).await));
+    assert!(is_granted(&take(&store, "A", &rule(9)).await));
     let mut connection = server.connection();
     let keys: Vec<String> =
         redis::cmd("KEYS").arg("octroi:quota:*").query(&mut connection).unwrap();
@@ -258,71 +255,9 @@ async fn a_bucket_that_holds_something_else_grants_nothing() {
     for spoil in [vec!["SET", key, "much"], vec!["SET", key, "nan"], vec!["RPUSH", key, "1"]] {
         redis::cmd("DEL").arg(key).exec(&mut connection).unwrap();
         redis::cmd(spoil[0]).arg(&spoil[1..]).exec(&mut connection).unwrap();
-        let fact = store.quota(&tpp("A"), 0, &rule(9), now()).await;
+        let fact = take(&store, "A", &rule(9)).await;
         assert!(matches!(fact, QuotaFact::Unavailable), "{spoil:?} is {fact:?}");
     }
-}
-
-#[tokio::test]
-async fn alone_without_redis_a_gateway_grants_exactly_what_is_left() {
-    let mut server = RedisServer::start();
-    let store = RedisStore::open(&server.url(), BRISK).unwrap();
-    assert_eq!(granted(&store, "A", 4, 10).await, 4);
-    server.kill();
-    assert_eq!(granted(&store, "A", 20, 10).await, 6);
-    let fact = store.quota(&tpp("A"), 0, &rule(10), now()).await;
-    assert!(matches!(fact, QuotaFact::Exhausted { .. }), "{fact:?}");
-
-    server.restart();
-    eventually_healthy(&store).await;
-    assert_eq!(granted(&store, "A", 20, 10).await, 0, "Redis is told what was granted without it");
-}
-
-#[tokio::test]
-async fn replicas_without_redis_stay_within_the_rule_together() {
-    let policy = RedisPolicy { local_share: NonZeroU32::new(2).unwrap(), ..BRISK };
-    let mut server = RedisServer::start();
-    let replicas = [(); 2].map(|()| RedisStore::open(&server.url(), policy).unwrap());
-    let mut sum = 0;
-    for replica in replicas.iter().cycle().take(6) {
-        sum += granted(replica, "A", 1, 20).await;
-    }
-    assert_eq!(sum, 6);
-    server.kill();
-    for replica in &replicas {
-        let share = granted(replica, "A", 50, 20).await;
-        assert!((6..=7).contains(&share), "{share} of the 14 that are left");
-        sum += share;
-        let fact = replica.quota(&tpp("A"), 0, &rule(20), now()).await;
-        assert!(matches!(fact, QuotaFact::Unavailable), "the share is not the rule: {fact:?}");
-    }
-    assert!(sum <= 20);
-
-    server.restart();
-    for replica in &replicas {
-        eventually_healthy(replica).await;
-        sum += granted(replica, "A", 20, 20).await;
-    }
-    assert!(sum <= 20, "{sum} of 20 after Redis came back");
-}
-
-#[tokio::test]
-async fn a_bucket_that_others_may_have_used_up_is_taken_to_be_empty() {
-    let policy = RedisPolicy { local_share: NonZeroU32::new(2).unwrap(), ..BRISK };
-    let mut server = RedisServer::start();
-    let replicas = [(); 2].map(|()| RedisStore::open(&server.url(), policy).unwrap());
-    assert_eq!(granted(&replicas[0], "A", 20, 20).await, 20);
-    server.kill();
-    assert_eq!(granted(&replicas[1], "A", 20, 20).await, 0);
-    assert_eq!(granted(&replicas[1], "A", 1, 1).await, 0, "one request cannot be shared");
-}
-
-async fn granted(store: &RedisStore, name: &str, asked: u32, burst: u32) -> u32 {
-    let mut granted = 0;
-    for _ in 0..asked {
-        granted += u32::from(is_granted(&store.quota(&tpp(name), 0, &rule(burst), now()).await));
-    }
-    granted
 }
 
 async fn eventually_live(store: &RedisStore, now: Timestamp) {
@@ -330,14 +265,6 @@ async fn eventually_live(store: &RedisStore, now: Timestamp) {
     while !matches!(store.token(&named(1), &tpp("13935"), now).await, TokenFact::Live { as_of, .. } if as_of == now)
     {
         assert!(Instant::now() < deadline, "no answer {RECOVERY_MAX:?} after Redis came back");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-async fn eventually_healthy(store: &RedisStore) {
-    let deadline = Instant::now() + RECOVERY_MAX;
-    while let Err(error) = store.health().await {
-        assert!(Instant::now() < deadline, "{error} {RECOVERY_MAX:?} after Redis came back");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -184,7 +184,7 @@ async fn a_changed_standing_forgets_every_token_and_a_quota_none() {
     warm_up(&store, 1).await;
     warm_up(&store, 2).await;
     store.settled().await;
-    assert!(is_granted(&store.quota(&tpp("A"), 0, &rule(2), now()).await));
+    assert!(is_granted(&take(&store, "A", &rule(2)).await));
     set(format!("octroi:{{0ff}}:token:{}", hex::encode(digest(2))), &mut stranger);
     let asked = Instant::now();
     forgotten(&store, 2, asked).await;

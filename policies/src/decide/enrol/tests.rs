@@ -33,6 +33,7 @@ fn approached<T>(
         method: "POST",
         target: PATH,
         authorization: None,
+        attended: false,
     };
     let mut trail = Trail::new();
     let approached = approach(&presented, &world, "POST", now(), &mut trail)?;

@@ -17,6 +17,7 @@ impl Case {
             method: self.method,
             target: "/stet/psd2/oauth/token",
             authorization: None,
+            attended: false,
         };
         let approached = approach(&presented, &world, "POST", now(), trail)?;
         assert_eq!(approached.codetab().code, "17515");
