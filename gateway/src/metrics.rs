@@ -61,6 +61,8 @@ pub struct Metrics {
     pub requests_in_flight: IntGauge,
     /// Connections closed by a bound, by which one.
     pub connections_closed: IntCounterVec,
+    /// Requests that a limit refused, by its name.
+    pub quota_refused: IntCounterVec,
     /// Records waiting for the disk.
     pub audit_outstanding: IntGauge,
     /// 1 while the audit log cannot be written.
@@ -185,6 +187,10 @@ impl Metrics {
                 ),
                 &["cause"],
             )?,
+            quota_refused: IntCounterVec::new(
+                Opts::new("octroi_quota_refused_total", "Requests that a limit refused"),
+                &["quota"],
+            )?,
             audit_outstanding: gauge(
                 "octroi_audit_outstanding_records",
                 "Audit records not yet on disk",
@@ -226,6 +232,7 @@ impl Metrics {
         registry.register(Box::new(metrics.connections.clone()))?;
         registry.register(Box::new(metrics.requests_in_flight.clone()))?;
         registry.register(Box::new(metrics.connections_closed.clone()))?;
+        registry.register(Box::new(metrics.quota_refused.clone()))?;
         registry.register(Box::new(metrics.audit_outstanding.clone()))?;
         registry.register(Box::new(metrics.audit_failing.clone()))?;
         registry.register(Box::new(metrics.ready.clone()))?;

@@ -94,6 +94,8 @@ pub struct Record {
     pub reason: Option<Reason>,
     /// The sentence that the TPP got.
     pub detail: Option<String>,
+    /// The limit that refused it.
+    pub quota: Option<String>,
     /// Every check, in order, with what it looked at.
     pub trail: Trail,
     /// The status sent, 0 if none was.
@@ -167,6 +169,8 @@ pub(super) struct Line<'a> {
     code: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quota: Option<&'a str>,
     status: u16,
     checks: Checks<'a>,
     bytes_in: u64,
@@ -287,6 +291,7 @@ impl Record {
             outcome: self.outcome,
             code: self.reason.map(Reason::code),
             detail: self.detail.as_deref(),
+            quota: self.quota.as_deref(),
             status: self.status,
             checks: Checks(&self.trail),
             bytes_in: self.bytes_in,

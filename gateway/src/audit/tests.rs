@@ -31,6 +31,7 @@ fn record() -> Record {
         outcome: Outcome::Refused,
         reason: Some(Reason::TokenMissing),
         detail: None,
+        quota: None,
         trail: Trail::new(),
         status: 401,
         bytes_in: 0,

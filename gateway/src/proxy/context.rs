@@ -159,6 +159,11 @@ impl Context {
             outcome: self.outcome(),
             reason,
             detail: self.refusal.as_ref().map(problem::detail),
+            quota: self
+                .refusal
+                .as_ref()
+                .and_then(Refusal::exceeded)
+                .map(|limit| limit.name.clone()),
             trail: std::mem::take(&mut self.trail),
             status,
             bytes_in: self.bytes_in,

@@ -67,6 +67,7 @@ impl AtTheGate {
             outcome: Outcome::Refused,
             reason: Some(refusal.reason),
             detail: Some(problem::detail(refusal)),
+            quota: None,
             trail: Trail::new(),
             status,
             bytes_in: 0,

@@ -33,6 +33,9 @@ pub(super) async fn answer(
     if ctx.speaks_oauth {
         response.insert_header(http::header::CONTENT_TYPE, "application/json")?;
     }
+    if let Some(exceeded) = refusal.exceeded() {
+        gateway.metrics.quota_refused.with_label_values(&[&exceeded.name]).inc();
+    }
     ctx.refusal = Some(refusal);
     own::write(gateway, session, response, body).await
 }

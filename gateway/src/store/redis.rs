@@ -10,6 +10,7 @@ mod ledger;
 mod link;
 mod presence;
 mod pulse;
+mod quota_metrics;
 mod quotas;
 pub(super) mod scripts;
 mod share;
@@ -33,6 +34,7 @@ use redis::Client;
 
 use self::ledger::Undone;
 use self::link::{Fault, Link};
+use self::quota_metrics::QuotaMetrics;
 use self::quotas::Quotas;
 use self::tokens::Answer;
 use self::tracking::Tracking;
@@ -78,7 +80,7 @@ impl RedisStore {
         let cache = Arc::new(TokenCache::new(Some(policy.tolerated_for)));
         let time_to_kill = TimeToKill::new()?;
         let tracking = Tracking::new(Arc::clone(&link), Arc::clone(&cache), time_to_kill.clone());
-        let quotas = Quotas::new(Arc::clone(&link), policy.share_for);
+        let quotas = Quotas::new(Arc::clone(&link), policy.share_for, QuotaMetrics::new()?);
         Ok(RedisStore {
             link,
             policy,
@@ -330,7 +332,9 @@ impl Store for RedisStore {
     }
 
     fn collectors(&self) -> Vec<Box<dyn Collector>> {
-        vec![self.time_to_kill.collector()]
+        let mut series = vec![self.time_to_kill.collector()];
+        series.extend(self.quotas.collectors());
+        series
     }
 }
 

@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use self::state::{Answer, State};
 use super::link::{Fault, Link};
+use super::quota_metrics::QuotaMetrics;
 use super::scripts::{self, Settle, Sign, microseconds};
 use super::share::LocalShare;
 use crate::clock;
@@ -41,11 +42,12 @@ struct Shared {
     state: Mutex<State>,
     /// Whether a sign was ever answered.
     known: watch::Sender<bool>,
+    metrics: QuotaMetrics,
 }
 
 impl Presence {
     /// Does not connect, and needs no runtime.
-    pub(super) fn new(link: Arc<Link>, share_for: Duration) -> Self {
+    pub(super) fn new(link: Arc<Link>, share_for: Duration, metrics: QuotaMetrics) -> Self {
         let shared = Shared {
             link,
             share: LocalShare::new(),
@@ -53,6 +55,7 @@ impl Presence {
             name: Uuid::new_v4().simple().to_string(),
             state: Mutex::default(),
             known: watch::Sender::new(false),
+            metrics,
         };
         Presence { shared: Arc::new(shared), task: OnceLock::new() }
     }
@@ -140,6 +143,7 @@ impl Shared {
                 }
                 Err(_) => (),
             }
+            self.metrics.mode(self.state().mode(Instant::now(), self.share_for));
             // Gateways that were started together do not ask together for ever.
             let period = PRESENCE_PERIOD.mul_f64(rand::random_range(0.8..=1.0));
             tokio::time::sleep_until(started + period).await;
@@ -186,6 +190,7 @@ impl Shared {
         state.returning = false;
         if let Some(answer) = Answer::read(&answer?) {
             state.hear(&answer, asked, self.share_for);
+            self.metrics.gateways(answer.crowd.present, answer.crowd.all);
             drop(state);
             self.known.send_if_modified(|known| !std::mem::replace(known, true));
         }

@@ -9,11 +9,13 @@ use jiff::Timestamp;
 use policies::QuotaFact;
 use policies::limits::QUOTAS_PER_API_MAX;
 use policies::quota::{AllLeft, Charge, Left, Measure};
+use prometheus::core::Collector;
 use redis::{ErrorKind, Value};
 
 use super::leases::{Given, Known, Leases};
 use super::link::{Fault, Link};
 use super::presence::{Mode, Presence, Shares};
+use super::quota_metrics::QuotaMetrics;
 use super::scripts::{self, Bucket, Count, Settle, Take};
 use crate::store::flight::Flights;
 use crate::store::limits::LEASE_ATTEMPTS_MAX;
@@ -26,6 +28,7 @@ pub(super) struct Quotas {
     presence: Presence,
     leases: Leases,
     flights: Flights<Asked>,
+    metrics: QuotaMetrics,
 }
 
 /// What was found out about each charge so far.
@@ -57,9 +60,10 @@ enum Asked {
 }
 
 impl Quotas {
-    pub(super) fn new(link: Arc<Link>, share_for: Duration) -> Self {
+    pub(super) fn new(link: Arc<Link>, share_for: Duration, metrics: QuotaMetrics) -> Self {
         Quotas {
-            presence: Presence::new(Arc::clone(&link), share_for),
+            presence: Presence::new(Arc::clone(&link), share_for, metrics.clone()),
+            metrics,
             link,
             leases: Leases::new(),
             flights: Flights::new(),
@@ -126,6 +130,10 @@ impl Quotas {
 
     pub(super) fn sweep(&self) {
         self.leases.sweep(Instant::now());
+    }
+
+    pub(super) fn collectors(&self) -> [Box<dyn Collector>; 3] {
+        self.metrics.collectors()
     }
 
     /// Buckets of this gateway's own share.
@@ -275,6 +283,7 @@ impl Quotas {
         let buckets = wanted.iter().filter_map(|(charge, wanted)| bucket(charge, *wanted, shares));
         let take = Take { buckets: buckets.collect() };
         let asked = Instant::now();
+        self.metrics.asked();
         let reply = scripts::run(&self.link, &take, self.link.deadline()).await;
         let reply = reply.inspect_err(|fault| {
             if let Fault::Refused(_) = fault {

@@ -25,10 +25,10 @@ pub(super) struct State {
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Crowd {
+pub(super) struct Crowd {
     made: u64,
-    present: u32,
-    all: u32,
+    pub(super) present: u32,
+    pub(super) all: u32,
 }
 
 /// How this gateway may grant requests now.
@@ -53,7 +53,7 @@ pub(in crate::store::redis) struct Shares {
 
 pub(super) struct Answer {
     shown: u64,
-    crowd: Crowd,
+    pub(super) crowd: Crowd,
     known: bool,
 }
 
