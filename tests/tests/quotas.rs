@@ -90,7 +90,8 @@ fn unattended_calls_about_one_account_are_counted_and_attended_ones_are_not() {
     assert_eq!(ask(&gateway, &with_customer).status, 200);
     let pretended = alone.clone().with("PSU-IP-Address", "yes");
     assert_eq!(ask(&gateway, &pretended).status, 429, "what is no address is nobody's");
-    assert_eq!(ask(&gateway, &other).status, 200, "another account is counted apart");
+    let told = ask(&gateway, &other).code();
+    assert_eq!(told, "account_unknown", "of another account the bank is asked");
 }
 
 #[test]
