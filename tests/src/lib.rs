@@ -11,6 +11,8 @@ pub mod lists;
 pub mod oauth;
 pub mod publisher;
 pub mod qtsp;
+pub mod redis_cluster;
+pub mod redis_sentinel;
 pub mod redis_server;
 pub mod registers;
 pub mod upstream;
