@@ -308,15 +308,14 @@ pub enum StoreError {
 pub fn open(settings: &StoreSettings) -> Result<Arc<dyn Store>, StoreError> {
     Ok(match settings {
         StoreSettings::Embedded { file } => Arc::new(EmbeddedStore::open(file)?),
-        StoreSettings::Redis { url, timeout, fresh_for, tolerated_for, local_share } => {
+        StoreSettings::Redis { servers, timeout, fresh_for, tolerated_for, local_share } => {
             let policy = RedisPolicy {
                 timeout: *timeout,
                 fresh_for: *fresh_for,
                 tolerated_for: *tolerated_for,
                 local_share: *local_share,
             };
-            let url = String::from_utf8_lossy(url.expose());
-            Arc::new(RedisStore::open(&url, policy)?)
+            Arc::new(RedisStore::open(servers.clone(), policy)?)
         }
     })
 }

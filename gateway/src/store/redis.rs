@@ -5,14 +5,19 @@
 //! While Redis is away a record serves until it is `tolerated_for` old, and quotas fall to this
 //! replica's share of the rule. Beyond that the answer is "unavailable", never "allowed".
 
+mod dial;
+mod finder;
 mod ledger;
 mod link;
+mod map;
+mod node;
 mod pulse;
 mod quotas;
 pub(super) mod scripts;
 mod share;
 mod tokens;
 mod tracking;
+mod wire;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -24,12 +29,11 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use certs::OrganisationId;
 use jiff::Timestamp;
-use policies::ledger::Kind;
+use policies::ledger::{Kind, Place};
 use policies::{
     Partition, QuotaFact, QuotaRule, Source, TokenDigest, TokenFact, TokenName, TokenRecord,
 };
 use prometheus::core::Collector;
-use redis::Client;
 
 use self::ledger::Undone;
 use self::link::{Fault, Link};
@@ -42,6 +46,7 @@ use super::kills::TimeToKill;
 use super::limits::UNTRACKED_FRESH_MAX;
 use super::standings::Standings;
 use super::{Circuit, Deed, Holders, Show, Store, StoreError, StoreReport, in_order};
+use crate::config::RedisServers;
 
 /// Times and shares of the Redis engine; see `[store]` in the configuration.
 #[derive(Debug, Clone, Copy)]
@@ -72,9 +77,8 @@ pub struct RedisStore {
 impl RedisStore {
     /// Does not connect: that is left to the first question. The URL is not kept in any text that
     /// is shown.
-    pub fn open(url: &str, policy: RedisPolicy) -> Result<Self, StoreError> {
-        let client = Client::open(url).map_err(|error| StoreError::Address(error.to_string()))?;
-        let link = Arc::new(Link::new(client, policy.timeout));
+    pub fn open(servers: impl Into<RedisServers>, policy: RedisPolicy) -> Result<Self, StoreError> {
+        let link = Arc::new(Link::new(&servers.into(), policy.timeout)?);
         let cache = Arc::new(TokenCache::new(Some(policy.tolerated_for)));
         let time_to_kill = TimeToKill::new()?;
         let tracking = Tracking::new(Arc::clone(&link), Arc::clone(&cache), time_to_kill.clone());
@@ -170,7 +174,9 @@ impl Store for RedisStore {
         if self.is_fresh(&kept, now) {
             return Some(live(kept, Source::TokenCache));
         }
-        self.link.breaker().refuses(Instant::now()).then(|| self.tolerated(digest, now))?
+        let place = Place::new(Kind::Token, *digest);
+        let refuses = self.link.refuses(|| ledger::key(token.partition, &place));
+        refuses.then(|| self.tolerated(digest, now))?
     }
 
     async fn token(
@@ -325,7 +331,7 @@ impl Store for RedisStore {
     }
 
     fn report(&self) -> StoreReport {
-        let open = self.link.breaker().is_open();
+        let open = self.link.is_open();
         StoreReport {
             engine: self.name(),
             circuit: Some(if open { Circuit::Open } else { Circuit::Closed }),

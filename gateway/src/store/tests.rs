@@ -5,7 +5,6 @@ mod counting;
 mod durability;
 mod model;
 mod outage;
-mod redis_server;
 mod tracking;
 
 use std::num::NonZeroU32;

@@ -8,9 +8,9 @@ use policies::{QuotaFact, Source, TokenDigest, TokenFact};
 use redb::{Database, TableDefinition};
 use tempfile::TempDir;
 
-use super::redis_server::RedisServer;
 use super::*;
 use crate::store::{EmbeddedStore, RedisStore, Store};
+use harness::redis_server::RedisServer;
 
 /// One engine and the world it stands on.
 enum Rig {
@@ -201,7 +201,7 @@ async fn five_hundred_first_requests_are_all_answered(rig: Rig) {
         assert_eq!(client_of(&asked.await.unwrap()), "client");
     }
     if let Rig::Redis { server, .. } = &rig {
-        assert_eq!(server.calls("mget"), 1, "the store was asked once for all of them");
+        assert_eq!(server.calls(&["mget"]), 1, "the store was asked once for all of them");
     }
 }
 
