@@ -5,6 +5,7 @@ mod counting;
 mod durability;
 mod model;
 mod outage;
+mod servers;
 mod tracking;
 
 use std::num::NonZeroU32;
