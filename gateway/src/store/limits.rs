@@ -46,6 +46,9 @@ pub const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(200);
 /// A look takes no longer than this, or than one answer of Redis may.
 pub const LOOK_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// Once one has told who serves, the others are waited for so long.
+pub const LOOK_FOR_OTHERS: Duration = Duration::from_millis(100);
+
 /// Times that one question is sent elsewhere.
 pub const REDIRECTIONS_MAX: u32 = 4;
 
@@ -81,6 +84,12 @@ pub const UNTRACKED_FRESH_MAX: Duration = REVOKED_WITHIN;
 
 /// What is promised: within this time every replica refuses a token that was revoked.
 pub const REVOKED_WITHIN: Duration = Duration::from_secs(1);
+
+/// Round trips of which `octroi check --live` tells the median.
+pub const INSPECTED_ROUND_TRIPS: usize = 21;
+
+/// A server whose clock differs from ours by more is worth a word.
+pub const CLOCK_DIFFERENCE_MAX: Duration = Duration::from_secs(1);
 
 /// So that gateways that lost Redis together do not come back together: up to a quarter longer.
 pub(super) fn jittered(pause: Duration) -> Duration {

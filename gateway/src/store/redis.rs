@@ -7,6 +7,8 @@
 
 mod dial;
 mod finder;
+mod inspect;
+mod layout;
 mod ledger;
 mod link;
 mod map;
@@ -23,7 +25,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -45,7 +47,7 @@ use super::flight::Flights;
 use super::kills::TimeToKill;
 use super::limits::UNTRACKED_FRESH_MAX;
 use super::standings::Standings;
-use super::{Circuit, Deed, Holders, Show, Store, StoreError, StoreReport, in_order};
+use super::{Circuit, Deed, Holders, Inspection, Show, Store, StoreError, StoreReport, in_order};
 use crate::config::RedisServers;
 
 /// Times and shares of the Redis engine; see `[store]` in the configuration.
@@ -72,6 +74,8 @@ pub struct RedisStore {
     flights: Flights<(Ticket, Answer)>,
     share: LocalShare,
     tolerated: AtomicU64,
+    /// Is the layout of the keys one of a later Octroi? Then nothing of it is understood.
+    foreign: AtomicBool,
 }
 
 impl RedisStore {
@@ -91,6 +95,7 @@ impl RedisStore {
             flights: Flights::new(),
             share: LocalShare::new(policy.local_share),
             tolerated: AtomicU64::new(0),
+            foreign: AtomicBool::new(false),
         })
     }
 
@@ -170,6 +175,9 @@ impl Store for RedisStore {
 
     fn token_now(&self, token: &TokenName, now: Timestamp) -> Option<TokenFact> {
         let digest = &token.digest;
+        if self.foreign.load(Ordering::Relaxed) {
+            return Some(TokenFact::Unavailable);
+        }
         let kept = self.cache.find(digest)?;
         if self.is_fresh(&kept, now) {
             return Some(live(kept, Source::TokenCache));
@@ -220,6 +228,9 @@ impl Store for RedisStore {
     ) -> Result<(), StoreError> {
         self.tracking.start();
         let doing = "changing records";
+        if self.foreign.load(Ordering::Relaxed) {
+            return self.check_layout().await;
+        }
         match ledger::transact(&self.link, partition, deed).await {
             Ok(changes) => {
                 self.cache.follow(changes.writes().iter().map(|write| &write.place));
@@ -294,34 +305,32 @@ impl Store for RedisStore {
     /// Expired records leave Redis by themselves; what is swept is this replica's memory.
     async fn sweep(&self, now: Timestamp) -> Result<usize, StoreError> {
         self.share.sweep(now, self.policy.tolerated_for);
-        Ok(0)
+        // Redis may have been away at the start, or was exchanged since.
+        match self.check_layout().await {
+            Err(error @ StoreError::Layout { .. }) => Err(error),
+            _ => Ok(0),
+        }
     }
 
-    async fn unfitness(&self) -> Result<Vec<String>, StoreError> {
-        let mut found = Vec::new();
-        let mut info = String::new();
-        for section in ["persistence", "memory"] {
-            let told = self.link.ask(redis::cmd("INFO").arg(section), self.link.deadline()).await;
-            let told = told.map_err(|fault| unavailable("telling of itself", &fault))?;
-            info.push_str(&redis::from_redis_value::<String>(told).unwrap_or_default());
+    async fn inspect(&self) -> Result<Inspection, StoreError> {
+        let inspected = inspect::inspect(&self.link).await;
+        inspected.map_err(|fault| unavailable("telling of itself", &fault))
+    }
+
+    async fn settle(&self, token: &TokenName) -> Result<(), StoreError> {
+        if self.link.replicas_acknowledge() == 0 {
+            return Ok(());
         }
-        let value = |name: &str| {
-            let mut lines = info.lines().filter_map(|line| line.trim().split_once(':'));
-            lines.find(|(known, _)| *known == name).map(|(_, value)| value)
-        };
-        if value("aof_enabled") != Some("1") {
-            found.push(
-                "Redis keeps no append-only file: a crash loses enrolments and consents; set \
-                 appendonly yes, and appendfsync always if none may be lost"
-                    .to_owned(),
-            );
-        }
-        if let Some(policy) = value("maxmemory_policy").filter(|policy| *policy != "noeviction") {
-            found.push(format!(
-                "Redis may evict what it should keep (maxmemory-policy {policy}): set noeviction"
-            ));
-        }
-        Ok(found)
+        let key = ledger::key(token.partition, &Place::new(Kind::Token, token.digest));
+        let settled = ledger::settle(&self.link, &key).await;
+        settled.map_err(|fault| unavailable("waiting for the replicas", &fault))
+    }
+
+    async fn check_layout(&self) -> Result<(), StoreError> {
+        let found = layout::check(&self.link).await;
+        let found = found.map_err(|fault| unavailable("telling the layout of its keys", &fault))?;
+        self.foreign.store(found.is_some(), Ordering::Relaxed);
+        found.map_or(Ok(()), |found| Err(StoreError::Layout { found, known: layout::VERSION }))
     }
 
     async fn health(&self) -> Result<(), StoreError> {

@@ -6,6 +6,7 @@ mod durability;
 mod model;
 mod outage;
 mod servers;
+mod topology;
 mod tracking;
 
 use std::num::NonZeroU32;

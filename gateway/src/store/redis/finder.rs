@@ -1,6 +1,7 @@
 //! Who serves what at this moment: said by the configuration, by sentinels, or by a cluster.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use super::map::{Found, Map};
 use super::node::{Fault, Node};
 use super::wire::Wire;
 use crate::config::RedisTopology;
-use crate::store::limits::LOOK_TIMEOUT;
+use crate::store::limits::{LOOK_FOR_OTHERS, LOOK_TIMEOUT};
 
 pub(super) enum Finder {
     /// One server, always the same.
@@ -106,25 +107,39 @@ async fn master(sentinels: &[Arc<Wire>], service: &str, deadline: Instant) -> Re
             })?
         });
     }
-    let majority = sentinels.len() / 2 + 1;
-    let (mut opinions, mut why) = (Vec::new(), String::new());
-    while opinions.len() < majority {
-        match asked.join_next().await {
-            Some(Ok(Ok(told))) => opinions.push(told),
-            Some(Ok(Err(error))) => why = error.to_string(),
-            Some(Err(error)) => why = error.to_string(),
-            None => break,
-        }
-    }
-    // A sentinel that is slow is left to its answer: whoever is told less does not wait for it.
-    asked.detach_all();
+    let (opinions, why) = gather(asked, deadline).await;
     match opinions.into_iter().max_by_key(|(epoch, _)| *epoch) {
         Some((_, address)) => Ok(Found::Master(address)),
         None => {
             let (asked, service) = (sentinels.len(), service.to_owned());
+            let why = why.unwrap_or_else(|| "none answered in time".to_owned());
             Err(Lost::Sentinels { asked, service, why })
         }
     }
+}
+
+/// What most of them say, or as many as answer soon after the first: one that is silent does not hold
+/// up what others know. Beside it why one did not answer.
+async fn gather<T: Send + 'static, E: Display + Send + 'static>(
+    mut asked: JoinSet<Result<T, E>>,
+    deadline: Instant,
+) -> (Vec<T>, Option<String>) {
+    let majority = asked.len() / 2 + 1;
+    let (mut told, mut why, mut until) = (Vec::new(), None, deadline);
+    while told.len() < majority {
+        match timeout_at(until, asked.join_next()).await {
+            Ok(Some(Ok(Ok(answer)))) => {
+                told.push(answer);
+                until = deadline.min(Instant::now() + LOOK_FOR_OTHERS);
+            }
+            Ok(Some(Ok(Err(error)))) => why = Some(error.to_string()),
+            Ok(Some(Err(error))) => why = Some(error.to_string()),
+            Ok(None) | Err(_) => break,
+        }
+    }
+    // Who is late takes the time that is left, and notices when its connection is dead.
+    asked.detach_all();
+    (told, why)
 }
 
 /// The epoch of the last failover and the address of the master, in the eyes of one sentinel.
@@ -147,19 +162,10 @@ type View = (bool, u64, Found);
 /// All are asked at once. A node that is cut off from the others knows of no later failover.
 async fn division(nodes: Vec<Arc<Node>>, deadline: Instant) -> Result<Found, Option<String>> {
     let mut asked = JoinSet::new();
-    let majority = nodes.len() / 2 + 1;
     for node in nodes {
         asked.spawn(async move { view(&node, deadline).await });
     }
-    let (mut views, mut why) = (Vec::new(), None);
-    while views.len() < majority {
-        match timeout_at(deadline, asked.join_next()).await {
-            Ok(Some(Ok(Ok(view)))) => views.push(view),
-            Ok(Some(Ok(Err(fault)))) => why = Some(fault.to_string()),
-            Ok(Some(Err(error))) => why = Some(error.to_string()),
-            Ok(None) | Err(_) => break,
-        }
-    }
+    let (views, why) = gather(asked, deadline).await;
     let latest = views.into_iter().max_by_key(|(well, epoch, _)| (*well, *epoch));
     latest.map(|(_, _, found)| found).ok_or(why)
 }

@@ -142,6 +142,18 @@ async fn commit(
     Ok(matches!(done, Value::Int(1)))
 }
 
+/// A change beside this key that the replicas must have: they then have all that was done to it before,
+/// by whomever.
+pub(super) async fn settle(link: &Arc<Link>, key: &str) -> Result<(), Fault> {
+    let beside = match key.strip_prefix("octroi:{").and_then(|rest| rest.split_once('}')) {
+        Some((part, _)) => format!("octroi:{{{part}}}:settled"),
+        None => format!("octroi:{{{key}}}:settled"),
+    };
+    let mut mark = redis::cmd("SET");
+    mark.arg(beside).arg(1).arg("PX").arg(1);
+    link.tell(&mark, link.deadline()).await.map(|_| ())
+}
+
 /// A token that ends, as the channel of revocations tells of it: its digest, and its part.
 fn told_of(place: &Place, partition: Option<Partition>) -> String {
     let id = hex::encode(place.id);

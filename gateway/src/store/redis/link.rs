@@ -76,6 +76,15 @@ impl Link {
         Instant::now() + self.timeout
     }
 
+    /// How the servers stand to each other.
+    pub(super) fn topology(&self) -> &'static str {
+        match self.finder {
+            Finder::Fixed => "standalone",
+            Finder::Sentinels(_) => "sentinel",
+            Finder::Cluster(_) => "cluster",
+        }
+    }
+
     /// How many replicas must have a change before it counts.
     pub(super) fn replicas_acknowledge(&self) -> u32 {
         self.replicas_acknowledge

@@ -239,15 +239,7 @@ impl Listener {
             .set_push_sender(hear)
             .set_connection_timeout(Some(TRACKING_SETUP_TIMEOUT))
             .set_response_timeout(Some(TRACKING_SETUP_TIMEOUT));
-        let client = in_resp3(self.node.client())?;
-        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-
-        let mut track = redis::cmd("CLIENT");
-        track.arg("TRACKING").arg("ON").arg("BCAST");
-        for prefix in TRACKED_PREFIXES {
-            track.arg("PREFIX").arg(prefix);
-        }
-        connection.send_packed_command(&track).await?.extract_error()?;
+        let mut connection = track(&self.node, &config).await?;
         if let Err(error) = connection.subscribe(KILLS).await {
             if error.is_unrecoverable_error() {
                 return Err(error);
@@ -368,6 +360,30 @@ impl ServerClock {
         let elapsed = instant.saturating_duration_since(self.base);
         u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX)
     }
+}
+
+/// A connection on which the server tells of every token that changes.
+async fn track(
+    node: &Node,
+    config: &AsyncConnectionConfig,
+) -> Result<MultiplexedConnection, RedisError> {
+    let client = in_resp3(node.client())?;
+    let mut connection = client.get_multiplexed_async_connection_with_config(config).await?;
+    let mut track = redis::cmd("CLIENT");
+    track.arg("TRACKING").arg("ON").arg("BCAST");
+    for prefix in TRACKED_PREFIXES {
+        track.arg("PREFIX").arg(prefix);
+    }
+    connection.send_packed_command(&track).await?.extract_error()?;
+    Ok(connection)
+}
+
+/// Would this server tell us of every token that changes?
+pub(super) async fn is_available(node: &Node) -> bool {
+    let config = AsyncConnectionConfig::new()
+        .set_push_sender(|_: PushInfo| -> Result<(), redis::aio::SendError> { Ok(()) })
+        .set_connection_timeout(Some(TRACKING_SETUP_TIMEOUT));
+    track(node, &config).await.is_ok()
 }
 
 fn warn(server: &str, silence: &Silence, refused: bool) {
