@@ -14,6 +14,7 @@ pub mod qtsp;
 pub mod redis_cluster;
 pub mod redis_sentinel;
 pub mod redis_server;
+pub mod redis_tls;
 pub mod registers;
 pub mod upstream;
 pub mod watched;

@@ -60,16 +60,16 @@ impl Finder {
         node: impl Fn(&Address) -> Option<Arc<Node>>,
         within: Duration,
     ) -> Result<Found, Lost> {
-        let deadline = Instant::now() + within;
+        let deadline = || Instant::now() + within;
         match self {
             Finder::Fixed => Ok(Found::Master(dialler.address())),
-            Finder::Sentinels(sentinels) => master(sentinels, dialler.host(), deadline).await,
+            Finder::Sentinels(sentinels) => master(sentinels, dialler.host(), deadline()).await,
             Finder::Cluster(seeds) => {
                 let mut why = "no node is known".to_owned();
                 let mut asked = 0;
                 for ring in rings(seeds, known) {
                     asked += ring.len();
-                    match division(ring.iter().filter_map(&node).collect(), deadline).await {
+                    match division(ring.iter().filter_map(&node).collect(), deadline()).await {
                         Ok(found) => return Ok(found),
                         Err(reason) => why = reason.unwrap_or(why),
                     }
