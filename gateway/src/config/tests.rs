@@ -5,6 +5,7 @@ mod examples;
 mod material;
 mod refusals;
 mod reporting;
+mod storing;
 mod trusting;
 
 use std::fs;

@@ -5,6 +5,7 @@
 //! While Redis is away a record serves until it is `tolerated_for` old, and quotas fall to this
 //! replica's share of the rule. Beyond that the answer is "unavailable", never "allowed".
 
+mod clock;
 mod dial;
 mod finder;
 mod inspect;
