@@ -33,7 +33,7 @@ use prometheus::core::Collector;
 use thiserror::Error;
 use tokio::sync::watch;
 
-use crate::config::StoreSettings;
+use crate::config::{RedisServers, StoreSettings};
 
 pub use self::embedded::EmbeddedStore;
 pub use self::inspection::{Finding, Inspection, ServerFound, Weight};
@@ -358,7 +358,7 @@ pub fn open(settings: &StoreSettings) -> Result<Arc<dyn Store>, StoreError> {
                 tolerated_for: *tolerated_for,
                 local_share: *local_share,
             };
-            Arc::new(RedisStore::open(servers.clone(), policy)?)
+            Arc::new(RedisStore::open(RedisServers::clone(servers), policy)?)
         }
     })
 }

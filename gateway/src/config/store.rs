@@ -22,7 +22,7 @@ pub enum StoreSettings {
     /// Redis or Valkey, shared by all gateways.
     Redis {
         /// Which servers, and how to speak to them.
-        servers: RedisServers,
+        servers: Box<RedisServers>,
         /// How long one answer may take.
         timeout: Duration,
         /// Where Redis does not tell of changes, a token in memory younger than this is used without
@@ -73,7 +73,7 @@ impl StoreSettings {
             }
         };
         Some(Self::Redis {
-            servers,
+            servers: Box::new(servers),
             timeout: timeout?,
             fresh_for,
             tolerated_for,

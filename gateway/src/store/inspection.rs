@@ -26,8 +26,6 @@ pub struct ServerFound {
     pub replicas: Vec<String>,
     /// Is every change written to a file?
     pub append_only: bool,
-    /// Are snapshots saved now and then?
-    pub snapshots: bool,
     /// What it does when memory is full.
     pub maxmemory_policy: String,
     /// Does it tell of every token that changes?

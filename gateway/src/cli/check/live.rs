@@ -31,14 +31,10 @@ pub(super) fn look(config: &Config) -> Result<Live, Failure> {
     let (layout, inspected) =
         runtime(1)?.block_on(async { (engine.check_layout().await, engine.inspect().await) });
     let mut store = inspected.map_err(Failure::cannot)?;
-    match layout {
-        Err(error @ StoreError::Layout { .. }) => store.findings.push(Finding {
-            weight: Weight::Refused,
-            server: None,
-            what: error.to_string(),
-        }),
-        // A missing right is among the findings.
-        Ok(()) | Err(_) => (),
+    // A missing right is among the findings.
+    if let Err(error @ StoreError::Layout { .. }) = layout {
+        let what = error.to_string();
+        store.findings.push(Finding { weight: Weight::Refused, server: None, what });
     }
     let refuses = |finding: &Finding| is_refused(finding, keeps_consents);
     Ok(Live { sound: !store.findings.iter().any(refuses), store, keeps_consents })
@@ -83,12 +79,7 @@ fn master(server: &ServerFound, out: &mut dyn Write) -> io::Result<()> {
         replicas => replicas.join(", "),
     };
     writeln!(out, "      replicas: {replicas}")?;
-    writeln!(
-        out,
-        "      append-only file: {}, snapshots: {}",
-        yes(server.append_only),
-        yes(server.snapshots)
-    )?;
+    writeln!(out, "      append-only file: {}", yes(server.append_only))?;
     writeln!(out, "      when memory is full: {}", server.maxmemory_policy)?;
     writeln!(out, "      tells of tokens that change: {}", yes(server.tracking))?;
     let rights = match server.missing_rights.as_slice() {

@@ -11,7 +11,7 @@ const EMBEDDED: &str = "embedded = \"store.redb\"";
 /// What the configuration with this in place of the embedded store amounts to.
 fn servers(place: &Place, store: &str) -> RedisServers {
     match place.config(&changed(EMBEDDED, store)).store {
-        StoreSettings::Redis { servers, .. } => servers,
+        StoreSettings::Redis { servers, .. } => *servers,
         StoreSettings::Embedded { .. } => panic!("{store} is no Redis"),
     }
 }
@@ -133,7 +133,7 @@ fn the_examples_in_the_book_are_configurations() {
         let url = url.split(['\n', ':']).next().unwrap();
         let rest = example.split_once(&format!("# {url}:")).unwrap().1;
         let rest = rest.split(['\n', ' ']).next().unwrap().trim_end_matches(':');
-        place.write("secrets/redis.url", &format!("{url}:{rest}"));
+        place.write("secrets/redis.url", format!("{url}:{rest}"));
         servers(&place, example);
         // What is commented out is meant to work, too.
         let all = example.replace("\n# sentinel_", "\nsentinel_");

@@ -57,7 +57,6 @@ async fn look(link: &Arc<Link>, node: &Arc<Node>) -> Result<ServerFound, Fault> 
         version,
         replicas: replicas(&told),
         append_only: value("aof_enabled") == "1",
-        snapshots: value("rdb_last_save_time") != "" && value("rdb_saves") != "0",
         maxmemory_policy: value("maxmemory_policy").to_owned(),
         tracking: timeout(TRACKING_SETUP_TIMEOUT, tracking::is_available(node))
             .await
