@@ -214,6 +214,7 @@ async fn open(
     let world = world::load(config)?;
     let metrics = Arc::new(Metrics::new(&world.routes)?);
     let store = store::open(&config.store)?;
+    keepers::hold_store_to_its_layout(store.as_ref()).await?;
     if let Err(error) = store.health().await {
         tracing::warn!(%error, "the store does not answer yet");
     }

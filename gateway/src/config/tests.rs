@@ -6,6 +6,7 @@ mod limits;
 mod material;
 mod refusals;
 mod reporting;
+mod storing;
 mod trusting;
 
 use std::fs;

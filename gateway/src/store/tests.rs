@@ -6,8 +6,9 @@ mod durability;
 mod leases;
 mod model;
 mod outage;
-mod redis_server;
+mod servers;
 mod shares;
+mod topology;
 mod tracking;
 
 use std::num::NonZeroU32;

@@ -40,7 +40,7 @@ fn an_unknown_key_is_refused_with_the_nearest_known_one() {
         ("crls", "crl", "trust.crl", "`crls`"),
         ("[listen.admin]", "[listen.amdin]", "listen.amdin", "`admin`"),
         ("scopes", "scope", "api[0].scope", "`scopes`"),
-        ("[trust]", "[trust]\nclient_certificate = 1", "trust.client_certificate", "`listen.tpp."),
+        ("[trust]", "[trust]\npublic_url = 1", "trust.public_url", "`listen.psu."),
         ("upstream = { ", "upstream = { zzz = 1, ", "codetab[0].upstream.zzz", "connect_timeout"),
     ] {
         let problems = Place::new().problems(&changed(find, replace));

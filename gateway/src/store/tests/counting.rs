@@ -8,11 +8,11 @@ use policies::quota::BucketId;
 use proptest::prelude::*;
 use redis::{Connection, Script};
 
-use super::redis_server::RedisServer;
 use super::*;
 use crate::store::limits::QUOTA_KEYS_MAX;
 use crate::store::quota::{Buckets, Counters, Limit, Taken, Unseen};
 use crate::store::redis::scripts::source_with_given_clock;
+use harness::redis_server::RedisServer;
 
 /// A rule, and microseconds between one request and the next. Now and then the rule changes.
 fn histories() -> impl Strategy<Value = Vec<(Limit, Vec<u64>)>> {

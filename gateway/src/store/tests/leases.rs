@@ -1,6 +1,7 @@
 //! Requests that are taken in advance: fewer questions, and never one request too many.
 
-use super::redis_server::RedisServer;
+use harness::redis_server::RedisServer;
+
 use super::*;
 use crate::store::RedisStore;
 
@@ -21,7 +22,7 @@ async fn gateways_that_take_in_advance_stay_within_the_limit_together_and_ask_fa
         store.health().await.unwrap();
         assert!(is_granted(&take(&**store, "warm", &leased()).await));
     }
-    let before = server.calls("evalsha");
+    let before = server.calls(&["evalsha"]);
     let end = Instant::now() + Duration::from_secs(2);
     let takers: Vec<_> = stores
         .iter()
@@ -49,7 +50,7 @@ async fn gateways_that_take_in_advance_stay_within_the_limit_together_and_ask_fa
     for taker in takers {
         granted.extend(taker.await.unwrap());
     }
-    let asked = server.calls("evalsha") - before;
+    let asked = server.calls(&["evalsha"]) - before;
     assert!(asked * 4 < granted.len() as u64, "{asked} questions for {} requests", granted.len());
     no_window_holds_more_than(&granted, BURST, CELL);
 }
@@ -115,11 +116,11 @@ async fn a_limit_that_is_used_up_is_not_asked_for_again_before_it_has_room() {
     let store = RedisStore::open(&server.url(), PATIENT).unwrap();
     assert!(is_granted(&take(&store, "A", &rule(1)).await));
     assert!(!is_granted(&take(&store, "A", &rule(1)).await));
-    let before = server.calls("evalsha");
+    let before = server.calls(&["evalsha"]);
     for _ in 0..1_000 {
         assert!(!is_granted(&take(&store, "A", &rule(1)).await));
     }
-    let asked = server.calls("evalsha") - before;
+    let asked = server.calls(&["evalsha"]) - before;
     assert!(asked < 100, "{asked} questions for 1000 requests that could not be granted");
     assert!(is_granted(&take(&store, "A", &rule(2)).await), "another rule is another question");
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::redis_server::RedisServer;
+use harness::redis_server::RedisServer;
+
 use super::*;
 use crate::clock;
 use crate::store::RedisStore;
