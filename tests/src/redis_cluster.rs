@@ -102,7 +102,7 @@ impl RedisCluster {
         }
     }
 
-    /// Until every node that answers says that all is well.
+    /// Until every node that answers says that all is well, and knows who has which slot.
     pub fn wait(&self) {
         for node in &self.nodes {
             eventually("the cluster serves", || {
@@ -110,7 +110,8 @@ impl RedisCluster {
                 let connection = client.get_connection_with_timeout(NODE_TIMEOUT);
                 let Ok(mut connection) = connection else { return Some(()) };
                 let told: String = redis::cmd("CLUSTER").arg("INFO").query(&mut connection).ok()?;
-                told.contains("cluster_state:ok").then_some(())
+                let all = format!("cluster_slots_assigned:{SLOTS}\r");
+                (told.contains("cluster_state:ok") && told.contains(&all)).then_some(())
             });
         }
     }

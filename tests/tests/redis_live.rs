@@ -234,6 +234,24 @@ fn under_sentinels_the_master_is_found_and_looked_at() {
     assert_eq!(master["replicas"][0], watched.nodes[1].address().to_string());
     assert_eq!(master["missing_rights"].as_array().unwrap().len(), 0, "{master}");
 
+    let rules = documented_rights("Where the sentinels ask for a user of their own");
+    for sentinel in &watched.sentinels {
+        let mut connection = sentinel.connection().unwrap();
+        let mut set = redis::cmd("ACL");
+        set.arg("SETUSER").arg("octroi").arg(&rules).exec(&mut connection).unwrap();
+        redis::cmd("ACL").arg("SETUSER").arg("default").arg("off").exec(&mut connection).unwrap();
+    }
+    let nobody = live(&place, store.clone(), "text");
+    assert_eq!(nobody.code, Some(3), "{}", nobody.said);
+    let password = place.file("sentinel.password");
+    fs::write(&password, PASSWORD).unwrap();
+    let mut known = store;
+    known.insert("sentinel_user".to_owned(), "octroi".into());
+    known.insert("sentinel_password_file".to_owned(), path_text(&password).into());
+    let checked = live(&place, known, "text");
+    assert_eq!(checked.code, Some(0), "{}", checked.said);
+
+    let watched = RedisSentinel::start();
     let other = with_url(&place, watched.settings(), "redis://elsewhere/0");
     let checked = live(&place, other, "text");
     assert_eq!(checked.code, Some(3), "no such service: {}", checked.said);

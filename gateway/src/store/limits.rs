@@ -74,6 +74,9 @@ pub const LOOK_TIMEOUT: Duration = Duration::from_millis(500);
 /// Once one has told who serves, the others are waited for so long.
 pub const LOOK_FOR_OTHERS: Duration = Duration::from_millis(100);
 
+/// A connection that was not used for so long is tried before a change is sent on it.
+pub const WIRE_IDLE_MAX: Duration = Duration::from_millis(500);
+
 /// Times that one question is sent elsewhere.
 pub const REDIRECTIONS_MAX: u32 = 4;
 

@@ -166,7 +166,8 @@ async fn division(nodes: Vec<Arc<Node>>, deadline: Instant) -> Result<Found, Opt
         asked.spawn(async move { view(&node, deadline).await });
     }
     let (views, why) = gather(asked, deadline).await;
-    let latest = views.into_iter().max_by_key(|(well, epoch, _)| (*well, *epoch));
+    let latest =
+        views.into_iter().max_by_key(|(well, epoch, found)| (*well, *epoch, found.slots()));
     latest.map(|(_, _, found)| found).ok_or(why)
 }
 

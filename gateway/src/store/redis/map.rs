@@ -23,6 +23,16 @@ pub(super) enum Found {
 }
 
 impl Found {
+    /// How many slots have a master.
+    pub(super) fn slots(&self) -> usize {
+        match self {
+            Found::Master(_) => SLOTS,
+            Found::Masters { masters, .. } => {
+                masters.iter().flat_map(|(_, ranges)| ranges).map(ExactSizeIterator::len).sum()
+            }
+        }
+    }
+
     fn masters(&self) -> Vec<Address> {
         match self {
             Found::Master(address) => vec![address.clone()],

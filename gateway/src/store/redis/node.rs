@@ -120,6 +120,9 @@ impl Node {
             return self.settle(order, deadline).await;
         }
         let exchange = async {
+            if !order.repeatable {
+                self.wire.wake().await;
+            }
             match exchange(&self.wire, order).await {
                 Err(error) if order.repeatable && error.is_connection_dropped() => {
                     exchange(&self.wire, order).await
@@ -148,6 +151,7 @@ impl Node {
             commands.insert(0, &asking);
         }
         let exchange = async {
+            wire.wake().await;
             let mut answers = wire.send(&commands).await?.into_iter();
             let waited = answers.next_back().unwrap_or(Value::Nil).extract_error();
             let done = answers.next_back().unwrap_or(Value::Nil).extract_error()?;

@@ -6,8 +6,9 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, Value};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
-use crate::store::limits::BREAKER_PROBE_PERIOD;
+use crate::store::limits::{BREAKER_PROBE_PERIOD, WIRE_IDLE_MAX};
 
 /// Commands that wait for the socket; above it callers wait, within their time limit.
 const COMMANDS_QUEUED_MAX: usize = 1_024;
@@ -16,6 +17,7 @@ pub(super) struct Wire {
     client: Client,
     timeout: Duration,
     dialled: Mutex<Option<Dial>>,
+    used: Mutex<Instant>,
 }
 
 /// A connection that is being made, or was.
@@ -23,12 +25,13 @@ type Dial = watch::Receiver<Option<Result<MultiplexedConnection, RedisError>>>;
 
 impl Wire {
     pub(super) fn new(client: Client, timeout: Duration) -> Self {
-        Wire { client, timeout, dialled: Mutex::new(None) }
+        Wire { client, timeout, dialled: Mutex::new(None), used: Mutex::new(Instant::now()) }
     }
 
     /// Sends one command, alone or between others that must stand right beside it, and gives back
     /// all answers, errors among them.
     pub(super) async fn send(&self, commands: &[&Cmd]) -> Result<Vec<Value>, RedisError> {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         let dial = self.dial();
         let mut connection = match connected(dial.clone()).await {
             Ok(connection) => connection,
@@ -52,6 +55,16 @@ impl Wire {
             self.forget(&dial);
         }
         answers
+    }
+
+    /// Finds out whether a connection that was idle is still there, before something is sent on it that
+    /// must not be sent twice.
+    pub(super) async fn wake(&self) {
+        let used = *self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        if used.elapsed() >= WIRE_IDLE_MAX && self.slot().is_some() {
+            // One that is dead is forgotten by this.
+            let _ = self.send(&[&redis::cmd("PING")]).await;
+        }
     }
 
     /// What comes next dials anew.

@@ -148,6 +148,17 @@ async fn an_idle_connection_that_died_costs_no_request() {
 }
 
 #[tokio::test]
+async fn an_idle_connection_that_died_costs_no_change_either() {
+    let mut server = RedisServer::start();
+    let store = RedisStore::open(&server.url(), PATIENT).unwrap();
+    store.put_token(&named(1), &record("client")).await.unwrap();
+    server.kill();
+    server.restart();
+    tokio::time::sleep(crate::store::limits::WIRE_IDLE_MAX).await;
+    store.put_token(&named(1), &record("changed")).await.unwrap();
+}
+
+#[tokio::test]
 async fn who_asks_after_a_revocation_is_not_told_what_was_read_before_it() {
     let server = RedisServer::start();
     let store = RedisStore::open(&server.url(), PATIENT).unwrap();

@@ -258,7 +258,7 @@ async fn sentinels_that_are_silent_are_not_waited_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_no_replica_has_is_not_said_to_be_done() {
     let watched = RedisSentinel::start();
-    let store = RedisStore::open(under_sentinels(&watched), brisk(500)).unwrap();
+    let store = RedisStore::open(under_sentinels(&watched), brisk(2_000)).unwrap();
     store.put_token(&named(1), &record("client")).await.unwrap();
     eventually_live(&store, 1).await;
     watched.nodes[1].pause();

@@ -44,6 +44,9 @@ impl Snapshot {
         let mut snapshot = Self::default();
         for row in all.chunks_exact(2) {
             let key = str::from_utf8(&row[0]).unwrap();
+            if key == "octroi:layout" {
+                continue;
+            }
             let mut parts = key.rsplit(':');
             let mut id = [0; 32];
             hex::decode_to_slice(parts.next().unwrap(), &mut id).unwrap();
