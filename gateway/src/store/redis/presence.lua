@@ -1,6 +1,6 @@
 -- A gateway's sign of life, and how many others there are. All times in microseconds.
 --
--- KEYS[1]  a hash: for each gateway when it last gave one, and `made`, when the hash was begun
+-- KEYS[1]  "<made> <gateway>=<time> …": when the list was begun, and when each gateway last gave one
 -- ARGV[1]  the gateway
 -- ARGV[2]  do nothing after this time: the gateway has given the question up (0: whenever)
 -- ARGV[3]  a gateway that gave no sign for so long is silent
@@ -13,36 +13,28 @@ local late = tonumber(ARGV[2])
 if late > 0 and now > late then
   return {0, now}
 end
-local known = redis.call('HEXISTS', KEYS[1], ARGV[1])
-if ARGV[5] == 'leave' then
-  redis.call('HDEL', KEYS[1], ARGV[1])
-else
-  redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', now))
-end
-redis.call('HSETNX', KEYS[1], 'made', string.format('%.0f', now))
-
-local made, present, all = now, 0, 0
-local entries = redis.call('HGETALL', KEYS[1])
-for i = 1, #entries, 2 do
-  local time = tonumber(entries[i + 1]) or 0
-  if entries[i] == 'made' then
-    made = time
-  else
-    local since = now - time
-    -- One from the future was written before the clock was set back.
-    if since < 0 then
-      redis.call('HSET', KEYS[1], entries[i], string.format('%.0f', now))
-      since = 0
-    end
-    if since > tonumber(ARGV[4]) then
-      redis.call('HDEL', KEYS[1], entries[i])
-    else
-      all = all + 1
-      if since <= tonumber(ARGV[3]) then
-        present = present + 1
-      end
-    end
+local made, seen = now, {}
+local stored = redis.call('GET', KEYS[1])
+if stored then
+  made = tonumber(string.match(stored, '^(%d+)')) or now
+  for name, time in string.gmatch(stored, '(%x+)=(%d+)') do
+    seen[name] = tonumber(time)
   end
 end
-redis.call('PEXPIRE', KEYS[1], math.ceil(tonumber(ARGV[4]) / 1000) * 2)
+local known = seen[ARGV[1]] and 1 or 0
+seen[ARGV[1]] = ARGV[5] == 'stay' and now or nil
+
+local present, all, page = 0, 0, { string.format('%.0f', made) }
+for name, time in pairs(seen) do
+  -- One from the future was written before the clock was set back.
+  local since = math.max(0, now - time)
+  if since <= tonumber(ARGV[4]) then
+    all = all + 1
+    if since <= tonumber(ARGV[3]) then
+      present = present + 1
+    end
+    page[#page + 1] = name .. '=' .. string.format('%.0f', now - since)
+  end
+end
+redis.call('SET', KEYS[1], table.concat(page, ' '), 'PX', math.ceil(tonumber(ARGV[4]) / 1000) * 2)
 return {1, now, made, present, all, known}

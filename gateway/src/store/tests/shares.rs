@@ -18,6 +18,15 @@ async fn take_now(store: &RedisStore, quota: &Arc<Quota>) -> QuotaFact {
     take_at(store, "A", quota, clock::now()).await
 }
 
+/// When each gateway last gave a sign, by the clock of Redis.
+fn signs(server: &RedisServer) -> BTreeMap<String, u64> {
+    let listed: Option<String> =
+        redis::cmd("GET").arg("octroi:gateways").query(&mut server.connection()).unwrap();
+    let listed = listed.unwrap_or_default();
+    let signs = listed.split(' ').filter_map(|sign| sign.split_once('='));
+    signs.map(|(name, time)| (name.to_owned(), time.parse().unwrap())).collect()
+}
+
 /// Gateways that have been among each other for long enough to have a share.
 async fn among_each_other(server: &RedisServer, number: usize) -> Vec<Arc<RedisStore>> {
     let mut stores = Vec::new();
@@ -26,10 +35,7 @@ async fn among_each_other(server: &RedisServer, number: usize) -> Vec<Arc<RedisS
         eventually_healthy(&*store).await;
         stores.push(store);
     }
-    let listed = || -> BTreeMap<String, u64> {
-        redis::cmd("HGETALL").arg("octroi:gateways").query(&mut server.connection()).unwrap()
-    };
-    eventually("all are listed", || listed().len() == number + 1).await;
+    eventually("all are listed", || signs(server).len() == number).await;
     let begun = Instant::now();
     // Signs that were given for so long: nobody can tell it by looking.
     while begun.elapsed() < PRESENCE_ALONE_AFTER + Duration::from_millis(500) {
