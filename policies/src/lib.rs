@@ -10,6 +10,7 @@ pub mod client;
 pub mod freshness;
 pub mod ledger;
 pub mod limits;
+pub mod probing;
 pub mod quota;
 pub mod register;
 
