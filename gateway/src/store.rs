@@ -10,6 +10,7 @@ mod embedded;
 mod flight;
 mod kills;
 pub mod limits;
+mod questions;
 mod quota;
 mod redis;
 mod standings;
@@ -35,6 +36,7 @@ use tokio::sync::watch;
 use crate::config::StoreSettings;
 
 pub use self::embedded::EmbeddedStore;
+pub use self::questions::{Ask, Asked, HistoryName, Told};
 
 pub use self::redis::{RedisPolicy, RedisStore};
 
@@ -115,6 +117,13 @@ pub trait Store: fmt::Debug + Send + Sync {
         rule: &QuotaRule,
         now: Timestamp,
     ) -> QuotaFact;
+
+    /// Notes a question about an account, and tells those before it; or, where the very same one was
+    /// answered and the answer is kept, tells that and notes nothing.
+    async fn question(&self, ask: &Ask<'_>) -> Asked;
+
+    /// Notes what became of a question.
+    async fn told(&self, ask: &Ask<'_>, told: Told<'_>);
 
     /// Drops what is over: records that expired [`limits::EXPIRED_TOKEN_KEPT`] ago, buckets that are full
     /// again. Tells how many records it dropped.

@@ -68,6 +68,8 @@ names! {
         Signature = "signature",
         /// The body is a request of this version.
         Body = "body",
+        /// What was asked about the account before does not add up to a search for its balance.
+        BalanceProbing = "balance_probing",
     }
 }
 
@@ -100,6 +102,8 @@ names! {
         TokenSigner = "token_signer",
         /// The quota counters.
         Quota = "quota",
+        /// What the TPP asked about the account before.
+        Questions = "questions",
         /// The request.
         Request = "request",
     }

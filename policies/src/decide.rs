@@ -7,6 +7,7 @@ mod enrol;
 mod identity;
 mod introduce;
 mod office;
+mod questions;
 mod request;
 mod stages;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use crate::world::World;
 pub use enrol::{Met, Sealing};
 pub use introduce::{Introduction, Opening, asks_who_it_is, introduce};
 pub use office::{Approached, approach, may_be_sent_customers, withdrawal};
+pub use questions::{GuardMode, QuestionsFact};
 pub use stages::{Admitted, Entitled, Metered, Permit, Sealed};
 
 /// Judges everything that can be judged without asking the store: who calls, and what for.

@@ -28,8 +28,9 @@ mod world;
 
 pub use check::{Check, CheckName, CheckOutcome, Evidence, Source, Trail};
 pub use decide::{
-    Admitted, Approached, Entitled, Introduction, Met, Metered, Opening, Permit, Sealed, Sealing,
-    admit, approach, asks_who_it_is, introduce, may_be_sent_customers, withdrawal,
+    Admitted, Approached, Entitled, GuardMode, Introduction, Met, Metered, Opening, Permit,
+    QuestionsFact, Sealed, Sealing, admit, approach, asks_who_it_is, introduce,
+    may_be_sent_customers, withdrawal,
 };
 pub use funds_confirmation::{BodyFault, FundsRequest, Member, Wrong, electronic_iban};
 pub use presented::Presented;

@@ -21,6 +21,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use self::file::{StoreFile, Undone};
 use super::cache::{Kept, TokenCache};
 use super::kills::TimeToKill;
+use super::questions::{Ask, Asked, Questions, Told};
 use super::quota::{Buckets, Limit, Unseen};
 use super::standings::{Standings, ended};
 use super::{Deed, Holders, Show, Store, StoreError, StoreReport, in_order, live};
@@ -30,6 +31,7 @@ use super::{Deed, Holders, Show, Store, StoreError, StoreReport, in_order, live}
 pub struct EmbeddedStore {
     tokens: Arc<Tokens>,
     buckets: Buckets,
+    questions: Questions,
     time_to_kill: TimeToKill,
 }
 
@@ -49,6 +51,7 @@ impl EmbeddedStore {
         Ok(EmbeddedStore {
             tokens: Arc::new(tokens),
             buckets: Buckets::new(),
+            questions: Questions::new(),
             time_to_kill: TimeToKill::new()?,
         })
     }
@@ -199,6 +202,17 @@ impl Store for EmbeddedStore {
         now: Timestamp,
     ) -> QuotaFact {
         self.quota_now(organisation_id, rule_index, rule, now).unwrap_or(QuotaFact::Unavailable)
+    }
+
+    async fn question(&self, ask: &Ask<'_>) -> Asked {
+        match self.questions.kept(ask) {
+            Some(sealed) => Asked::Answered(sealed),
+            None => Asked::History(self.questions.ask(ask)),
+        }
+    }
+
+    async fn told(&self, ask: &Ask<'_>, told: Told<'_>) {
+        self.questions.told(ask, told);
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<usize, StoreError> {

@@ -9,6 +9,13 @@ pub const TOKEN_CACHE_ENTRIES_MAX: u64 = 100_000;
 /// whole European register times a dozen routes fits; what does not fit is refused.
 pub const QUOTA_KEYS_MAX: usize = 65_536;
 
+/// Questions about accounts kept in memory, of all accounts together; at about 130 bytes each, some
+/// 65 MB when full.
+pub const QUESTIONS_IN_MEMORY_MAX: u64 = 500_000;
+
+/// Answers kept in memory for repetitions, bytes.
+pub const ANSWERS_KEPT_BYTES_MAX: u64 = 32 * 1024 * 1024;
+
 /// How far ahead of the clock a bucket may be filled: the time in which a whole burst comes back.
 /// Keeps nanoseconds within 64 bits and microseconds within the exact integers of a Lua number.
 pub const QUOTA_REFILL_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);

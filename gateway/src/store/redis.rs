@@ -8,6 +8,7 @@
 mod ledger;
 mod link;
 mod pulse;
+mod questions;
 mod quotas;
 pub(super) mod scripts;
 mod share;
@@ -40,6 +41,7 @@ use super::cache::{Kept, Ticket, TokenCache};
 use super::flight::Flights;
 use super::kills::TimeToKill;
 use super::limits::UNTRACKED_FRESH_MAX;
+use super::questions::{Ask, Asked, Questions, Told};
 use super::standings::Standings;
 use super::{Circuit, Deed, Holders, Show, Store, StoreError, StoreReport, in_order};
 
@@ -66,6 +68,7 @@ pub struct RedisStore {
     time_to_kill: TimeToKill,
     flights: Flights<(Ticket, Answer)>,
     share: LocalShare,
+    questions: Questions,
     tolerated: AtomicU64,
 }
 
@@ -86,6 +89,7 @@ impl RedisStore {
             time_to_kill,
             flights: Flights::new(),
             share: LocalShare::new(policy.local_share),
+            questions: Questions::new(),
             tolerated: AtomicU64::new(0),
         })
     }
@@ -283,6 +287,15 @@ impl Store for RedisStore {
     ) -> QuotaFact {
         let key = (organisation_id.clone(), rule_index);
         quotas::take(&self.link, &self.share, &key, rule, now).await
+    }
+
+    async fn question(&self, ask: &Ask<'_>) -> Asked {
+        let shares = self.policy.local_share.get();
+        questions::ask(&self.link, &self.questions, shares, ask).await
+    }
+
+    async fn told(&self, ask: &Ask<'_>, told: Told<'_>) {
+        questions::told(&self.link, &self.questions, ask, told).await;
     }
 
     /// Expired records leave Redis by themselves; what is swept is this replica's memory.

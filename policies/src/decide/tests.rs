@@ -15,6 +15,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::freshness::Freshness;
+use crate::probing::{Action, Sign, Suspicion};
 use crate::quota::{QuotaFact, QuotaRule};
 use crate::register::{
     Decision, Origin, Override, Overrides, Passport, Published, Register, RegisterPolicy,
@@ -62,6 +63,7 @@ pub(super) struct Case {
     no_certificate: bool,
     fact: Box<dyn Fn(TokenRecord) -> TokenFact>,
     quota: QuotaFact,
+    questions: QuestionsFact,
     body: &'static [u8],
 }
 
@@ -84,6 +86,7 @@ pub(super) fn good() -> Case {
         no_certificate: false,
         fact: Box::new(live),
         quota: QuotaFact::Granted { remaining: None },
+        questions: QuestionsFact::Quiet,
         body: BODY,
     }
 }
@@ -206,7 +209,8 @@ impl Case {
             .with_token((self.fact)(record()), now(), trail)?
             .with_quota(self.quota, trail)?
             .with_signature(|| unreachable!("the API asks for none"), now(), trail)?
-            .with_body(self.body, |iban| certs::sha256(iban.as_bytes()), trail)
+            .with_body(self.body, |iban| certs::sha256(iban.as_bytes()), trail)?
+            .with_questions(self.questions, GuardMode::Enforce, trail)
     }
 
     fn reason(&self) -> Reason {
@@ -330,7 +334,34 @@ const BENDS: &[(Reason, Bend)] = &[
         case.body = br#"{"paymentCoverageRequestId":"1","instructedAmount":{"currency":"EUR","amount":"1"},"accountId":{"iban":"FR7617515000920440878790812"}}"#;
     }),
     (Reason::BodyTooLarge, |case| case.body = &[b' '; crate::limits::FUNDS_REQUEST_BYTES_MAX + 1]),
+    (Reason::BalanceProbing, |case| case.questions = raised(Action::Refuse)),
+    (Reason::StateUnavailable, |case| case.questions = QuestionsFact::Unreadable),
 ];
+
+fn raised(action: Action) -> QuestionsFact {
+    let suspicion = Suspicion { sign: Sign::Converging, action };
+    QuestionsFact::Raised { suspicion, retry_after: Duration::from_secs(600) }
+}
+
+#[test]
+fn a_suspicion_that_is_only_observed_or_only_slows_is_a_warning() {
+    for (fact, mode) in [
+        (raised(Action::Refuse), GuardMode::Observe),
+        (raised(Action::Slow), GuardMode::Observe),
+        (raised(Action::Slow), GuardMode::Enforce),
+        (QuestionsFact::Unreadable, GuardMode::Observe),
+    ] {
+        let mut trail = Trail::new();
+        let permit = good().judge(&mut Trail::new()).unwrap();
+        assert!(permit.with_questions(fact, mode, &mut trail).is_ok());
+        let last = trail.iter().last().unwrap();
+        assert!(matches!(last.outcome, CheckOutcome::Warned(_)), "{fact:?}");
+    }
+    let permit = good().judge(&mut Trail::new()).unwrap();
+    let refused =
+        permit.with_questions(raised(Action::Refuse), GuardMode::Enforce, &mut Trail::new());
+    assert_eq!(refused.unwrap_err().retry_after_seconds(), Some(600));
+}
 
 #[test]
 fn each_fault_alone_is_refused_with_its_own_reason() {

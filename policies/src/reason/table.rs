@@ -228,6 +228,11 @@ reasons! {
         "You have sent more requests than your quota allows."
         "Wait as long as Retry-After says."
         "RFC 6585 §4";
+    BalanceProbing "balance_probing" 429 Tpp
+        "Balance probing"
+        "What you have asked about this account would tell its balance, not whether a payment is covered."
+        "Ask once for each payment, with its amount and an id of its own, then wait as Retry-After says."
+        "PSD2 art. 65(1), (3)";
     StateUnavailable "state_unavailable" 503 Bank
         "Gateway state unavailable"
         "The gateway cannot look up what it needs to decide."
