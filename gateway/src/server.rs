@@ -254,6 +254,7 @@ async fn open(
         store,
         audit,
         metrics,
+        balance_guard: config.balance_guard.clone(),
         limits: config.limits.clone(),
         upstreams,
         authorization: authorization.map(Arc::new),

@@ -174,7 +174,7 @@ fn judge_at(
     amounts.push(question.amount);
     amounts.sort_unstable();
     amounts.dedup();
-    let known = asked().any(|asked| asked.amount == question.amount);
+    let known = asked().any(|asked| asked.amount == question.amount && asked.answer.is_some());
     if !known && amounts.len() > rule.questions_max {
         return suspicion(Sign::TooMany, Action::Refuse);
     }

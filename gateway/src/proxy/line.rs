@@ -9,7 +9,7 @@ use policies::{Permit, Presented, Reason, Refusal, TokenFact, TokenName};
 
 use super::context::{Asked, Context};
 use super::request::{self, Head};
-use super::{Gateway, body, headers, micros, offices};
+use super::{Gateway, body, headers, micros, offices, probing};
 use crate::authorization::Answer;
 use crate::introduction;
 use crate::jwt::Jwts;
@@ -124,7 +124,8 @@ pub(super) async fn judge(
         &mut ctx.trail,
     )?;
     let account = |iban: &str| gateway.audit.pseudonyms().of(iban);
-    sealed.with_body(&body, account, &mut ctx.trail).map(Verdict::Permitted)
+    let permit = sealed.with_body(&body, account, &mut ctx.trail)?;
+    probing::guarded(gateway, ctx, permit).await
 }
 
 /// What a token says that the bank's authorization server signed, where such are accepted.

@@ -67,7 +67,8 @@ impl Knowledge {
         if step.precision.is_some() {
             self.inside.push(amount);
         }
-        if !self.amounts.contains(&amount) {
+        // What is still being asked is no knowledge: asked twice at once, it is judged twice.
+        if question.answer.is_some() && !self.amounts.contains(&amount) {
             self.amounts.push(amount);
         }
         match question.answer {

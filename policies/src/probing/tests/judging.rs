@@ -106,6 +106,10 @@ fn a_customer_who_tries_less_and_less_is_answered() {
     let patient = history(&[(12_000, false), (10_000, false), (9_000, false)]);
     assert_eq!(asked(&patient, 8_000), None);
     assert_eq!(asked(&patient, 5_000), None);
+    let stubborn = [(12_000, false), (10_000, false), (9_000, false), (8_000, true)];
+    assert_eq!(asked(&history(&stubborn), 8_500), None);
+    let closer = [stubborn.as_slice(), &[(8_500, false)]].concat();
+    assert!(asked(&history(&closer), 8_200).is_some(), "the docs tell of this one");
 }
 
 #[test]
@@ -125,4 +129,11 @@ fn a_part_of_the_questions_is_judged_more_strictly() {
     assert_eq!(judge(&search, &next, &rule()), None);
     assert_eq!(judge(&search, &next, &half).map(|found| found.action), Some(Action::Refuse));
     assert_eq!(half.questions_max, 15);
+}
+
+#[test]
+fn a_question_that_is_asked_twice_at_once_is_judged_twice() {
+    let mut search = search();
+    search.ask(question(3_600, 73_587, 900));
+    assert_eq!(asked(&search, 73_587), refusal(Sign::Converging));
 }
