@@ -5,6 +5,7 @@ mod counting;
 mod durability;
 mod model;
 mod outage;
+mod questions;
 mod redis_server;
 mod tracking;
 
