@@ -112,7 +112,7 @@ impl Knowledge {
         let high = above.chain(self.high).reduce(Decimal::min);
         let (worth, precision) = match high {
             Some(high) => between(low, amount, high),
-            None => above_all(low, amount, self.amounts.is_empty()),
+            None => above_all(low, amount, self.at.is_none()),
         };
         Step { points: points + worth, precision: Some(precision) }
     }
