@@ -8,7 +8,7 @@
 mod record;
 mod writer;
 
-pub use record::{Client, Event, Outcome, People, Record, Timing};
+pub use record::{Client, Event, Outcome, People, Probing, Record, Timing};
 pub use writer::{Audit, AuditError, Pseudonyms, Slot};
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 mod audit;
 mod authorization;
+mod balance_guard;
 mod drain;
 mod environment;
 mod insecure;
@@ -50,6 +51,7 @@ use toml::de::DeTable;
 
 pub use audit::AuditSettings;
 pub use authorization::{AuthorizationSettings, BankUrl, TppPaths};
+pub use balance_guard::BalanceGuardSettings;
 pub use drain::DrainSettings;
 pub use insecure::Insecure;
 pub use jwt::JwtSettings;
@@ -110,6 +112,8 @@ pub struct Config {
     pub apis: Vec<policies::Api>,
     /// Bounds on connections and requests.
     pub limits: Limits,
+    /// The guard against searches for a balance, where it is on.
+    pub balance_guard: Option<BalanceGuardSettings>,
     /// How the gateway leaves.
     pub drain: DrainSettings,
     /// Fictional people and accounts, if this is a sandbox.
@@ -225,6 +229,8 @@ fn typed(wire: &wire::Document, file: &Path, reading: &mut Reading<'_>) -> Optio
     let jwt = part(&wire.jwt, |wire| JwtSettings::read(wire, &place, reading));
     let audit = part(&wire.audit, |wire| AuditSettings::read(wire, &key("audit"), reading));
     let limits = Limits::read(&wire.limits, &key("limits"), reading);
+    let place = key("balance_guard");
+    let balance_guard = BalanceGuardSettings::read(&wire.balance_guard, &place, reading);
     let drain = DrainSettings::read(&wire.drain, &key("drain"), reading);
     let quotas = quota::read(&wire.quota, &key("quota"), reading);
     let domains = filled(&wire.domain, &key("domain"), reading)
@@ -252,6 +258,7 @@ fn typed(wire: &wire::Document, file: &Path, reading: &mut Reading<'_>) -> Optio
         codetabs: codetabs?,
         apis: apis?,
         limits: limits?,
+        balance_guard: balance_guard?,
         drain: drain?,
         sandbox: wire.sandbox.as_ref().map(SandboxSettings::from),
         insecure,

@@ -5,6 +5,7 @@
 
 use std::sync::OnceLock;
 
+use policies::probing::{Action, Sign, Suspicion};
 use policies::{Reason, Routes};
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
@@ -69,6 +70,9 @@ pub struct Metrics {
     pub audit_failing: IntGauge,
     /// 1 while the gateway accepts work.
     pub ready: IntGauge,
+    balance_probing: IntCounterVec,
+    /// Questions that were judged without those before them.
+    pub balance_guard_blind: IntCounter,
     /// 1 while Redis is left alone after failures.
     pub store_circuit_open: IntGauge,
     /// 1 while Redis tells of every token that changes.
@@ -191,6 +195,17 @@ impl Metrics {
                 Opts::new("octroi_quota_refused_total", "Requests that a limit refused"),
                 &["quota"],
             )?,
+            balance_probing: IntCounterVec::new(
+                Opts::new(
+                    "octroi_balance_probing_total",
+                    "Questions that look like a search for a balance, by what the rule asks for",
+                ),
+                &["sign", "action"],
+            )?,
+            balance_guard_blind: IntCounter::new(
+                "octroi_balance_guard_blind_total",
+                "Questions whose history could not be read",
+            )?,
             audit_outstanding: gauge(
                 "octroi_audit_outstanding_records",
                 "Audit records not yet on disk",
@@ -233,6 +248,13 @@ impl Metrics {
         registry.register(Box::new(metrics.requests_in_flight.clone()))?;
         registry.register(Box::new(metrics.connections_closed.clone()))?;
         registry.register(Box::new(metrics.quota_refused.clone()))?;
+        for sign in Sign::ALL {
+            for action in Action::ALL {
+                metrics.balance_probing.with_label_values(&[sign.code(), action.code()]);
+            }
+        }
+        registry.register(Box::new(metrics.balance_probing.clone()))?;
+        registry.register(Box::new(metrics.balance_guard_blind.clone()))?;
         registry.register(Box::new(metrics.audit_outstanding.clone()))?;
         registry.register(Box::new(metrics.audit_failing.clone()))?;
         registry.register(Box::new(metrics.ready.clone()))?;
@@ -263,6 +285,11 @@ impl Metrics {
         if let Some(histogram) = self.duration.get(outcome as usize) {
             histogram.observe(seconds);
         }
+    }
+
+    /// Counts a question that looks like a search for a balance.
+    pub fn balance_probing(&self, Suspicion { sign, action }: Suspicion) {
+        self.balance_probing.with_label_values(&[sign.code(), action.code()]).inc();
     }
 
     /// Counts one handshake.

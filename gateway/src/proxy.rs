@@ -7,6 +7,7 @@ mod line;
 mod malformed;
 mod offices;
 mod own;
+mod probing;
 mod quotas;
 mod refuse;
 mod request;
@@ -26,7 +27,7 @@ use policies::{Reason, Refusal, World};
 
 use crate::audit::Audit;
 use crate::authorization::AuthorizationServer;
-use crate::config::Limits;
+use crate::config::{BalanceGuardSettings, Limits};
 use crate::drain::Drain;
 use crate::in_flight::InFlight;
 use crate::jwt::Jwts;
@@ -53,6 +54,8 @@ pub struct Gateway {
     pub audit: Arc<Audit>,
     /// Every series.
     pub metrics: Arc<Metrics>,
+    /// The guard against searches for a balance, where it is on.
+    pub balance_guard: Option<BalanceGuardSettings>,
     /// The configured bounds.
     pub limits: Limits,
     /// Requests under way, where a limit counts them.
@@ -178,6 +181,7 @@ impl ProxyHttp for Line {
             );
             return refuse::replace(&self.0, response, ctx, refusal);
         }
+        probing::head(ctx, response);
         headers::to_client(response, ctx)?;
         quotas::tell(response, &ctx.counted)
     }
@@ -197,6 +201,9 @@ impl ProxyHttp for Line {
             return Err(
                 Error::explain(ErrorType::ReadTimedout, "the adapter's answer trickles").into_up()
             );
+        }
+        if let Some(chunk) = body {
+            probing::body(&self.0, ctx, chunk);
         }
         if let Some(replacement) = &ctx.replacement {
             *body = end_of_stream.then(|| replacement.clone());
@@ -233,6 +240,7 @@ impl ProxyHttp for Line {
 
     async fn logging(&self, session: &mut Session, _: Option<&Error>, ctx: &mut Context) {
         ctx.complete(session);
+        probing::over(&self.0, ctx).await;
     }
 }
 

@@ -259,6 +259,7 @@ async fn open(
         store,
         audit,
         metrics,
+        balance_guard: config.balance_guard.clone(),
         limits: config.limits.clone(),
         in_flight: Arc::new(InFlight::default()),
         upstreams,

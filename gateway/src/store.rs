@@ -11,6 +11,7 @@ mod flight;
 mod inspection;
 mod kills;
 pub mod limits;
+mod questions;
 mod quota;
 mod redis;
 mod standings;
@@ -38,6 +39,7 @@ use crate::config::{RedisServers, StoreSettings};
 
 pub use self::embedded::EmbeddedStore;
 pub use self::inspection::{Finding, Inspection, ServerFound, Weight};
+pub use self::questions::{Ask, Asked, HistoryName, Told};
 
 pub use self::redis::{RedisPolicy, RedisStore};
 
@@ -109,6 +111,13 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Gives back what was taken in advance, and says good-bye to the other gateways. Nothing is to be
     /// charged afterwards.
     async fn leave(&self) {}
+
+    /// Notes a question about an account, and tells those before it; or, where the very same one was
+    /// answered and the answer is kept, tells that and notes nothing.
+    async fn question(&self, ask: &Ask<'_>) -> Asked;
+
+    /// Notes what became of a question.
+    async fn told(&self, ask: &Ask<'_>, told: Told<'_>);
 
     /// Drops what is over: records that expired [`limits::EXPIRED_TOKEN_KEPT`] ago, buckets that are full
     /// again. Tells how many records it dropped.

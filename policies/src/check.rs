@@ -70,6 +70,8 @@ names! {
         Body = "body",
         /// There is quota left for the account, where a limit counts by accounts.
         AccountQuota = "account_quota",
+        /// What was asked about the account before does not add up to a search for its balance.
+        BalanceProbing = "balance_probing",
         /// There is a place among the requests under way, where a limit counts those.
         InFlight = "in_flight",
     }
@@ -104,6 +106,8 @@ names! {
         TokenSigner = "token_signer",
         /// The quota counters.
         Quota = "quota",
+        /// What the TPP asked about the account before.
+        Questions = "questions",
         /// The request.
         Request = "request",
     }

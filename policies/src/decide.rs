@@ -8,6 +8,7 @@ mod identity;
 mod introduce;
 mod office;
 mod permit;
+mod questions;
 mod request;
 mod stages;
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub use enrol::{Met, Sealing};
 pub use introduce::{Introduction, Opening, asks_who_it_is, introduce};
 pub use office::{Approached, approach, may_be_sent_customers, withdrawal};
 pub use permit::{Permit, Placeable};
+pub use questions::{GuardMode, QuestionsFact};
 pub use stages::{Admitted, Entitled, Metered, Sealed, Understood};
 
 /// Judges everything that can be judged without asking the store: who calls, and what for.

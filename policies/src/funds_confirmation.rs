@@ -32,6 +32,8 @@ const FRACTION_DIGITS_MAX: usize = 5;
 pub struct FundsRequest {
     iban: Box<str>,
     amount: Decimal,
+    id: [u8; 32],
+    content: [u8; 32],
 }
 
 impl FundsRequest {
@@ -51,10 +53,8 @@ impl FundsRequest {
             Member::AccountId,
         ])?;
         let id = body.required(id, Member::RequestId)?;
-        id.text_of(1, REQUEST_ID_CHARACTERS_MAX)?;
-        if let Some(payee) = payee {
-            payee.text_of(0, PAYEE_CHARACTERS_MAX)?;
-        }
+        let id = id.text_of(1, REQUEST_ID_CHARACTERS_MAX)?;
+        let payee = payee.map(|payee| payee.text_of(0, PAYEE_CHARACTERS_MAX)).transpose()?;
 
         let [currency, amount] = body
             .required(instructed_amount, Member::InstructedAmount)?
@@ -69,13 +69,28 @@ impl FundsRequest {
             euro(&currency)?;
         }
         let iban = valid_iban(&body.required(iban, Member::Iban)?)?;
-        Ok(Self { iban, amount })
+        let content = content(&id, payee.as_deref(), amount, &iban, account_currency.is_some());
+        Ok(Self { iban, amount, id: certs::sha256(id.as_bytes()), content })
     }
 
     /// The account, in the electronic form of ISO 13616. Never logged.
     #[must_use]
     pub fn iban(&self) -> &str {
         &self.iban
+    }
+
+    /// SHA-256 of its `paymentCoverageRequestId`.
+    #[must_use]
+    pub fn id_digest(&self) -> &[u8; 32] {
+        &self.id
+    }
+
+    /// SHA-256 of all that is asked: two requests have the same one if they ask the same under the same
+    /// `paymentCoverageRequestId`, whatever their blanks, escapes, order of members and zeros at the end of
+    /// the amount.
+    #[must_use]
+    pub fn content_digest(&self) -> &[u8; 32] {
+        &self.content
     }
 
     /// Euros, not negative.
@@ -89,6 +104,27 @@ impl fmt::Debug for FundsRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("FundsRequest([redacted])")
     }
+}
+
+/// Each part with its length before it, so that no two requests run together alike. The currency is
+/// always the same one.
+fn content(
+    id: &str,
+    payee: Option<&str>,
+    amount: Decimal,
+    iban: &str,
+    names_account_currency: bool,
+) -> [u8; 32] {
+    let mut content = Vec::with_capacity(256);
+    let amount = amount.normalize().to_string();
+    let currency = names_account_currency.then_some(EURO);
+    for part in [Some(id), payee, Some(amount.as_str()), Some(iban), currency] {
+        // What is missing is not what is empty.
+        let length = part.map_or(u64::MAX, |part| u64::try_from(part.len()).unwrap_or(u64::MAX));
+        content.extend_from_slice(&length.to_be_bytes());
+        content.extend_from_slice(part.unwrap_or_default().as_bytes());
+    }
+    certs::sha256(&content)
 }
 
 fn euro(value: &Value<'_>) -> Result<(), BodyFault> {

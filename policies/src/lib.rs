@@ -10,6 +10,7 @@ pub mod client;
 pub mod freshness;
 pub mod ledger;
 pub mod limits;
+pub mod probing;
 pub mod quota;
 pub mod register;
 
@@ -27,9 +28,9 @@ mod world;
 
 pub use check::{Check, CheckName, CheckOutcome, Evidence, Source, Trail};
 pub use decide::{
-    Admitted, Approached, Entitled, Introduction, Met, Metered, Opening, Permit, Placeable, Sealed,
-    Sealing, Understood, admit, approach, asks_who_it_is, introduce, may_be_sent_customers,
-    withdrawal,
+    Admitted, Approached, Entitled, GuardMode, Introduction, Met, Metered, Opening, Permit,
+    Placeable, QuestionsFact, Sealed, Sealing, Understood, admit, approach, asks_who_it_is,
+    introduce, may_be_sent_customers, withdrawal,
 };
 pub use funds_confirmation::{BodyFault, FundsRequest, Member, Wrong, electronic_iban};
 pub use presented::Presented;

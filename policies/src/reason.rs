@@ -176,7 +176,8 @@ impl Reason {
             Self::StateUnavailable
             | Self::RevocationUnknown
             | Self::RegisterStale
-            | Self::QuotaExceeded => "temporarily_unavailable",
+            | Self::QuotaExceeded
+            | Self::BalanceProbing => "temporarily_unavailable",
             _ => "invalid_request",
         }
     }
@@ -202,6 +203,7 @@ impl Reason {
             Self::StateUnavailable | Self::UpstreamUnavailable => Some(5),
             Self::RevocationUnknown | Self::RegisterStale => Some(300),
             Self::QuotaExceeded | Self::UpstreamBusy => Some(1),
+            Self::BalanceProbing => Some(60),
             _ => None,
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use certs::OrganisationId;
 use jiff::Timestamp;
+use policies::probing::Suspicion;
 use policies::{CheckName, CheckOutcome, Reason, Trail, World};
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
@@ -108,6 +109,10 @@ pub struct Record {
     pub upstream: Option<SocketAddr>,
     /// Where the time went.
     pub timing: Timing,
+    /// Why it looks like a search for a balance.
+    pub probing: Option<Probing>,
+    /// When it was answered before, where that answer was given again.
+    pub answered_before: Option<Timestamp>,
     /// The people behind the request, kept only as keyed HMACs.
     pub people: People,
 }
@@ -127,6 +132,25 @@ pub struct Event {
     /// Who did it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub by: Vec<String>,
+}
+
+/// What the balance-oracle guard raised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Probing {
+    /// What gives it away.
+    pub sign: &'static str,
+    /// What the rule asks for: `slow`, `refuse`.
+    pub action: &'static str,
+    /// Whether that was done.
+    pub enforced: bool,
+}
+
+impl Probing {
+    /// As the record has it.
+    #[must_use]
+    pub const fn new(suspicion: Suspicion, enforced: bool) -> Self {
+        Self { sign: suspicion.sign.code(), action: suspicion.action.code(), enforced }
+    }
 }
 
 /// What must never be written as it is; the writer turns each into an HMAC.
@@ -177,6 +201,10 @@ pub(super) struct Line<'a> {
     bytes_out: u64,
     upstream: Option<Shown<SocketAddr>>,
     timing: Timing,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probing: Option<Probing>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answered_before: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     psu_hmac: Option<Shown<Hex>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -298,6 +326,8 @@ impl Record {
             bytes_out: self.bytes_out,
             upstream: self.upstream.map(Shown),
             timing: self.timing,
+            probing: self.probing,
+            answered_before: self.answered_before,
             psu_hmac: self.people.psu.as_ref().map(pseudonym),
             iban_hmac: self.people.iban.as_ref().map(pseudonym),
         }

@@ -38,6 +38,8 @@ fn record() -> Record {
         bytes_out: 12,
         upstream: None,
         timing: Timing::default(),
+        probing: None,
+        answered_before: None,
         people: People { psu: Some("gilles".to_owned()), iban: Some(IBAN.to_owned()) },
     }
 }

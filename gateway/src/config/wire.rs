@@ -5,6 +5,7 @@
 //! `Option` in Rust, so that one mistake does not hide the next one.
 
 mod authorization;
+mod balance_guard;
 mod jwt;
 mod listen;
 mod register;
@@ -22,6 +23,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(crate) use authorization::Authorization;
+pub(crate) use balance_guard::{BalanceGuard, Guarding};
 pub(crate) use jwt::Jwt;
 pub(crate) use listen::{Admin, Listen, Psu, Refusal, Tpp};
 pub(crate) use register::{Eba, Passport, Regafi, Register, Undetermined};
@@ -75,6 +77,9 @@ pub(crate) struct Document {
     /// Bounds on connections and requests.
     #[serde(default)]
     pub(crate) limits: Limits,
+    /// What becomes of a TPP that looks for a balance.
+    #[serde(default)]
+    pub(crate) balance_guard: BalanceGuard,
     /// How the gateway leaves on SIGTERM.
     #[serde(default)]
     pub(crate) drain: Drain,

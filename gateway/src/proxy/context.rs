@@ -10,8 +10,9 @@ use policies::{Permit, Reason, Refusal, Trail, World};
 use uuid::Uuid;
 
 use super::Gateway;
+use super::probing::Guarded;
 use super::quotas::Counted;
-use crate::audit::{Outcome, People, Record, Slot, Timing};
+use crate::audit::{Outcome, People, Probing, Record, Slot, Timing};
 use crate::in_flight::Places;
 use crate::listen::Connection;
 use crate::problem;
@@ -47,6 +48,14 @@ pub struct Context {
     pub(super) places: Option<Places>,
     /// Set when every check has passed.
     pub(super) permit: Option<Permit>,
+    /// A funds confirmation whose answer is still to be noted.
+    pub(super) guarded: Option<Guarded>,
+    /// Why it looks like a search for a balance.
+    pub(super) probing: Option<Probing>,
+    /// When it was answered before, if it was answered here.
+    pub(super) answered_before: Option<Timestamp>,
+    /// Whom it was about, where there is no permit any more.
+    pub(super) people: Option<People>,
     /// Set when one has not.
     pub(super) refusal: Option<Refusal>,
     /// The refusal's body, while it replaces an upstream's.
@@ -91,6 +100,10 @@ impl Context {
             counted: Counted::new(),
             places: None,
             permit: None,
+            guarded: None,
+            probing: None,
+            answered_before: None,
+            people: None,
             refusal: None,
             replacement: None,
             route: (None, None),
@@ -137,8 +150,16 @@ impl Context {
         }
     }
 
-    fn record(&mut self, connection: &Connection, reason: Option<Reason>) -> Record {
+    fn people_of_permit(&self) -> People {
         let permit = self.permit.as_ref();
+        let funds = permit.and_then(|permit| permit.funds_request());
+        People {
+            psu: permit.and_then(|permit| permit.psu()).map(str::to_owned),
+            iban: funds.map(|funds| funds.iban().to_owned()),
+        }
+    }
+
+    fn record(&mut self, connection: &Connection, reason: Option<Reason>) -> Record {
         let (status, bytes_out) = self.sent.unwrap_or_default();
         Record {
             time: self.now,
@@ -170,12 +191,9 @@ impl Context {
             bytes_out,
             upstream: self.upstream,
             timing: self.timing,
-            people: People {
-                psu: permit.and_then(|permit| permit.psu()).map(str::to_owned),
-                iban: permit
-                    .and_then(|permit| permit.funds_request())
-                    .map(|funds| funds.iban().to_owned()),
-            },
+            probing: self.probing,
+            answered_before: self.answered_before,
+            people: self.people.take().unwrap_or_else(|| self.people_of_permit()),
         }
     }
 }

@@ -8,6 +8,7 @@ use pingora::proxy::Session;
 use policies::{Permit, Presented, QuotaFact, Reason, Refusal, TokenFact, TokenName};
 
 use super::context::{Asked, Context};
+use super::probing::{self, Guard};
 use super::request::{self, Head};
 use super::{Gateway, body, headers, micros, offices, quotas};
 use crate::authorization::Answer;
@@ -124,6 +125,10 @@ pub(super) async fn judge(
     };
     drop(charges);
     let placeable = understood.with_account_quota(fact, now, &mut ctx.trail)?;
+    let placeable = match probing::guarded(gateway, ctx, placeable).await? {
+        Guard::Passes(placeable) => placeable,
+        Guard::Answers(answer) => return Ok(Verdict::Own(answer)),
+    };
     let fact = quotas::enter(gateway, &placeable.places(), ctx);
     placeable.with_places(fact, now, &mut ctx.trail).map(Verdict::Permitted)
 }

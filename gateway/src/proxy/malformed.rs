@@ -74,6 +74,8 @@ impl AtTheGate {
             bytes_out: 0,
             upstream: None,
             timing: Timing::default(),
+            probing: None,
+            answered_before: None,
             people: People::default(),
         };
         gateway.audit.write(record, slot);

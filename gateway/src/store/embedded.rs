@@ -20,6 +20,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use self::file::{StoreFile, Undone};
 use super::cache::{Kept, TokenCache};
 use super::kills::TimeToKill;
+use super::questions::{Ask, Asked, Questions, Told};
 use super::quota::Counters;
 use super::standings::{Standings, ended};
 use super::{Deed, Holders, Show, Store, StoreError, StoreReport, in_order, live};
@@ -29,6 +30,7 @@ use super::{Deed, Holders, Show, Store, StoreError, StoreReport, in_order, live}
 pub struct EmbeddedStore {
     tokens: Arc<Tokens>,
     counters: Counters,
+    questions: Questions,
     time_to_kill: TimeToKill,
 }
 
@@ -48,6 +50,7 @@ impl EmbeddedStore {
         Ok(EmbeddedStore {
             tokens: Arc::new(tokens),
             counters: Counters::new(),
+            questions: Questions::new(),
             time_to_kill: TimeToKill::new()?,
         })
     }
@@ -181,6 +184,17 @@ impl Store for EmbeddedStore {
 
     async fn charge(&self, charges: &[Charge<'_>], now: Timestamp) -> QuotaFact {
         self.counters.charge(charges, now)
+    }
+
+    async fn question(&self, ask: &Ask<'_>) -> Asked {
+        match self.questions.kept(ask) {
+            Some(sealed) => Asked::Answered(sealed),
+            None => Asked::History(self.questions.ask(ask)),
+        }
+    }
+
+    async fn told(&self, ask: &Ask<'_>, told: Told<'_>) {
+        self.questions.told(ask, told);
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<usize, StoreError> {

@@ -11,6 +11,12 @@ pub const QUOTA_KEYS_MAX: usize = 65_536;
 
 /// Buckets of accounts kept in memory, some 100 MB when full.
 pub const ACCOUNT_KEYS_MAX: usize = 1_048_576;
+/// Questions about accounts kept in memory, of all accounts together; at about 130 bytes each, some
+/// 65 MB when full.
+pub const QUESTIONS_IN_MEMORY_MAX: u64 = 500_000;
+
+/// Answers kept in memory for repetitions, bytes.
+pub const ANSWERS_KEPT_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
 /// How far ahead of the clock a bucket may be filled: the time in which a whole burst comes back.
 /// Keeps nanoseconds within 64 bits and microseconds within the exact integers of a Lua number.

@@ -17,6 +17,7 @@ mod map;
 mod node;
 mod presence;
 mod pulse;
+mod questions;
 mod quota_metrics;
 mod quotas;
 pub(super) mod scripts;
@@ -49,6 +50,7 @@ use super::cache::{Kept, Ticket, TokenCache};
 use super::flight::Flights;
 use super::kills::TimeToKill;
 use super::limits::UNTRACKED_FRESH_MAX;
+use super::questions::{Ask, Asked, Questions, Told};
 use super::standings::Standings;
 use super::{Circuit, Deed, Holders, Inspection, Show, Store, StoreError, StoreReport, in_order};
 use crate::config::RedisServers;
@@ -76,6 +78,7 @@ pub struct RedisStore {
     time_to_kill: TimeToKill,
     flights: Flights<(Ticket, Answer)>,
     quotas: Quotas,
+    questions: Questions,
     tolerated: AtomicU64,
     /// Is the layout of the keys one of a later Octroi? Then nothing of it is understood.
     foreign: AtomicBool,
@@ -98,6 +101,7 @@ impl RedisStore {
             time_to_kill,
             flights: Flights::new(),
             quotas,
+            questions: Questions::new(),
             tolerated: AtomicU64::new(0),
             foreign: AtomicBool::new(false),
         })
@@ -295,6 +299,15 @@ impl Store for RedisStore {
 
     async fn leave(&self) {
         self.quotas.leave().await;
+    }
+
+    async fn question(&self, ask: &Ask<'_>) -> Asked {
+        self.quotas.start();
+        questions::ask(&self.link, &self.questions, self.quotas.gateways(), ask).await
+    }
+
+    async fn told(&self, ask: &Ask<'_>, told: Told<'_>) {
+        questions::told(&self.link, &self.questions, ask, told).await;
     }
 
     /// Expired records leave Redis by themselves; what is swept is this replica's memory.

@@ -6,6 +6,7 @@ mod durability;
 mod leases;
 mod model;
 mod outage;
+mod questions;
 mod servers;
 mod shares;
 mod topology;

@@ -26,6 +26,24 @@ impl Placeable {
         Self { understood }
     }
 
+    /// Who asks.
+    #[must_use]
+    pub fn organisation_id(&self) -> &OrganisationId {
+        self.understood.entitled.organisation_id()
+    }
+
+    /// The customer. For the audit's HMAC only.
+    #[must_use]
+    pub fn psu(&self) -> Option<&str> {
+        self.understood.entitled.record.psu.as_ref().map(Psu::expose)
+    }
+
+    /// What is asked, where the API is a funds confirmation.
+    #[must_use]
+    pub fn funds_request(&self) -> Option<&FundsRequest> {
+        self.understood.request.as_ref()
+    }
+
     /// The limits on requests at once: a place of each is held while the request lasts.
     pub fn places(&self) -> Charges<'_> {
         let Understood { entitled, account, .. } = &self.understood;

@@ -15,6 +15,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::freshness::Freshness;
+use crate::probing::{Action, Sign, Suspicion};
 use crate::quota::{AllLeft, Attendance, Left, Measure, Per, Quota, QuotaFact};
 use crate::register::{
     Decision, Origin, Override, Overrides, Passport, Published, Register, RegisterPolicy,
@@ -64,6 +65,7 @@ pub(super) struct Case {
     quota: QuotaFact,
     account_quota: QuotaFact,
     places: QuotaFact,
+    questions: QuestionsFact,
     body: &'static [u8],
 }
 
@@ -88,6 +90,7 @@ pub(super) fn good() -> Case {
         quota: granted(1),
         account_quota: granted(1),
         places: granted(1),
+        questions: QuestionsFact::Quiet,
         body: BODY,
     }
 }
@@ -212,6 +215,12 @@ impl Case {
     }
 
     fn judge(&self, trail: &mut Trail) -> Result<Permit, Refusal> {
+        self.placeable(trail)?
+            .with_questions(self.questions, GuardMode::Enforce, trail)?
+            .with_places(self.places.clone(), now(), trail)
+    }
+
+    fn placeable(&self, trail: &mut Trail) -> Result<Placeable, Refusal> {
         let (world, identity) = self.world();
         let presented = Presented {
             identity: (!self.no_certificate).then_some(&identity),
@@ -227,8 +236,7 @@ impl Case {
             .with_quota(self.quota.clone(), now(), trail)?
             .with_signature(|| unreachable!("the API asks for none"), now(), trail)?
             .with_body(self.body, |iban| certs::sha256(iban.as_bytes()), trail)?
-            .with_account_quota(self.account_quota.clone(), now(), trail)?
-            .with_places(self.places.clone(), now(), trail)
+            .with_account_quota(self.account_quota.clone(), now(), trail)
     }
 
     fn reason(&self) -> Reason {
@@ -361,7 +369,34 @@ const BENDS: &[(Reason, Bend)] = &[
         case.body = br#"{"paymentCoverageRequestId":"1","instructedAmount":{"currency":"EUR","amount":"1"},"accountId":{"iban":"FR7617515000920440878790812"}}"#;
     }),
     (Reason::BodyTooLarge, |case| case.body = &[b' '; crate::limits::FUNDS_REQUEST_BYTES_MAX + 1]),
+    (Reason::BalanceProbing, |case| case.questions = raised(Action::Refuse)),
+    (Reason::StateUnavailable, |case| case.questions = QuestionsFact::Unreadable),
 ];
+
+fn raised(action: Action) -> QuestionsFact {
+    let suspicion = Suspicion { sign: Sign::Converging, action };
+    QuestionsFact::Raised { suspicion, retry_after: Duration::from_secs(600) }
+}
+
+#[test]
+fn a_suspicion_that_is_only_observed_or_only_slows_is_a_warning() {
+    for (fact, mode) in [
+        (raised(Action::Refuse), GuardMode::Observe),
+        (raised(Action::Slow), GuardMode::Observe),
+        (raised(Action::Slow), GuardMode::Enforce),
+        (QuestionsFact::Unreadable, GuardMode::Observe),
+    ] {
+        let mut trail = Trail::new();
+        let placeable = good().placeable(&mut Trail::new()).unwrap();
+        assert!(placeable.with_questions(fact, mode, &mut trail).is_ok());
+        let last = trail.iter().last().unwrap();
+        assert!(matches!(last.outcome, CheckOutcome::Warned(_)), "{fact:?}");
+    }
+    let placeable = good().placeable(&mut Trail::new()).unwrap();
+    let refused =
+        placeable.with_questions(raised(Action::Refuse), GuardMode::Enforce, &mut Trail::new());
+    assert_eq!(refused.err().and_then(|refused| refused.retry_after_seconds()), Some(600));
+}
 
 #[test]
 fn each_fault_alone_is_refused_with_its_own_reason() {

@@ -165,3 +165,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_same_question_has_one_digest_however_it_is_written() {
+    let one = parse(GOOD).unwrap();
+    let other = r#" { "accountId" : {"iban":"FR7617515000920440878790811"},
+        "instructedAmount":{"amount":"100.05000", "currency":"EUR"},
+        "paymentCoverageRequestId":"MyCoverage12345\u0036"} "#;
+    assert_eq!(one.content_digest(), parse(other).unwrap().content_digest());
+    assert_eq!(one.id_digest(), parse(other).unwrap().id_digest());
+}
+
+#[test]
+fn each_part_of_a_question_is_in_its_digest() {
+    let one = parse(GOOD).unwrap();
+    for (find, replace) in [
+        ("MyCoverage123456", "MyCoverage123457"),
+        ("100.05", "100.06"),
+        ("FR7617515000920440878790811", "FR7617515000920400430518020"),
+        ("{\"paymentCoverageRequestId", "{\"payee\":\"\",\"paymentCoverageRequestId"),
+        ("{\"paymentCoverageRequestId", "{\"payee\":\"A\",\"paymentCoverageRequestId"),
+        ("\"iban\"", "\"currency\":\"EUR\",\"iban\""),
+    ] {
+        let other = parse(&GOOD.replacen(find, replace, 1)).unwrap();
+        assert_ne!(one.content_digest(), other.content_digest(), "{replace}");
+        assert_eq!(one.id_digest() == other.id_digest(), find != "MyCoverage123456");
+    }
+}

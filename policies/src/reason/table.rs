@@ -233,6 +233,11 @@ reasons! {
         "The bank's system behind this host is given no more requests at this moment."
         "Try again as Retry-After says; it is on the bank's side."
         "RFC 9110 §15.6.4; RTS (EU) 2018/389 art. 32";
+    BalanceProbing "balance_probing" 429 Tpp
+        "Balance probing"
+        "What you have asked about this account would tell its balance, not whether a payment is covered."
+        "Ask once for each payment, with its amount and an id of its own, then wait as Retry-After says."
+        "PSD2 art. 65(1), (3)";
     StateUnavailable "state_unavailable" 503 Bank
         "Gateway state unavailable"
         "The gateway cannot look up what it needs to decide."

@@ -214,3 +214,34 @@ fn a_register_without_one_date_is_refused() {
     assert_eq!(refused(line, "as_of = \"yesterday\"").key, "register.eba.as_of");
     assert_eq!(refused(line, "metadata = \"eba.json\"").key, "register.eba.metadata");
 }
+
+#[test]
+fn a_balance_guard_that_could_not_work_is_refused_and_told_how_it_can() {
+    let place = Place::new();
+    for (line, key) in [
+        ("mode = \"enforced\"", "mode"),
+        ("window = \"169h\"", "window"),
+        ("questions_max = 61", "questions_max"),
+        ("questions_max = 3", "questions_max"),
+        ("precision_percent = 0", "precision_percent"),
+        ("slow_at = 7.0", "slow_at"),
+        ("refuse_at = 0.5", "refuse_at"),
+        ("slow_by = \"11s\"", "slow_by"),
+        ("idempotent_for = \"25h\"", "idempotent_for"),
+    ] {
+        let problems = place.problems(&format!("{SOUND}\n[balance_guard]\n{line}\n"));
+        assert_eq!(problems.len(), 1, "{line}: {problems:?}");
+        assert_eq!(problems[0].key, format!("balance_guard.{key}"));
+        assert!(!problems[0].mend.is_empty(), "{line}");
+    }
+}
+
+#[test]
+fn the_balance_guard_observes_unless_it_is_told_otherwise() {
+    let place = Place::new();
+    let guard = place.config(SOUND).balance_guard.unwrap();
+    assert_eq!(guard.mode, policies::GuardMode::Observe);
+    let of = |mode| place.config(&format!("{SOUND}\n[balance_guard]\nmode = {mode:?}\n"));
+    assert_eq!(of("enforce").balance_guard.unwrap().mode, policies::GuardMode::Enforce);
+    assert!(of("off").balance_guard.is_none());
+}

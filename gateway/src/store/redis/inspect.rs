@@ -20,7 +20,8 @@ const REDIS_MIN: (u32, u32) = (6, 2);
 const VALKEY_MIN: (u32, u32) = (7, 2);
 
 /// What the scripts call.
-const CALLED: [&str; 5] = ["GET", "SET", "DEL", "TIME", "PUBLISH"];
+const CALLED: [&str; 9] =
+    ["GET", "SET", "RPUSH", "LRANGE", "LTRIM", "PEXPIRE", "DEL", "TIME", "PUBLISH"];
 
 pub(super) async fn inspect(link: &Arc<Link>) -> Result<Inspection, Fault> {
     let masters = link.masters(link.deadline()).await?;
@@ -218,6 +219,8 @@ async fn missing_rights(link: &Arc<Link>, node: &Arc<Node>) -> Result<Vec<String
             "TIME" => "return redis.call('TIME')".to_owned(),
             "PUBLISH" => format!("return redis.call('PUBLISH', '{KILLS}', '')"),
             "SET" => "return redis.call('SET', KEYS[1], '1', 'PX', 1000)".to_owned(),
+            "RPUSH" | "PEXPIRE" => format!("return redis.call('{called}', KEYS[1], '1000')"),
+            "LRANGE" | "LTRIM" => format!("return redis.call('{called}', KEYS[1], 0, 0)"),
             other => format!("return redis.call('{other}', KEYS[1])"),
         };
         let right = format!("+{}", called.to_lowercase());

@@ -75,6 +75,12 @@ impl Presence {
         self.shared.state().mode(now, self.shared.share_for)
     }
 
+    /// How many gateways there are, this one included; nothing before the first answer.
+    pub(super) fn gateways(&self, now: Instant) -> Option<NonZeroU32> {
+        let state = self.shared.state();
+        state.answered.map(|_| state.all(now))
+    }
+
     /// Waits for the first answer, within the time limit of any question.
     pub(super) async fn known(&self) {
         let mut known = self.shared.known.subscribe();

@@ -1,6 +1,7 @@
 //! Limits in Redis: one script for all of a TPP's limits that a request is counted by, and none for
 //! those of which enough was taken in advance.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -134,6 +135,11 @@ impl Quotas {
 
     pub(super) fn collectors(&self) -> [Box<dyn Collector>; 3] {
         self.metrics.collectors()
+    }
+
+    /// The gateways that share the limits, if this one ever heard of them.
+    pub(super) fn gateways(&self) -> Option<NonZeroU32> {
+        self.presence.gateways(Instant::now())
     }
 
     /// Buckets of this gateway's own share.

@@ -35,7 +35,7 @@ pub(super) struct Text {
 }
 
 impl Text {
-    fn new(clock: &str, body: &str) -> Self {
+    pub(super) fn new(clock: &str, body: &str) -> Self {
         let source = source(clock, body);
         let digest = Script::new(&source).get_hash().to_owned();
         Text { source, digest }

@@ -91,7 +91,7 @@ impl State {
         self.clock = Some((answer.shown, asked));
     }
 
-    fn all(&self, now: Instant) -> NonZeroU32 {
+    pub(super) fn all(&self, now: Instant) -> NonZeroU32 {
         let forgotten = self.forgotten.filter(|(_, until)| now < *until).map_or(0, |(all, _)| all);
         NonZeroU32::new(self.crowd.all.max(forgotten)).unwrap_or(NonZeroU32::MIN)
     }
