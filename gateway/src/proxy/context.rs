@@ -1,5 +1,6 @@
 //! What one request carries through Pingora's hooks, and the record that closes itself.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,6 +14,7 @@ use super::Gateway;
 use crate::audit::{Outcome, People, Record, Slot, Timing};
 use crate::listen::Connection;
 use crate::problem;
+use crate::upstream::{Deadline, Upstream};
 
 /// The state of one request. Its drop writes the audit record and counts the request, because a
 /// panic or a forced shutdown skips every hook of Pingora's but not a drop.
@@ -47,14 +49,20 @@ pub struct Context {
     pub(super) replacement: Option<bytes::Bytes>,
     /// Where in the configuration the request landed: codetab and version indices.
     pub(super) route: (Option<usize>, Option<usize>),
-    pub(super) upstream: Option<std::net::SocketAddr>,
+    /// The address that it is to go to.
+    pub(super) chosen: Option<SocketAddr>,
+    /// The address that it went to.
+    pub(super) upstream: Option<SocketAddr>,
     pub(super) permitted_at: Option<Instant>,
+    /// Ends the exchange with the adapter in time.
+    pub(super) limit: Option<Deadline>,
     /// Body bytes read while judging.
     pub(super) bytes_in: u64,
     pub(super) timing: Timing,
     /// Status and body bytes sent, once known.
     pub(super) sent: Option<(u16, u64)>,
     completed: bool,
+    is_cut_short: bool,
 }
 
 /// The request as sent, for the record.
@@ -86,12 +94,15 @@ impl Context {
             refusal: None,
             replacement: None,
             route: (None, None),
+            chosen: None,
             upstream: None,
             permitted_at: None,
+            limit: None,
             bytes_in: 0,
             timing: Timing::default(),
             sent: None,
             completed: false,
+            is_cut_short: false,
         }
     }
 
@@ -112,6 +123,17 @@ impl Context {
         problem::About { request_id: self.request_id, path: &self.asked.path, now: self.now }
     }
 
+    /// The instant by which the adapter's whole answer must be there.
+    pub(super) fn deadline(&self, upstream: &Upstream) -> Instant {
+        self.permitted_at.unwrap_or(self.started) + upstream.response_timeout()
+    }
+
+    /// The adapter failed after its answer had begun to pass.
+    pub(super) fn cut_short(&mut self, refusal: Refusal) {
+        self.refusal = Some(refusal);
+        self.is_cut_short = true;
+    }
+
     /// The answer has been written as far as it will be.
     pub(super) fn complete(&mut self, session: &Session) {
         if let Some(header) = session.response_written() {
@@ -122,7 +144,8 @@ impl Context {
     }
 
     fn outcome(&self) -> Outcome {
-        match (&self.refusal, self.completed && self.sent.is_some()) {
+        let whole = self.completed && self.sent.is_some() && !self.is_cut_short;
+        match (&self.refusal, whole) {
             (_, false) => Outcome::Aborted,
             (Some(_), true) => Outcome::Refused,
             (None, true) => Outcome::Allowed,
