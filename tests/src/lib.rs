@@ -6,9 +6,12 @@
 
 pub mod browser;
 pub mod client;
+pub mod fault_proxy;
 pub mod gateway;
 pub mod lists;
+pub mod load;
 pub mod oauth;
+pub mod process;
 pub mod publisher;
 pub mod qtsp;
 pub mod redis_server;
