@@ -14,6 +14,8 @@ pub mod oauth;
 pub mod process;
 pub mod publisher;
 pub mod qtsp;
+pub mod redis_cluster;
+pub mod redis_sentinel;
 pub mod redis_server;
 pub mod registers;
 pub mod upstream;
