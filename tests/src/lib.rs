@@ -4,6 +4,7 @@
 //! A broken harness fails the test that uses it, so panics are the errors here.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+pub mod bounds;
 pub mod browser;
 pub mod client;
 pub mod fault_proxy;
@@ -18,6 +19,7 @@ pub mod redis_cluster;
 pub mod redis_sentinel;
 pub mod redis_server;
 pub mod registers;
+pub mod replicas;
 pub mod upstream;
 pub mod watched;
 

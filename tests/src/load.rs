@@ -26,6 +26,8 @@ pub struct Asker {
 #[derive(Clone, Debug)]
 pub struct Told {
     pub kind: usize,
+    /// Which client, in the order of the askers.
+    pub client: usize,
     pub number: usize,
     pub asked: Instant,
     /// Until the last octet of the answer. A new connection, where one was needed, is part of it.
@@ -78,7 +80,7 @@ impl Load {
                 let first = begin + period.mul_f64(place as f64 / count as f64);
                 Turns { due: first, period }
             });
-            thread::spawn(move || shared.ask(&asker, turns))
+            thread::spawn(move || shared.ask(place, &asker, turns))
         });
         Self { clients: clients.collect(), shared }
     }
@@ -119,7 +121,7 @@ impl Turns {
 }
 
 impl Shared {
-    fn ask(&self, asker: &Asker, mut turns: Option<Turns>) {
+    fn ask(&self, client: usize, asker: &Asker, mut turns: Option<Turns>) {
         let mut kept: Option<Connection> = None;
         while !self.stop.load(Ordering::SeqCst) {
             if let Some(turns) = &mut turns {
@@ -141,7 +143,7 @@ impl Shared {
                 thread::sleep(PAUSE);
             }
             let took = asked.elapsed();
-            self.told().push(Told { kind: asker.kind, number, asked, took, answer });
+            self.told().push(Told { kind: asker.kind, client, number, asked, took, answer });
         }
     }
 

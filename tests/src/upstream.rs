@@ -1,6 +1,6 @@
 //! A core-banking adapter that remembers every head and body that reached it.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -39,6 +39,8 @@ pub struct Manner {
     pub headers: &'static str,
     pub body: String,
     pub delay: Duration,
+    /// Between two octets of the body.
+    pub pause: Duration,
 }
 
 impl Default for Manner {
@@ -48,6 +50,7 @@ impl Default for Manner {
             headers: "Content-Type: application/json\r\n",
             body: r#"{"request":{},"result":true,"_links":{"self":{"href":"/"}}}"#.to_owned(),
             delay: Duration::ZERO,
+            pause: Duration::ZERO,
         }
     }
 }
@@ -135,17 +138,24 @@ fn serve(mut socket: TcpStream, heard: &Mutex<Vec<Heard>>, manner: &Manner) {
         buffer.drain(..end + 4 + length);
         heard.lock().unwrap().push(Heard { body, ..request });
         thread::sleep(manner.delay);
-        let answer = format!(
-            "HTTP/1.1 {}\r\n{}Content-Length: {}\r\n\r\n{}",
-            manner.status,
-            manner.headers,
-            manner.body.len(),
-            manner.body
-        );
-        if socket.write_all(answer.as_bytes()).is_err() {
+        if say(&mut socket, manner).is_err() {
             return;
         }
     }
+}
+
+fn say(socket: &mut TcpStream, manner: &Manner) -> io::Result<()> {
+    let Manner { status, headers, body, pause, .. } = manner;
+    let head = format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n", body.len());
+    if pause.is_zero() {
+        return socket.write_all(format!("{head}{body}").as_bytes());
+    }
+    socket.write_all(head.as_bytes())?;
+    for octet in body.bytes() {
+        thread::sleep(*pause);
+        socket.write_all(&[octet])?;
+    }
+    Ok(())
 }
 
 fn more(socket: &mut TcpStream, buffer: &mut Vec<u8>) -> bool {
