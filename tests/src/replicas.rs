@@ -28,7 +28,7 @@ pub struct Replicas {
     pub to_bank: FaultProxy,
     /// What each gateway would ask with.
     pub tokens: [String; 2],
-    pub banks: [Option<Upstream>; 2],
+    pub banks: [Upstream; 2],
     pub redis: RedisServer,
 }
 
@@ -67,7 +67,7 @@ impl Replicas {
             })
         };
         let gateways = places.into_iter().zip(&ways).map(|(place, way)| run(place, way)).collect();
-        Self { gateways, ways, to_bank, tokens, banks: banks.map(Some), redis }
+        Self { gateways, ways, to_bank, tokens, banks, redis }
     }
 
     /// A client of a gateway that asks a bank with its token.
@@ -114,6 +114,20 @@ impl Replicas {
         let askers =
             (0..CLIENTS).map(|client| self.asker(client % gateways, client / gateways % 2));
         Load::start(askers.collect(), Some(RATE))
+    }
+
+    /// No task of a gateway has ended by a panic so far.
+    #[track_caller]
+    pub fn nobody_panicked(&self) {
+        for gateway in &self.gateways {
+            let log = gateway.place().log();
+            let at = log.find("panicked").map(|at| log.floor_char_boundary(at.saturating_sub(200)));
+            assert!(
+                at.is_none(),
+                "{}",
+                at.map_or("", |at| &log[at..log.floor_char_boundary(at + 1000)])
+            );
+        }
     }
 
     /// Until every client of the load got what it asked for, for so long.

@@ -69,27 +69,47 @@ impl Upstream {
     }
 
     pub fn start_at(address: SocketAddr, manner: Manner) -> Self {
-        let listener = crate::eventually("the port is free", || TcpListener::bind(address).ok());
-        let upstream = Self {
-            address: listener.local_addr().unwrap(),
-            heard: Arc::default(),
-            open: Arc::default(),
-            closed: Arc::default(),
-        };
-        let (heard, open) = (Arc::clone(&upstream.heard), Arc::clone(&upstream.open));
-        let closed = Arc::clone(&upstream.closed);
+        let mut upstream =
+            Self { address, heard: Arc::default(), open: Arc::default(), closed: Arc::default() };
+        upstream.open(manner);
+        upstream
+    }
+
+    /// Closes its port and its connections.
+    pub fn close(&self) {
+        if self.closed.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let _ = TcpStream::connect(self.address);
+        for socket in self.open.lock().unwrap().drain(..) {
+            let _ = socket.shutdown(std::net::Shutdown::Both);
+        }
+    }
+
+    /// Opens the same port again; what it heard is not forgotten.
+    pub fn reopen(&mut self, manner: Manner) {
+        self.close();
+        self.open(manner);
+    }
+
+    fn open(&mut self, manner: Manner) {
+        let bind = || TcpListener::bind(self.address).ok();
+        let listener = crate::eventually("the port is free", bind);
+        self.address = listener.local_addr().unwrap();
+        (self.open, self.closed) = (Arc::default(), Arc::default());
+        let (heard, open) = (Arc::clone(&self.heard), Arc::clone(&self.open));
+        let closed = Arc::clone(&self.closed);
         thread::spawn(move || {
             for socket in listener.incoming() {
+                let Ok(socket) = socket else { continue };
+                open.lock().unwrap().push(socket.try_clone().unwrap());
                 if closed.load(Ordering::SeqCst) {
                     return;
                 }
-                let Ok(socket) = socket else { continue };
-                open.lock().unwrap().push(socket.try_clone().unwrap());
                 let (heard, manner) = (Arc::clone(&heard), manner.clone());
                 thread::spawn(move || serve(socket, &heard, &manner));
             }
         });
-        upstream
     }
 
     pub fn heard(&self) -> Vec<Heard> {
@@ -108,11 +128,7 @@ impl Upstream {
 
 impl Drop for Upstream {
     fn drop(&mut self) {
-        self.closed.store(true, Ordering::SeqCst);
-        let _ = TcpStream::connect(self.address);
-        for socket in self.open.lock().unwrap().iter() {
-            let _ = socket.shutdown(std::net::Shutdown::Both);
-        }
+        self.close();
     }
 }
 

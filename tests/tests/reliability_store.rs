@@ -99,10 +99,7 @@ impl Outage {
         let after = serves(&load, &scene);
         thread::sleep(length.after);
         let told = load.stop();
-        let panicked = |gateway: &harness::gateway::Gateway| {
-            gateway.place().log().lines().any(|line| line.contains("panicked"))
-        };
-        assert!(!scene.gateways.iter().any(panicked));
+        scene.nobody_panicked();
         let descriptors = before.into_iter().zip(after).collect();
         let outage = Self { told, began, ended, descriptors, dialled };
         outage.nobody_got_in();
@@ -327,13 +324,8 @@ fn redis_babbles(requests: usize) -> usize {
         (load.count() >= requests).then_some(())
     });
     let told = load.stop();
-    let heard: HashMap<usize, _> = scene.banks[0]
-        .as_ref()
-        .unwrap()
-        .heard()
-        .into_iter()
-        .map(|heard| (number_of(&heard), heard))
-        .collect();
+    let heard: HashMap<usize, _> =
+        scene.banks[0].heard().into_iter().map(|heard| (number_of(&heard), heard)).collect();
     for (number, heard) in &heard {
         assert_eq!(
             heard.values("octroi-psu"),
