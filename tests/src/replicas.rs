@@ -22,6 +22,8 @@ const IBANS: [&str; 2] = ["FR7617515000920440878790811", "FR76138250020004408787
 
 pub struct Replicas {
     pub gateways: Vec<Gateway>,
+    /// How long their logs were when they were ready.
+    logged: Vec<usize>,
     /// Each gateway's own way to Redis.
     pub ways: Vec<FaultProxy>,
     /// The way of all gateways to the first bank.
@@ -66,8 +68,10 @@ impl Replicas {
                 change(config);
             })
         };
-        let gateways = places.into_iter().zip(&ways).map(|(place, way)| run(place, way)).collect();
-        Self { gateways, ways, to_bank, tokens, banks, redis }
+        let gateways: Vec<Gateway> =
+            places.into_iter().zip(&ways).map(|(place, way)| run(place, way)).collect();
+        let logged = gateways.iter().map(|gateway| gateway.place().log().len()).collect();
+        Self { gateways, logged, ways, to_bank, tokens, banks, redis }
     }
 
     /// A client of a gateway that asks a bank with its token.
@@ -116,17 +120,14 @@ impl Replicas {
         Load::start(askers.collect(), Some(RATE))
     }
 
-    /// No task of a gateway has ended by a panic so far.
+    /// No task of a gateway has ended by a panic since it was ready.
     #[track_caller]
     pub fn nobody_panicked(&self) {
-        for gateway in &self.gateways {
+        for (gateway, start) in self.gateways.iter().zip(&self.logged) {
             let log = gateway.place().log();
-            let at = log.find("panicked").map(|at| log.floor_char_boundary(at.saturating_sub(200)));
-            assert!(
-                at.is_none(),
-                "{}",
-                at.map_or("", |at| &log[at..log.floor_char_boundary(at + 1000)])
-            );
+            let found = log[*start..].lines().skip_while(|line| !line.contains("panicked"));
+            let found: Vec<&str> = found.take(3).collect();
+            assert!(found.is_empty(), "{}", found.join("\n"));
         }
     }
 

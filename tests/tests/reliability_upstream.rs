@@ -132,7 +132,7 @@ impl Failure {
     /// From the end of the fault to the last answer that is none of the bank's.
     fn recovery(&self) -> Duration {
         let refused = |told: &&Told| told.asked >= self.ended && told.status() != 200;
-        let last = self.failing.iter().filter(refused).next_back();
+        let last = self.failing.iter().rfind(refused);
         last.map(|told| (told.asked + told.took) - self.ended).unwrap_or_default()
     }
 
