@@ -377,7 +377,7 @@ fn f4_redis_babbles() {
 
 /// The clients of the gateway that is cut off.
 fn cut_off(told: &Told) -> bool {
-    told.client % 2 == 0
+    told.client.is_multiple_of(2)
 }
 
 /// The first gateway is out of reach of Redis, the second is not.
