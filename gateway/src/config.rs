@@ -20,6 +20,7 @@ mod problem;
 mod production;
 mod quota;
 mod reading;
+mod redis;
 mod register;
 mod routes;
 mod safety;
@@ -57,6 +58,7 @@ pub use limits::{Limits, RETRY_BUFFER_BYTES};
 pub use listen::{AdminListener, Listen, PsuListener, RefusalMode, TppListener};
 pub use origin::Origin;
 pub use problem::{ConfigProblems, Problem};
+pub use redis::{RedisServers, RedisTopology};
 pub use register::{
     AsOf, DatedFile, EbaMetadata, EbaPlace, GateSettings, RegafiPlace, RegisterFetch,
     RegisterSettings, TablePlace,

@@ -213,6 +213,7 @@ async fn open(
     let world = world::load(config)?;
     let metrics = Arc::new(Metrics::new(&world.routes)?);
     let store = store::open(&config.store)?;
+    keepers::hold_store_to_its_layout(store.as_ref()).await?;
     for collector in store.collectors() {
         metrics.registry().register(collector)?;
     }

@@ -8,6 +8,7 @@ mod breaker;
 mod cache;
 mod embedded;
 mod flight;
+mod inspection;
 mod kills;
 pub mod limits;
 mod quota;
@@ -35,6 +36,7 @@ use tokio::sync::watch;
 use crate::config::StoreSettings;
 
 pub use self::embedded::EmbeddedStore;
+pub use self::inspection::{Finding, Inspection, ServerFound, Weight};
 
 pub use self::redis::{RedisPolicy, RedisStore};
 
@@ -120,12 +122,36 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// again. Tells how many records it dropped.
     async fn sweep(&self, now: Timestamp) -> Result<usize, StoreError>;
 
+    /// A close look at the engine, before it is relied upon.
+    ///
+    /// # Errors
+    /// It does not answer.
+    async fn inspect(&self) -> Result<Inspection, StoreError> {
+        Ok(Inspection { topology: self.name(), ..Inspection::default() })
+    }
+
     /// What makes the engine unfit to keep enrolments and consents for months; nothing, where it is fit.
     ///
     /// # Errors
     /// It does not say.
     async fn unfitness(&self) -> Result<Vec<String>, StoreError> {
-        Ok(Vec::new())
+        self.inspect().await.map(Inspection::unfitness)
+    }
+
+    /// Waits until what is known of this token would survive whatever a change of it would.
+    ///
+    /// # Errors
+    /// That cannot be said of it.
+    async fn settle(&self, _: &TokenName) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Does what is remembered have the form that is understood here?
+    ///
+    /// # Errors
+    /// It has that of a later version, or does not say.
+    async fn check_layout(&self) -> Result<(), StoreError> {
+        Ok(())
     }
 
     /// Does the engine answer at this moment?
@@ -155,7 +181,13 @@ pub async fn revoke(
     token: &TokenName,
     owner: Option<&OrganisationId>,
 ) -> Result<Revoked, StoreError> {
-    transact(store, token.partition, |book| ledger::revoke(book, token.digest, owner)).await
+    let revoked =
+        transact(store, token.partition, |book| ledger::revoke(book, token.digest, owner)).await?;
+    // An earlier attempt may have ended it without the replicas: then it is not gone for good.
+    if !matches!(revoked, Revoked::Ended(_)) {
+        store.settle(token).await?;
+    }
+    Ok(revoked)
 }
 
 /// Ends every token of a TPP at once, and says what it may do from then on; see
@@ -286,6 +318,17 @@ pub enum StoreError {
         /// What kind of record.
         kind: Kind,
     },
+    /// A later version of Octroi has been here.
+    #[error(
+        "store: octroi:layout says {found}, and this Octroi knows layout {known} only. To mend: run \
+         the version that wrote it, or give this one another Redis"
+    )]
+    Layout {
+        /// What stands there.
+        found: String,
+        /// What is known here.
+        known: u32,
+    },
     /// The series of the engine: a fault of ours.
     #[error("store: its metrics cannot be made: {0}. To mend: report it, with the version")]
     Metrics(String),
@@ -308,15 +351,14 @@ pub enum StoreError {
 pub fn open(settings: &StoreSettings) -> Result<Arc<dyn Store>, StoreError> {
     Ok(match settings {
         StoreSettings::Embedded { file } => Arc::new(EmbeddedStore::open(file)?),
-        StoreSettings::Redis { url, timeout, fresh_for, tolerated_for, local_share } => {
+        StoreSettings::Redis { servers, timeout, fresh_for, tolerated_for, local_share } => {
             let policy = RedisPolicy {
                 timeout: *timeout,
                 fresh_for: *fresh_for,
                 tolerated_for: *tolerated_for,
                 local_share: *local_share,
             };
-            let url = String::from_utf8_lossy(url.expose());
-            Arc::new(RedisStore::open(&url, policy)?)
+            Arc::new(RedisStore::open(servers.clone(), policy)?)
         }
     })
 }
@@ -338,7 +380,7 @@ pub async fn sweep_until(
         match store.sweep(now()).await {
             Ok(0) => (),
             Ok(swept) => tracing::debug!(swept, "expired tokens removed"),
-            Err(error) => tracing::warn!(%error, "expired tokens stay until the next sweep"),
+            Err(error) => tracing::warn!(%error, "the store was not swept"),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `octroi check`: reads a configuration and every file that it names, and tells what they amount
-//! to, or all that is wrong with them. Opens no listener and asks nobody.
+//! to, or all that is wrong with them. Opens no listener, and asks nobody but, with `--live`, the store.
 
+mod live;
 mod summary;
 mod text;
 
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use self::live::Live;
 use self::summary::Summary;
 use super::{Answer, Failure, Output};
 use crate::config::{Config, ConfigProblems, Problem};
@@ -18,8 +20,10 @@ use crate::world::{self, WorldLoadError};
 
 const EXAMPLE: &str = "Example:
   octroi check --config /etc/octroi/octroi.toml
+  octroi check --live --config /etc/octroi/octroi.toml
 
-Exit code 0: the gateway would start with it, 1: it is refused, 3: the file cannot be read.";
+Exit code 0: the gateway would start with it, 1: it is refused, 3: the file cannot be read or, with
+--live, the store cannot be reached.";
 
 /// What `octroi check` is asked.
 #[derive(Debug, clap::Args)]
@@ -28,9 +32,22 @@ pub(super) struct CheckArgs {
     /// The configuration to check
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// Connect to the store, too, and look at it closely: topology, versions, persistence, eviction,
+    /// rights, clocks, round trips
+    #[arg(long)]
+    live: bool,
     /// For people or for programs
     #[arg(long, value_enum, default_value_t)]
     output: Output,
+}
+
+/// A configuration that the gateway would start with, for programs.
+#[derive(Serialize)]
+struct Sound<'a> {
+    #[serde(flatten)]
+    summary: &'a Summary,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    live: Option<&'a Live>,
 }
 
 /// A configuration that is refused, for programs.
@@ -45,12 +62,17 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<Answer, Failu
     let file = args.config.as_path();
     File::open(file).map_err(|error| Failure::Cannot(format!("{}: {error}", file.display())))?;
     match summary(file, Timestamp::now()) {
-        Ok(summary) => {
+        Ok((config, summary)) => {
+            let live = if args.live { Some(live::look(&config)?) } else { None };
             match args.output {
-                Output::Text => text::write(&summary, out)?,
-                Output::Json => json(&summary, out)?,
+                Output::Text => {
+                    text::write(&summary, out)?;
+                    live.iter().try_for_each(|live| live.write(out))?;
+                }
+                Output::Json => json(&Sound { summary: &summary, live: live.as_ref() }, out)?,
             }
-            Ok(Answer::Good)
+            let good = live.is_none_or(|live| live.sound);
+            Ok(if good { Answer::Good } else { Answer::No })
         }
         Err(problems) => {
             match args.output {
@@ -62,12 +84,13 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<Answer, Failu
     }
 }
 
-fn summary(file: &Path, now: Timestamp) -> Result<Summary, ConfigProblems> {
+fn summary(file: &Path, now: Timestamp) -> Result<(Config, Summary), ConfigProblems> {
     let config = Config::load(file)?;
     let refused = |fault: WorldLoadError| ConfigProblems(vec![fault.problem(file)]);
     let world = world::load(&config).map_err(refused)?;
     world::register_files(&config).map_err(refused)?;
-    Ok(Summary::of(&config, &world, now))
+    let summary = Summary::of(&config, &world, now);
+    Ok((config, summary))
 }
 
 fn complain(file: &Path, problems: &ConfigProblems, to: &mut dyn Write) -> io::Result<()> {

@@ -136,6 +136,28 @@ pub(super) fn read(
 }
 
 /// Whether a PEM file holds certificates, and nothing that is broken.
+/// `client_certificate` and `client_key_file` of a table, where it has them: `None` stands for a mistake.
+pub(super) fn read_optional(
+    (certificate, private): (Option<&str>, Option<&str>),
+    key: &Key,
+    reading: &mut Reading<'_>,
+) -> Option<Option<KeyPair>> {
+    if certificate.is_none() && private.is_none() {
+        return Some(None);
+    }
+    if certificate.is_none() || private.is_none() {
+        let what = "needs `client_certificate` and `client_key_file`, or neither";
+        reading.refuse(key, what, "add the one that is missing");
+        return None;
+    }
+    let pair = read(
+        (&key.child("client_certificate"), certificate),
+        (&key.child("client_key_file"), private),
+        reading,
+    )?;
+    Some(Some(pair))
+}
+
 pub(super) fn is_certificates(pem: &[u8], key: &Key, reading: &mut Reading<'_>) -> bool {
     let holds = leaf(pem).is_some();
     if !holds {

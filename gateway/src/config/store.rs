@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::key::Key;
 use super::limits::SECRET_BYTES_MAX;
 use super::reading::Reading;
-use super::safety::is_loopback;
+use super::redis::{self, RedisServers};
 use super::secret::Secret;
 use super::wire;
 
@@ -21,8 +21,8 @@ pub enum StoreSettings {
     },
     /// Redis or Valkey, shared by all gateways.
     Redis {
-        /// `redis://` or `rediss://` URL.
-        url: Secret,
+        /// Which servers, and how to speak to them.
+        servers: RedisServers,
         /// How long one answer may take.
         timeout: Duration,
         /// Where Redis does not tell of changes, a token in memory younger than this is used without
@@ -48,13 +48,20 @@ impl StoreSettings {
                 "write a duration of at least `fresh_for`",
             );
         }
-        let url = match (&wire.embedded, &wire.redis, &wire.redis_file) {
-            (Some(file), None, None) => return Some(Self::Embedded { file: reading.path(file) }),
-            (None, Some(url), None) => redis_in_file(url, &key.child("redis"), reading)?,
+        let servers = match (&wire.embedded, &wire.redis, &wire.redis_file) {
+            (Some(file), None, None) => {
+                redis::refuse_beside_embedded(wire, key, reading);
+                return Some(Self::Embedded { file: reading.path(file) });
+            }
+            (None, Some(url), None) => {
+                let url = redis::url_in_file(url, &key.child("redis"), reading);
+                redis::read((url?, &key.child("redis")), wire, key, reading)?
+            }
             (None, None, Some(path)) => {
-                let key = key.child("redis_file");
-                let content = reading.secret_file(&key, path, SECRET_BYTES_MAX)?;
-                redis_url(Secret::new(content.expose().trim_ascii()), &key, reading)?
+                let file = key.child("redis_file");
+                let content = reading.secret_file(&file, path, SECRET_BYTES_MAX)?;
+                let url = Secret::new(content.expose().trim_ascii());
+                redis::read((url, &file), wire, key, reading)?
             }
             _ => {
                 reading.refuse(
@@ -66,40 +73,11 @@ impl StoreSettings {
             }
         };
         Some(Self::Redis {
-            url,
+            servers,
             timeout: timeout?,
             fresh_for,
             tolerated_for,
             local_share: u32::try_from(wire.local_share).ok().and_then(NonZeroU32::new)?,
         })
-    }
-}
-
-fn redis_in_file(url: &str, key: &Key, reading: &mut Reading<'_>) -> Option<Secret> {
-    if url.contains('@') {
-        reading.warn(key, "a password may stand in the configuration file: use `redis_file`");
-    }
-    redis_url(Secret::new(url), key, reading)
-}
-
-/// A URL that the Redis client understands. It is never shown: it may hold a password.
-fn redis_url(url: Secret, key: &Key, reading: &mut Reading<'_>) -> Option<Secret> {
-    let parsed = url.expose_text().ok().and_then(redis::parse_redis_url);
-    match parsed {
-        Some(parsed)
-            if parsed.scheme() == "redis" && !parsed.host_str().is_some_and(is_loopback) =>
-        {
-            reading.warn(key, "the way to Redis is not encrypted: use `rediss://`");
-            Some(url)
-        }
-        Some(_) => Some(url),
-        None => {
-            reading.refuse(
-                key,
-                "is not a Redis URL (its value is not shown: it may hold a password)",
-                "write scheme, host, port and database, for example `redis://127.0.0.1:6379/0`",
-            );
-            None
-        }
     }
 }

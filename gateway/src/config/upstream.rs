@@ -133,7 +133,8 @@ fn address(wire: &wire::Upstream, key: &Key, reading: &mut Reading<'_>) -> Optio
     }
 }
 
-fn socket(text: &str, key: &Key, reading: &mut Reading<'_>) -> Option<String> {
+/// `host:port`, as written.
+pub(super) fn socket(text: &str, key: &Key, reading: &mut Reading<'_>) -> Option<String> {
     let authority = text.parse::<Authority>().ok().filter(|authority| {
         let port = authority.port_u16().is_some_and(|port| port > 0);
         port && !authority.host().is_empty() && !text.contains('@')
@@ -160,33 +161,12 @@ fn tls(wire: &wire::UpstreamTls, key: &Key, reading: &mut Reading<'_>) -> Option
     let place = key.child("ca");
     let ca_pem = wire.ca.as_deref().and_then(|path| reading.file(&place, path, PEM_BYTES_MAX));
     let ca_pem = ca_pem.filter(|pem| key_pair::is_certificates(pem, &place, reading));
-    let client = client(wire, key, reading);
+    let pair = (wire.client_certificate.as_deref(), wire.client_key_file.as_deref());
+    let client = key_pair::read_optional(pair, key, reading);
     Some(UpstreamTls { name: name?, ca_pem: ca_pem?, client: client? })
 }
 
-/// The client certificate, where there is one: `None` stands for a mistake.
-fn client(
-    wire: &wire::UpstreamTls,
-    key: &Key,
-    reading: &mut Reading<'_>,
-) -> Option<Option<KeyPair>> {
-    let (certificate, private) = (&wire.client_certificate, &wire.client_key_file);
-    if certificate.is_none() && private.is_none() {
-        return Some(None);
-    }
-    if certificate.is_none() || private.is_none() {
-        let what = "needs `client_certificate` and `client_key_file`, or neither";
-        reading.refuse(key, what, "add the one that is missing");
-        return None;
-    }
-    let pair = key_pair::read(
-        (&key.child("client_certificate"), certificate.as_deref()),
-        (&key.child("client_key_file"), private.as_deref()),
-        reading,
-    )?;
-    Some(Some(pair))
-}
-
-fn is_near(socket: &str) -> bool {
+/// Is this `host:port` on this machine?
+pub(super) fn is_near(socket: &str) -> bool {
     socket.parse::<Authority>().is_ok_and(|authority| is_loopback(authority.host()))
 }

@@ -24,7 +24,7 @@ use crate::register::{self, Directory, Tell};
 use crate::revocation::{self, Watch, WatchError};
 use crate::sandbox::{self, ClientsError};
 use crate::seals::{Enrolled, SealKeeper};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::tpps;
 use crate::trust::{self, Import, Refresh, Source};
 use crate::world;
@@ -212,6 +212,19 @@ pub(super) async fn hold_store_to_account(
         }
     }
     Ok(())
+}
+
+/// A store that a later version has written to is not started over. One that is away is asked again
+/// with every sweep.
+pub(super) async fn hold_store_to_its_layout(store: &dyn Store) -> Result<(), StartError> {
+    match store.check_layout().await {
+        Err(error @ StoreError::Layout { .. }) => Err(error.into()),
+        Err(error) => {
+            tracing::warn!(%error, "whether the store is understood is not known yet");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
 }
 
 /// Enrols the sandbox's TPPs; while the store is away, again and again beside the requests.

@@ -4,7 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use super::limits::{BREAKER_FAILURES_MAX, BREAKER_PROBE_PERIOD};
+use super::limits::{BREAKER_FAILURES_MAX, BREAKER_PROBE_PERIOD, jittered};
 
 /// Counts serial failures and decides who may ask. Time is passed in.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl Breaker {
         match *state {
             State::Closed { .. } => true,
             State::Open { probe_at } if now >= probe_at => {
-                *state = State::Open { probe_at: now + BREAKER_PROBE_PERIOD };
+                *state = State::Open { probe_at: now + jittered(BREAKER_PROBE_PERIOD) };
                 true
             }
             State::Open { .. } => false,
@@ -67,7 +67,7 @@ impl Breaker {
         let mut state = self.state();
         match *state {
             State::Closed { failures } if failures + 1 >= BREAKER_FAILURES_MAX => {
-                *state = State::Open { probe_at: now + BREAKER_PROBE_PERIOD };
+                *state = State::Open { probe_at: now + jittered(BREAKER_PROBE_PERIOD) };
                 Turn::Opened
             }
             State::Closed { failures } => {
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn while_open_one_caller_in_a_period_is_let_through() {
+    fn while_open_one_caller_in_a_period_or_a_little_more_is_let_through() {
         let start = Instant::now();
         let breaker = opened(start);
         let mut admitted = 0;
@@ -130,18 +130,18 @@ mod tests {
             assert_ne!(refused, admits);
             admitted += u32::from(admits);
         }
-        assert_eq!(admitted, 9, "seconds 1 to 9, one probe each");
+        assert!((7..=9).contains(&admitted), "{admitted} probes in ten seconds");
     }
 
     #[test]
     fn a_failed_probe_leaves_the_circuit_open_and_a_good_one_closes_it() {
         let start = Instant::now();
         let breaker = opened(start);
-        let probe = start + BREAKER_PROBE_PERIOD;
+        let probe = start + BREAKER_PROBE_PERIOD * 5 / 4;
         assert!(breaker.admits(probe));
         assert_eq!(breaker.failed(probe), Turn::Same);
         assert!(!breaker.admits(probe));
-        assert!(breaker.admits(probe + BREAKER_PROBE_PERIOD));
+        assert!(breaker.admits(probe + BREAKER_PROBE_PERIOD * 5 / 4));
         assert_eq!(breaker.succeeded(), Turn::Closed);
         assert!(breaker.admits(probe));
         assert!(!breaker.is_open());

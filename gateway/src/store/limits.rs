@@ -34,8 +34,26 @@ pub const EMBEDDED_CACHE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Serial failures after which Redis is left alone.
 pub const BREAKER_FAILURES_MAX: u32 = 5;
 
-/// While Redis is left alone, one request in this time tries it again.
+/// While Redis is left alone, one request in this time, or up to a quarter more, tries it again.
 pub const BREAKER_PROBE_PERIOD: Duration = Duration::from_secs(1);
+
+/// Time between two looks at who serves, where sentinels or a cluster tell of it.
+pub const LOOK_PERIOD: Duration = Duration::from_millis(500);
+
+/// After a look nobody has reason to look again for so long.
+pub const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+/// A look takes no longer than this, or than one answer of Redis may.
+pub const LOOK_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Once one has told who serves, the others are waited for so long.
+pub const LOOK_FOR_OTHERS: Duration = Duration::from_millis(100);
+
+/// Times that one question is sent elsewhere.
+pub const REDIRECTIONS_MAX: u32 = 4;
+
+/// The pause while keys move from one server to another.
+pub const SLOT_MOVING_PAUSE: Duration = Duration::from_millis(10);
 
 /// Time between two questions whether Redis still tells us of every change.
 pub const TRACKING_HEARTBEAT_PERIOD: Duration = Duration::from_millis(250);
@@ -66,6 +84,17 @@ pub const UNTRACKED_FRESH_MAX: Duration = REVOKED_WITHIN;
 
 /// What is promised: within this time every replica refuses a token that was revoked.
 pub const REVOKED_WITHIN: Duration = Duration::from_secs(1);
+
+/// Round trips of which `octroi check --live` tells the median.
+pub const INSPECTED_ROUND_TRIPS: usize = 21;
+
+/// A server whose clock differs from ours by more is worth a word.
+pub const CLOCK_DIFFERENCE_MAX: Duration = Duration::from_secs(1);
+
+/// So that gateways that lost Redis together do not come back together: up to a quarter longer.
+pub(super) fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(rand::random_range(1.0..=1.25))
+}
 
 const _: () = {
     let between = TRACKING_HEARTBEAT_PERIOD.as_millis() + TRACKING_HEARTBEAT_TIMEOUT.as_millis();

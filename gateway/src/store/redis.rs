@@ -5,31 +5,37 @@
 //! While Redis is away a record serves until it is `tolerated_for` old, and quotas fall to this
 //! replica's share of the rule. Beyond that the answer is "unavailable", never "allowed".
 
+mod dial;
+mod finder;
+mod inspect;
+mod layout;
 mod ledger;
 mod link;
+mod map;
+mod node;
 mod pulse;
 mod quotas;
 pub(super) mod scripts;
 mod share;
 mod tokens;
 mod tracking;
+mod wire;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use certs::OrganisationId;
 use jiff::Timestamp;
-use policies::ledger::Kind;
+use policies::ledger::{Kind, Place};
 use policies::{
     Partition, QuotaFact, QuotaRule, Source, TokenDigest, TokenFact, TokenName, TokenRecord,
 };
 use prometheus::core::Collector;
-use redis::Client;
 
 use self::ledger::Undone;
 use self::link::{Fault, Link};
@@ -41,7 +47,8 @@ use super::flight::Flights;
 use super::kills::TimeToKill;
 use super::limits::UNTRACKED_FRESH_MAX;
 use super::standings::Standings;
-use super::{Circuit, Deed, Holders, Show, Store, StoreError, StoreReport, in_order};
+use super::{Circuit, Deed, Holders, Inspection, Show, Store, StoreError, StoreReport, in_order};
+use crate::config::RedisServers;
 
 /// Times and shares of the Redis engine; see `[store]` in the configuration.
 #[derive(Debug, Clone, Copy)]
@@ -67,14 +74,15 @@ pub struct RedisStore {
     flights: Flights<(Ticket, Answer)>,
     share: LocalShare,
     tolerated: AtomicU64,
+    /// Is the layout of the keys one of a later Octroi? Then nothing of it is understood.
+    foreign: AtomicBool,
 }
 
 impl RedisStore {
     /// Does not connect: that is left to the first question. The URL is not kept in any text that
     /// is shown.
-    pub fn open(url: &str, policy: RedisPolicy) -> Result<Self, StoreError> {
-        let client = Client::open(url).map_err(|error| StoreError::Address(error.to_string()))?;
-        let link = Arc::new(Link::new(client, policy.timeout));
+    pub fn open(servers: impl Into<RedisServers>, policy: RedisPolicy) -> Result<Self, StoreError> {
+        let link = Arc::new(Link::new(&servers.into(), policy.timeout)?);
         let cache = Arc::new(TokenCache::new(Some(policy.tolerated_for)));
         let time_to_kill = TimeToKill::new()?;
         let tracking = Tracking::new(Arc::clone(&link), Arc::clone(&cache), time_to_kill.clone());
@@ -87,6 +95,7 @@ impl RedisStore {
             flights: Flights::new(),
             share: LocalShare::new(policy.local_share),
             tolerated: AtomicU64::new(0),
+            foreign: AtomicBool::new(false),
         })
     }
 
@@ -166,11 +175,16 @@ impl Store for RedisStore {
 
     fn token_now(&self, token: &TokenName, now: Timestamp) -> Option<TokenFact> {
         let digest = &token.digest;
+        if self.foreign.load(Ordering::Relaxed) {
+            return Some(TokenFact::Unavailable);
+        }
         let kept = self.cache.find(digest)?;
         if self.is_fresh(&kept, now) {
             return Some(live(kept, Source::TokenCache));
         }
-        self.link.breaker().refuses(Instant::now()).then(|| self.tolerated(digest, now))?
+        let place = Place::new(Kind::Token, *digest);
+        let refuses = self.link.refuses(|| ledger::key(token.partition, &place));
+        refuses.then(|| self.tolerated(digest, now))?
     }
 
     async fn token(
@@ -214,6 +228,9 @@ impl Store for RedisStore {
     ) -> Result<(), StoreError> {
         self.tracking.start();
         let doing = "changing records";
+        if self.foreign.load(Ordering::Relaxed) {
+            return self.check_layout().await;
+        }
         match ledger::transact(&self.link, partition, deed).await {
             Ok(changes) => {
                 self.cache.follow(changes.writes().iter().map(|write| &write.place));
@@ -288,34 +305,32 @@ impl Store for RedisStore {
     /// Expired records leave Redis by themselves; what is swept is this replica's memory.
     async fn sweep(&self, now: Timestamp) -> Result<usize, StoreError> {
         self.share.sweep(now, self.policy.tolerated_for);
-        Ok(0)
+        // Redis may have been away at the start, or was exchanged since.
+        match self.check_layout().await {
+            Err(error @ StoreError::Layout { .. }) => Err(error),
+            _ => Ok(0),
+        }
     }
 
-    async fn unfitness(&self) -> Result<Vec<String>, StoreError> {
-        let mut found = Vec::new();
-        let mut info = String::new();
-        for section in ["persistence", "memory"] {
-            let told = self.link.ask(redis::cmd("INFO").arg(section), self.link.deadline()).await;
-            let told = told.map_err(|fault| unavailable("telling of itself", &fault))?;
-            info.push_str(&redis::from_redis_value::<String>(told).unwrap_or_default());
+    async fn inspect(&self) -> Result<Inspection, StoreError> {
+        let inspected = inspect::inspect(&self.link).await;
+        inspected.map_err(|fault| unavailable("telling of itself", &fault))
+    }
+
+    async fn settle(&self, token: &TokenName) -> Result<(), StoreError> {
+        if self.link.replicas_acknowledge() == 0 {
+            return Ok(());
         }
-        let value = |name: &str| {
-            let mut lines = info.lines().filter_map(|line| line.trim().split_once(':'));
-            lines.find(|(known, _)| *known == name).map(|(_, value)| value)
-        };
-        if value("aof_enabled") != Some("1") {
-            found.push(
-                "Redis keeps no append-only file: a crash loses enrolments and consents; set \
-                 appendonly yes, and appendfsync always if none may be lost"
-                    .to_owned(),
-            );
-        }
-        if let Some(policy) = value("maxmemory_policy").filter(|policy| *policy != "noeviction") {
-            found.push(format!(
-                "Redis may evict what it should keep (maxmemory-policy {policy}): set noeviction"
-            ));
-        }
-        Ok(found)
+        let key = ledger::key(token.partition, &Place::new(Kind::Token, token.digest));
+        let settled = ledger::settle(&self.link, &key).await;
+        settled.map_err(|fault| unavailable("waiting for the replicas", &fault))
+    }
+
+    async fn check_layout(&self) -> Result<(), StoreError> {
+        let found = layout::check(&self.link).await;
+        let found = found.map_err(|fault| unavailable("telling the layout of its keys", &fault))?;
+        self.foreign.store(found.is_some(), Ordering::Relaxed);
+        found.map_or(Ok(()), |found| Err(StoreError::Layout { found, known: layout::VERSION }))
     }
 
     async fn health(&self) -> Result<(), StoreError> {
@@ -325,7 +340,7 @@ impl Store for RedisStore {
     }
 
     fn report(&self) -> StoreReport {
-        let open = self.link.breaker().is_open();
+        let open = self.link.is_open();
         StoreReport {
             engine: self.name(),
             circuit: Some(if open { Circuit::Open } else { Circuit::Closed }),

@@ -5,7 +5,8 @@ mod counting;
 mod durability;
 mod model;
 mod outage;
-mod redis_server;
+mod servers;
+mod topology;
 mod tracking;
 
 use std::num::NonZeroU32;

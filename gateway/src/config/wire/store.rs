@@ -16,6 +16,33 @@ pub(crate) struct Store {
     pub(crate) redis: Option<String>,
     /// File that holds the Redis URL, readable by its owner only.
     pub(crate) redis_file: Option<String>,
+    /// Redis Sentinel: `host:port` of every sentinel. The host of the URL is then the name of the
+    /// monitored service, for example `redis://octroi/0`; which server is its master is asked of the
+    /// sentinels. User, password and database of the URL are those of that master; with `rediss://`
+    /// the sentinels are spoken to by TLS, too.
+    #[serde(default)]
+    pub(crate) sentinels: Vec<String>,
+    /// Redis Sentinel: the user that the sentinels know, where they ask for one.
+    pub(crate) sentinel_user: Option<String>,
+    /// Redis Sentinel: file with the password for the sentinels, readable by its owner only.
+    pub(crate) sentinel_password_file: Option<String>,
+    /// Redis Cluster: `host:port` of nodes to begin with, beside the one in the URL. The cluster tells
+    /// of all others.
+    #[serde(default)]
+    pub(crate) cluster: Vec<String>,
+    /// Redis with `rediss://`: PEM file with the CA of the servers' certificates. Without it those that
+    /// the system trusts are trusted.
+    pub(crate) ca: Option<String>,
+    /// Redis with `rediss://`: PEM file with the gateway's client certificate, for mutual TLS.
+    pub(crate) client_certificate: Option<String>,
+    /// PEM file with the private key of `client_certificate`.
+    pub(crate) client_key_file: Option<String>,
+    /// Redis only: how many replicas must have a change of records (tokens, revocations, consents,
+    /// enrolments) before it counts as done. Where fewer have it in time, the answer is
+    /// `state_unavailable`, and nobody is told that a token was revoked that a failover could bring
+    /// back. By default 0 for a single server, and 1 with `sentinels` or `cluster`.
+    #[schemars(range(max = 16))]
+    pub(crate) replicas_acknowledge: Option<u64>,
     /// Redis only: how long one answer may take before the store counts as away.
     #[serde(default = "Store::timeout_default")]
     pub(crate) timeout: DurationText,

@@ -12,6 +12,7 @@ use policies::ledger::{Book, Changes, Kind, Pause, Place};
 use redis::Value;
 
 use super::link::{Fault, Link};
+use super::node::Node;
 use super::scripts::{self, Transact};
 use crate::store::Deed;
 
@@ -101,11 +102,8 @@ async fn read(
     partition: Option<Partition>,
     places: &[Place],
 ) -> Result<Vec<Option<Vec<u8>>>, Fault> {
-    let mut command = redis::cmd("MGET");
-    for place in places {
-        command.arg(key(partition, place));
-    }
-    let read = link.ask(&command, link.deadline()).await?;
+    let keys: Vec<String> = places.iter().map(|place| key(partition, place)).collect();
+    let read = Value::Array(link.read(&keys, link.deadline()).await?);
     redis::from_redis_value(read).map_err(|error| Fault::Refused(error.into()))
 }
 
@@ -137,11 +135,29 @@ async fn commit(
             row.read.map_or_else(|| b"?".to_vec(), told),
             row.change.map_or_else(Vec::new, |page| told(page.map(|(page, _)| page))),
             until.map(|until| until.to_string()).unwrap_or_default().into_bytes(),
-            if ends { hex::encode(place.id).into_bytes() } else { Vec::new() },
+            if ends { told_of(place, partition).into_bytes() } else { Vec::new() },
         ]);
     }
     let done = scripts::run(link, &transact, link.deadline()).await?;
     Ok(matches!(done, Value::Int(1)))
+}
+
+/// A change beside this key that the replicas must have: they then have all that was done to it before,
+/// by whomever.
+pub(super) async fn settle(link: &Arc<Link>, key: &str) -> Result<(), Fault> {
+    let beside = match key.strip_prefix("octroi:{").and_then(|rest| rest.split_once('}')) {
+        Some((part, _)) => format!("octroi:{{{part}}}:settled"),
+        None => format!("octroi:{{{key}}}:settled"),
+    };
+    let mut mark = redis::cmd("SET");
+    mark.arg(beside).arg(1).arg("PX").arg(1);
+    link.tell(&mark, link.deadline()).await.map(|_| ())
+}
+
+/// A token that ends, as the channel of revocations tells of it: its digest, and its part.
+fn told_of(place: &Place, partition: Option<Partition>) -> String {
+    let id = hex::encode(place.id);
+    partition.map_or(id.clone(), |partition| format!("{id} {}", partition.as_str()))
 }
 
 /// `=` and the bytes, or `-` for none.
@@ -150,41 +166,45 @@ fn told(page: Option<&[u8]>) -> Vec<u8> {
 }
 
 /// Shows every record of a kind, in steps, so that nobody else waits long for Redis. A record that is
-/// written meanwhile may be shown twice or not at all.
+/// written or moves to another server meanwhile may be shown twice or not at all.
 pub(super) async fn each(
     link: &Arc<Link>,
     kind: Kind,
     mut show: impl FnMut([u8; 32], &[u8]) + Send,
 ) -> Result<(), Fault> {
-    let mut cursor = "0".to_owned();
-    let pattern = format!("octroi:*{}:*", kind.code());
-    loop {
-        let mut scan = redis::cmd("SCAN");
-        scan.arg(&cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(SCAN_STEP);
-        let found = link.ask(&scan, link.deadline()).await?;
-        let (next, keys): (String, Vec<String>) =
-            redis::from_redis_value(found).map_err(|error| Fault::Refused(error.into()))?;
-        let named: Vec<(&String, [u8; 32])> =
-            keys.iter().filter_map(|key| Some((key, name(key, kind)?))).collect();
-        if !named.is_empty() {
-            let mut command = redis::cmd("MGET");
-            for (key, _) in &named {
-                command.arg(key);
-            }
-            let records = link.ask(&command, link.deadline()).await?;
-            let records: Vec<Option<Vec<u8>>> =
-                redis::from_redis_value(records).map_err(|error| Fault::Refused(error.into()))?;
-            for ((_, id), record) in named.iter().zip(records) {
-                if let Some(record) = record {
-                    show(*id, &record);
-                }
-            }
+    for node in link.masters(link.deadline()).await? {
+        let mut cursor = Some("0".to_owned());
+        while let Some(from) = cursor {
+            cursor = step(link, (&node, from), kind, &mut show).await?;
         }
-        if next == "0" {
-            return Ok(());
-        }
-        cursor = next;
     }
+    Ok(())
+}
+
+/// One step of a walk through one server: from where the next goes on.
+async fn step(
+    link: &Arc<Link>,
+    (node, cursor): (&Arc<Node>, String),
+    kind: Kind,
+    show: &mut (impl FnMut([u8; 32], &[u8]) + Send),
+) -> Result<Option<String>, Fault> {
+    let odd = |error: redis::ParsingError| Fault::Refused(error.into());
+    let pattern = format!("octroi:*{}:*", kind.code());
+    let mut scan = redis::cmd("SCAN");
+    scan.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(SCAN_STEP);
+    let found = node.ask(&scan, link.deadline()).await?;
+    let (next, mut keys): (String, Vec<String>) = redis::from_redis_value(found).map_err(odd)?;
+    keys.retain(|key| name(key, kind).is_some());
+    if !keys.is_empty() {
+        let records = Value::Array(link.read(&keys, link.deadline()).await?);
+        let records: Vec<Option<Vec<u8>>> = redis::from_redis_value(records).map_err(odd)?;
+        for (key, record) in keys.iter().zip(records) {
+            if let (Some(id), Some(record)) = (name(key, kind), record) {
+                show(id, &record);
+            }
+        }
+    }
+    Ok((next != "0").then_some(next))
 }
 
 /// The name of the record under a key, if it is one of this kind.

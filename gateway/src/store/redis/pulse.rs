@@ -1,8 +1,11 @@
-//! Whether Redis tells us of every change at this moment, in one atomic word: warm tokens read it
-//! on the path of every request.
+//! Whether Redis tells us of every change at this moment, in one atomic word for each of its servers:
+//! warm tokens read them on the path of every request.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
+
+use arc_swap::ArcSwap;
 
 use crate::store::cache::Generation;
 use crate::store::limits::TRACKING_LIVE_MAX;
@@ -13,6 +16,50 @@ const ASKED_MASK: u64 = (1 << ASKED_BITS) - 1;
 /// Generations before the first comes again: at ten connections a second, half a month without one
 /// that lives, while no record is kept for longer than its `tolerated_for`.
 const GENERATIONS: u64 = 1 << (u64::BITS - ASKED_BITS);
+
+/// The pulses of all servers that have keys. All must be felt for a record to be used without asking:
+/// a token and what else decides about it may lie on two of them.
+pub(super) struct Pulses {
+    /// Counts whatever may have been missed: a server that comes or goes, a connection that ends.
+    era: AtomicU32,
+    pulses: ArcSwap<Vec<Arc<Pulse>>>,
+}
+
+impl Pulses {
+    pub(super) fn new() -> Self {
+        Pulses { era: AtomicU32::new(1), pulses: ArcSwap::default() }
+    }
+
+    /// The generation under which records may be used without asking, if there is one now.
+    pub(super) fn live(&self, now: Instant) -> Option<Generation> {
+        let era = Generation::new(self.era.load(Ordering::Acquire));
+        let pulses = self.pulses.load();
+        let live = !pulses.is_empty() && pulses.iter().all(|pulse| pulse.live(now).is_some());
+        if live { era } else { None }
+    }
+
+    /// From now on these count. What was read before does not, any more.
+    pub(super) fn replace(&self, pulses: Vec<Arc<Pulse>>) {
+        // In this order: nothing that is read in the new era is vouched for by those before.
+        self.pulses.store(Arc::new(pulses));
+        self.turn();
+    }
+
+    /// Something may have been missed: what was read before counts no more.
+    pub(super) fn turn(&self) {
+        // Zero is left out: it stands for "none".
+        if self.era.fetch_add(1, Ordering::AcqRel) == u32::MAX {
+            self.era.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Have all been felt since this instant?
+    #[cfg(test)]
+    pub(super) fn have_beaten_since(&self, instant: Instant) -> bool {
+        let pulses = self.pulses.load();
+        !pulses.is_empty() && pulses.iter().all(|pulse| pulse.has_beaten_since(instant))
+    }
+}
 
 /// The generation of the connection, and the instant at which the last heartbeat that has an answer
 /// was asked. The answer came behind every invalidation that Redis had sent by then.

@@ -15,7 +15,8 @@ use crate::store::cache::{Generation, Kept, Ticket, TokenCache};
 use crate::store::limits::EXPIRED_TOKEN_KEPT;
 use crate::store::standings::ended;
 
-/// The channel of revocations: `<time of Redis in microseconds> <64 hexadecimal digits>`.
+/// The channel of revocations: `<time of Redis in microseconds> <64 hexadecimal digits>`, and the part
+/// in whose slot the token was, where it had one.
 pub(super) const KILLS: &str = "octroi:kills";
 
 /// The keys of tokens, and of what else decides about them, begin so. Quotas do not: they change
@@ -41,17 +42,16 @@ pub(super) async fn read(
     generation: Option<Generation>,
 ) -> Answer {
     let standing = Place::named(Kind::Standing, organisation_id.as_str());
-    let mut command = redis::cmd("MGET");
-    command
-        .arg(key(token.partition, &Place::new(Kind::Token, token.digest)))
-        .arg(key(Some(Partition::of(organisation_id)), &standing));
-    let answer = match link.ask(&command, link.deadline()).await {
-        Ok(Value::Array(pages)) => match pages.as_slice() {
+    let keys = [
+        key(token.partition, &Place::new(Kind::Token, token.digest)),
+        key(Some(Partition::of(organisation_id)), &standing),
+    ];
+    let answer = match link.read(&keys, link.deadline()).await {
+        Ok(pages) => match pages.as_slice() {
             [Value::Nil, _] => Answer::Ended(TokenFact::Unknown),
             [Value::BulkString(token), standing] => judge(token, standing, now, generation),
             _ => Answer::Ended(TokenFact::Unreadable),
         },
-        Ok(_) => Answer::Ended(TokenFact::Unreadable),
         Err(fault @ Fault::Refused(_)) => {
             tracing::error!(%fault, "a token cannot be read from Redis: it is refused");
             Answer::Ended(TokenFact::Unreadable)

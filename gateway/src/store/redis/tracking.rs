@@ -9,38 +9,36 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, ProtocolVersion, PushInfo, PushKind, RedisError,
-    Value,
-};
+use redis::{AsyncConnectionConfig, ErrorKind, PushInfo, PushKind, RedisError, Value};
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::dial::in_resp3;
 use super::link::Link;
-use super::pulse::Pulse;
+use super::node::Node;
+use super::pulse::{Pulse, Pulses};
 use super::tokens::{Concern, KILLS, TRACKED_PREFIXES, concern};
 use crate::store::cache::{Generation, TokenCache};
 use crate::store::kills::TimeToKill;
 use crate::store::limits::{
-    TRACKING_HEARTBEAT_PERIOD, TRACKING_HEARTBEAT_TIMEOUT, TRACKING_PAUSE_MAX, TRACKING_PAUSE_MIN,
-    TRACKING_REFUSED_PAUSE, TRACKING_SETUP_TIMEOUT,
+    LOOK_PERIOD, TRACKING_HEARTBEAT_PERIOD, TRACKING_HEARTBEAT_TIMEOUT, TRACKING_PAUSE_MAX,
+    TRACKING_PAUSE_MIN, TRACKING_REFUSED_PAUSE, TRACKING_SETUP_TIMEOUT, jittered,
 };
 
-/// The listener of one store. It ends with it.
+/// The listeners of one store, one for each server that has keys. They end with it.
 pub(super) struct Tracking {
-    listener: Arc<Listener>,
+    ears: Arc<Ears>,
     task: OnceLock<AbortHandle>,
 }
 
 impl Tracking {
     /// Does not connect, and needs no runtime.
     pub(super) fn new(link: Arc<Link>, cache: Arc<TokenCache>, time_to_kill: TimeToKill) -> Self {
-        let (pulse, clock) = (Pulse::new(), ServerClock::new());
-        let listener = Arc::new(Listener { link, cache, time_to_kill, pulse, clock });
-        Tracking { listener, task: OnceLock::new() }
+        let ears = Arc::new(Ears { link, cache, time_to_kill, pulses: Pulses::new() });
+        Tracking { ears, task: OnceLock::new() }
     }
 
     /// Listens from now on, if there is a runtime to listen in.
@@ -49,14 +47,14 @@ impl Tracking {
             return;
         }
         if let Ok(runtime) = Handle::try_current() {
-            let listen = || runtime.spawn(Arc::clone(&self.listener).run()).abort_handle();
+            let listen = || runtime.spawn(Arc::clone(&self.ears).run()).abort_handle();
             self.task.get_or_init(listen);
         }
     }
 
     /// The generation under which records may be used without asking, if there is one now.
     pub(super) fn live(&self, now: std::time::Instant) -> Option<Generation> {
-        self.listener.pulse.live(now)
+        self.ears.pulses.live(now)
     }
 
     /// Waits until everything that Redis has said by now has been dealt with.
@@ -64,7 +62,7 @@ impl Tracking {
     pub(super) async fn settled(&self) {
         self.start();
         let now = Instant::now().into_std();
-        while !self.listener.pulse.has_beaten_since(now) {
+        while !self.ears.pulses.have_beaten_since(now) {
             sleep(Duration::from_millis(5)).await;
         }
     }
@@ -85,15 +83,64 @@ impl Drop for Tracking {
 
 impl fmt::Debug for Tracking {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tracking").field("pulse", &self.listener.pulse).finish_non_exhaustive()
+        f.debug_struct("Tracking").finish_non_exhaustive()
     }
 }
 
-struct Listener {
+/// What the listeners share.
+struct Ears {
     link: Arc<Link>,
     cache: Arc<TokenCache>,
     time_to_kill: TimeToKill,
-    pulse: Pulse,
+    pulses: Pulses,
+}
+
+impl Ears {
+    /// One listener for each server that has keys, whichever these are. Where they may change without
+    /// a word to us, they are looked at again and again: a master that was replaced behind our back
+    /// goes on to answer, and tells of no change.
+    async fn run(self: Arc<Self>) {
+        let mut listening: Vec<(Arc<Node>, Arc<Pulse>, AbortOnDrop)> = Vec::new();
+        let mut version = 0;
+        let mut looked = self.link.looked();
+        loop {
+            let map = self.link.map();
+            if map.version != version {
+                version = map.version;
+                listening.retain(|(node, _, _)| map.masters.iter().any(|m| Arc::ptr_eq(m, node)));
+                for node in &map.masters {
+                    if !listening.iter().any(|(known, _, _)| Arc::ptr_eq(known, node)) {
+                        let (listener, node) = (Listener::new(&self, node), Arc::clone(node));
+                        let pulse = Arc::clone(&listener.pulse);
+                        let task = tokio::spawn(listener.run()).abort_handle();
+                        listening.push((node, pulse, AbortOnDrop(task)));
+                    }
+                }
+                self.pulses.replace(listening.iter().map(|(_, p, _)| Arc::clone(p)).collect());
+            }
+            tokio::select! {
+                _ = looked.changed() => (),
+                () = sleep(jittered(LOOK_PERIOD)) => {
+                    self.link.look();
+                }
+            }
+        }
+    }
+}
+
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Listens to one server.
+struct Listener {
+    ears: Arc<Ears>,
+    node: Arc<Node>,
+    pulse: Arc<Pulse>,
     clock: ServerClock,
 }
 
@@ -118,12 +165,17 @@ impl Silence {
 }
 
 impl Listener {
+    fn new(ears: &Arc<Ears>, node: &Arc<Node>) -> Arc<Self> {
+        let (ears, node) = (Arc::clone(ears), Arc::clone(node));
+        Arc::new(Listener { ears, node, pulse: Arc::new(Pulse::new()), clock: ServerClock::new() })
+    }
+
     async fn run(self: Arc<Self>) {
         let mut pause = TRACKING_PAUSE_MIN;
         let mut warned = false;
         loop {
             // While Redis is left alone it is left alone by us, too.
-            while self.link.breaker().is_open() {
+            while self.node.breaker().is_open() {
                 pause = TRACKING_PAUSE_MIN;
                 sleep(jittered(pause)).await;
             }
@@ -135,7 +187,7 @@ impl Listener {
             let refused = silence.is_refusal();
             if !warned && (lived || refused || pause == TRACKING_PAUSE_MAX) {
                 warned = true;
-                warn(&silence, refused);
+                warn(self.node.address(), &silence, refused);
             }
             sleep(jittered(if refused { TRACKING_REFUSED_PAUSE } else { pause })).await;
             pause = (pause * 2).min(TRACKING_PAUSE_MAX);
@@ -146,6 +198,7 @@ impl Listener {
     /// what was read under it counts no more.
     async fn listen(self: &Arc<Self>, lived: &mut bool) -> Silence {
         let Some(generation) = self.pulse.begin() else { return Silence::Ended };
+        self.ears.pulses.turn();
         let ended = Arc::new(Notify::new());
         let connected = timeout(TRACKING_SETUP_TIMEOUT, self.connect(generation, &ended)).await;
         let silence = match connected {
@@ -153,8 +206,14 @@ impl Listener {
             Ok(Err(error)) => error.into(),
             Err(_) => Silence::Late,
         };
-        self.pulse.end(generation);
+        self.end(generation);
         silence
+    }
+
+    /// The connection is gone, and whatever was said since has been missed.
+    fn end(&self, generation: Generation) {
+        self.pulse.end(generation);
+        self.ears.pulses.turn();
     }
 
     async fn connect(
@@ -169,7 +228,7 @@ impl Listener {
                 PushKind::Invalidate => listener.invalidated(&push.data),
                 PushKind::Message => listener.killed(&push.data),
                 PushKind::Disconnection => {
-                    listener.pulse.end(generation);
+                    listener.end(generation);
                     ended.notify_one();
                 }
                 _ => (),
@@ -180,15 +239,7 @@ impl Listener {
             .set_push_sender(hear)
             .set_connection_timeout(Some(TRACKING_SETUP_TIMEOUT))
             .set_response_timeout(Some(TRACKING_SETUP_TIMEOUT));
-        let client = in_resp3(self.link.client())?;
-        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-
-        let mut track = redis::cmd("CLIENT");
-        track.arg("TRACKING").arg("ON").arg("BCAST");
-        for prefix in TRACKED_PREFIXES {
-            track.arg("PREFIX").arg(prefix);
-        }
-        connection.send_packed_command(&track).await?.extract_error()?;
+        let mut connection = track(&self.node, &config).await?;
         if let Err(error) = connection.subscribe(KILLS).await {
             if error.is_unrecoverable_error() {
                 return Err(error);
@@ -223,6 +274,7 @@ impl Listener {
             }
             if !std::mem::replace(lived, true) {
                 tracing::info!(
+                    server = self.node.address(),
                     "Redis tells of every token that changes: known ones are not asked for"
                 );
             }
@@ -236,38 +288,43 @@ impl Listener {
     /// `[[key, …]]`, or `[nil]` when all keys are gone at once.
     fn invalidated(&self, data: &[Value]) {
         let [Value::Array(keys)] = data else {
-            return self.cache.clear();
+            return self.ears.cache.clear();
         };
         for key in keys {
             match key {
                 Value::BulkString(key) => match concern(key) {
-                    Concern::Token(digest) => self.cache.forget([&digest]),
-                    Concern::EveryToken => self.cache.clear(),
+                    Concern::Token(digest) => self.ears.cache.forget([&digest]),
+                    Concern::EveryToken => self.ears.cache.clear(),
                     Concern::NoToken => (),
                 },
-                _ => self.cache.clear(),
+                _ => self.ears.cache.clear(),
             }
         }
     }
 
-    /// `[channel, "<microseconds> <digest>"]`. Only the invalidation is relied upon: the message may
-    /// come from anybody who may publish, and what it can do is to forget a copy.
+    /// `[channel, "<microseconds> <digest> <part>"]`, the part where the token has one. Only the
+    /// invalidation is relied upon: the message may come from anybody who may publish, and what it can
+    /// do is to forget a copy. A cluster brings it to every server; the one that has the token counts.
     fn killed(&self, data: &[Value]) {
         let [_, Value::BulkString(message)] = data else { return };
-        let Some((microseconds, digest)) =
-            std::str::from_utf8(message).ok().and_then(|message| message.split_once(' '))
-        else {
-            return;
-        };
+        let mut words = std::str::from_utf8(message).unwrap_or_default().split(' ');
+        let (Some(microseconds), Some(digest)) = (words.next(), words.next()) else { return };
         let mut killed = [0; 32];
         let (Ok(microseconds), Ok(())) =
             (microseconds.parse(), hex::decode_to_slice(digest, &mut killed))
         else {
             return;
         };
-        self.cache.forget([&killed]);
+        self.ears.cache.forget([&killed]);
+        let key = match words.next() {
+            Some(part) => format!("octroi:{{{part}}}:token:{digest}"),
+            None => format!("octroi:token:{digest}"),
+        };
+        if !self.ears.link.is_served_by(&self.node, &key) {
+            return;
+        }
         if let Some(taken) = self.clock.since(microseconds, Instant::now()) {
-            self.time_to_kill.observe(taken);
+            self.ears.time_to_kill.observe(taken);
         }
     }
 }
@@ -305,29 +362,42 @@ impl ServerClock {
     }
 }
 
-/// The same server and the same credentials by the protocol that has pushes.
-fn in_resp3(client: &Client) -> Result<Client, RedisError> {
-    let info = client.get_connection_info().clone();
-    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-    Client::open(info.set_redis_settings(settings))
+/// A connection on which the server tells of every token that changes.
+async fn track(
+    node: &Node,
+    config: &AsyncConnectionConfig,
+) -> Result<MultiplexedConnection, RedisError> {
+    let client = in_resp3(node.client())?;
+    let mut connection = client.get_multiplexed_async_connection_with_config(config).await?;
+    let mut track = redis::cmd("CLIENT");
+    track.arg("TRACKING").arg("ON").arg("BCAST");
+    for prefix in TRACKED_PREFIXES {
+        track.arg("PREFIX").arg(prefix);
+    }
+    connection.send_packed_command(&track).await?.extract_error()?;
+    Ok(connection)
 }
 
-fn warn(silence: &Silence, refused: bool) {
+/// Would this server tell us of every token that changes?
+pub(super) async fn is_available(node: &Node) -> bool {
+    let config = AsyncConnectionConfig::new()
+        .set_push_sender(|_: PushInfo| -> Result<(), redis::aio::SendError> { Ok(()) })
+        .set_connection_timeout(Some(TRACKING_SETUP_TIMEOUT));
+    track(node, &config).await.is_ok()
+}
+
+fn warn(server: &str, silence: &Silence, refused: bool) {
     if refused {
         tracing::warn!(
+            server,
             %silence,
             "Redis does not tell of tokens that change: each is asked for again after `fresh_for`, and \
              after a second at most. To mend: Redis 6 or Valkey, with the rights `+client|tracking`, \
              `+hello`, `+time` and `+subscribe` on the channel `octroi:kills`"
         );
     } else {
-        tracing::warn!(%silence, "Redis no longer tells of tokens that change: known ones are asked for again");
+        tracing::warn!(server, %silence, "Redis no longer tells of tokens that change: known ones are asked for again");
     }
-}
-
-/// So that replicas that lost Redis together do not come back together.
-fn jittered(pause: Duration) -> Duration {
-    pause.mul_f64(rand::random_range(0.75..=1.25))
 }
 
 #[cfg(test)]

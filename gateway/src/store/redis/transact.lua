@@ -5,7 +5,7 @@
 --            what was read: '?' it was not, '-' there was none, '=<bytes>' this
 --            what to do: '' leave it, '-' remove it, '=<bytes>' write this
 --            until when it is kept, in milliseconds since 1970; '' for ever
---            the token that ends with it, in hexadecimal; '' none
+--            what the channel of revocations is told of the token that ends with it; '' none ends
 --
 -- Returns 1, or 0 when somebody else changed something meanwhile.
 for i, key in ipairs(KEYS) do

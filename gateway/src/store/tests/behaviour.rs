@@ -1,4 +1,4 @@
-//! What both engines promise.
+//! What every engine promises, whatever its servers are.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,14 +8,14 @@ use policies::{QuotaFact, Source, TokenDigest, TokenFact};
 use redb::{Database, TableDefinition};
 use tempfile::TempDir;
 
-use super::redis_server::RedisServer;
+use super::servers::Servers;
 use super::*;
 use crate::store::{EmbeddedStore, RedisStore, Store};
 
 /// One engine and the world it stands on.
 enum Rig {
     Embedded { store: Option<Arc<EmbeddedStore>>, directory: TempDir },
-    Redis { store: Arc<RedisStore>, server: RedisServer },
+    Redis { store: Arc<RedisStore>, servers: Servers },
 }
 
 impl Rig {
@@ -25,10 +25,9 @@ impl Rig {
         Rig::Embedded { store: Some(Arc::new(store)), directory }
     }
 
-    fn redis() -> Self {
-        let server = RedisServer::start();
-        let store = Arc::new(RedisStore::open(&server.url(), PATIENT).unwrap());
-        Rig::Redis { store, server }
+    fn redis(servers: Servers) -> Self {
+        let store = Arc::new(RedisStore::open(servers.settings(), PATIENT).unwrap());
+        Rig::Redis { store, servers }
     }
 
     fn store(&self) -> Arc<dyn Store> {
@@ -54,10 +53,9 @@ impl Rig {
                 *store = None;
                 *store = Some(Arc::new(EmbeddedStore::open(&file).unwrap()));
             }
-            Rig::Redis { store, server } => {
-                server.kill();
-                server.restart();
-                *store = Arc::new(RedisStore::open(&server.url(), PATIENT).unwrap());
+            Rig::Redis { store, servers } => {
+                servers.restart();
+                *store = Arc::new(RedisStore::open(servers.settings(), PATIENT).unwrap());
             }
         }
     }
@@ -79,9 +77,9 @@ impl Rig {
                 drop(database);
                 *store = Some(Arc::new(EmbeddedStore::open(&file).unwrap()));
             }
-            Rig::Redis { server, .. } => {
+            Rig::Redis { servers, .. } => {
                 let key = format!("octroi:token:{}", hex::encode(digest));
-                let mut connection = server.connection();
+                let mut connection = servers.of(&key).connection();
                 ::redis::cmd("SET").arg(key).arg("{\"version\":").exec(&mut connection).unwrap();
             }
         }
@@ -95,7 +93,7 @@ impl Rig {
     }
 }
 
-macro_rules! on_both_engines {
+macro_rules! on_every_engine {
     ($($behaviour:ident)*) => {
         mod embedded {
             $(#[tokio::test(flavor = "multi_thread")]
@@ -103,12 +101,20 @@ macro_rules! on_both_engines {
         }
         mod redis {
             $(#[tokio::test(flavor = "multi_thread")]
-            async fn $behaviour() { super::$behaviour(super::Rig::redis()).await })*
+            async fn $behaviour() { super::$behaviour(super::Rig::redis(super::Servers::one())).await })*
+        }
+        mod redis_sentinel {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $behaviour() { super::$behaviour(super::Rig::redis(super::Servers::watched())).await })*
+        }
+        mod redis_cluster {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $behaviour() { super::$behaviour(super::Rig::redis(super::Servers::cluster())).await })*
         }
     };
 }
 
-on_both_engines! {
+on_every_engine! {
     a_token_that_was_put_is_live_and_then_warm
     a_token_that_was_never_put_is_unknown
     a_removed_token_is_unknown_at_once
@@ -200,8 +206,9 @@ async fn five_hundred_first_requests_are_all_answered(rig: Rig) {
     for asked in asked {
         assert_eq!(client_of(&asked.await.unwrap()), "client");
     }
-    if let Rig::Redis { server, .. } = &rig {
-        assert_eq!(server.calls("mget"), 1, "the store was asked once for all of them");
+    if let Rig::Redis { servers, .. } = &rig {
+        let asked = servers.calls(&["mget"]);
+        assert_eq!(asked, servers.per_read(), "the store was asked once for all of them");
     }
 }
 

@@ -7,11 +7,11 @@ use policies::QuotaFact;
 use proptest::prelude::*;
 use redis::{Connection, Script};
 
-use super::redis_server::RedisServer;
 use super::*;
 use crate::store::limits::QUOTA_KEYS_MAX;
 use crate::store::quota::{BucketKey, Buckets, Limit, Unseen};
 use crate::store::redis::scripts::source_with_given_clock;
+use harness::redis_server::RedisServer;
 
 /// A rule, and microseconds between one request and the next. Now and then the rule changes.
 fn histories() -> impl Strategy<Value = Vec<(QuotaRule, Vec<u64>)>> {

@@ -23,8 +23,8 @@ use jiff::{SignedDuration, Timestamp};
 use policies::ledger::Lives;
 use policies::{Partition, Scope, TokenDigest};
 
-use super::redis_server::RedisServer;
 use super::{PATIENT, tpp};
+use harness::redis_server::RedisServer;
 
 const LIVES: Lives = Lives { access_seconds: 3_600, consent_days: 180 };
 const DAY: i64 = 24 * 60 * 60;

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use policies::{QuotaFact, Source, TokenFact};
 
-use super::redis_server::RedisServer;
 use super::*;
 use crate::store::limits::BREAKER_FAILURES_MAX;
 use crate::store::{Circuit, RedisStore, Store};
+use harness::redis_server::RedisServer;
 
 /// What a busy machine may add to a time limit.
 const SLACK: Duration = Duration::from_secs(1);

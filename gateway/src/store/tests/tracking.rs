@@ -4,10 +4,10 @@
 use policies::{Source, TokenFact};
 use redis::Connection;
 
-use super::redis_server::RedisServer;
 use super::*;
 use crate::store::limits::REVOKED_WITHIN;
 use crate::store::{RedisStore, Store};
+use harness::redis_server::RedisServer;
 
 const ROUNDS: u32 = 100;
 
@@ -98,14 +98,14 @@ async fn a_warm_token_costs_no_question_and_a_cold_one_exactly_one() {
     let store = store(&server);
     store.put_token(&named(1), &record("client")).await.unwrap();
     store.settled().await;
-    assert_eq!(server.calls("mget"), 0);
+    assert_eq!(server.calls(&["mget"]), 0);
     assert_eq!(client_of(&store.token(&named(1), &tpp("13935"), now()).await), "client");
-    assert_eq!(server.calls("mget"), 1);
+    assert_eq!(server.calls(&["mget"]), 1);
     for seconds in (0..25).cycle().take(1_000) {
         let fact = store.token_now(&named(1), after(seconds)).unwrap();
         assert!(matches!(fact, TokenFact::Live { source: Source::TokenCache, .. }));
     }
-    assert_eq!(server.calls("mget"), 1, "not even when it is older than `fresh_for`");
+    assert_eq!(server.calls(&["mget"]), 1, "not even when it is older than `fresh_for`");
     assert!(store.token_now(&named(1), after(30)).is_none(), "half the tolerated time is left");
 }
 
