@@ -2,11 +2,13 @@
 //! faults.
 
 use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::fault_proxy::FaultProxy;
 use crate::gateway::{DOMAIN, Gateway, HOST, body, upstream};
 use crate::load::{Asker, Load, Told};
+use crate::namespace::Namespace;
 use crate::redis_server::RedisServer;
 use crate::upstream::{Heard, Manner, Upstream};
 
@@ -25,7 +27,7 @@ pub struct Replicas {
     /// How long their logs were when they were ready.
     logged: Vec<usize>,
     /// Each gateway's own way to Redis.
-    pub ways: Vec<FaultProxy>,
+    pub ways: [FaultProxy; 2],
     /// The way of all gateways to the first bank.
     pub to_bank: FaultProxy,
     /// What each gateway would ask with.
@@ -37,6 +39,12 @@ pub struct Replicas {
 impl Replicas {
     /// `change` is done to the configuration of both.
     pub fn start(change: impl Fn(&mut toml::Table)) -> Self {
+        Self::start_in(None, change)
+    }
+
+    /// As [`Replicas::start`], with the first gateway in a network namespace where there is one. That one
+    /// does not reach the second bank.
+    pub fn start_in(namespace: Option<&Namespace>, change: impl Fn(&mut toml::Table)) -> Self {
         let redis = RedisServer::start();
         let tokens = std::array::from_fn(|index| {
             let letter = ["x", "y"][index];
@@ -44,10 +52,17 @@ impl Replicas {
         });
         let manner = || Manner { delay: BANK, ..Manner::default() };
         let banks = [Upstream::start(manner()), Upstream::start(manner())];
-        let to_bank = FaultProxy::start(banks[0].address);
+        let here = SocketAddr::from(([127, 0, 0, 1], 0));
+        let beside = namespace.map_or(here, |_| SocketAddr::new(Namespace::CLIENTS, 0));
+        let to_bank = FaultProxy::start_at(beside, banks[0].address);
         let place = Gateway::sandbox().leave();
-        let places = [place.copy(), place];
-        let ways: Vec<_> = places.iter().map(|_| FaultProxy::start(redis.address())).collect();
+        let mut first = place.copy();
+        if let Some(namespace) = namespace {
+            first = first.inside(&namespace.name, Namespace::GATEWAY);
+        }
+        let places = [first, place];
+        let to_redis = namespace.map_or(here, |_| SocketAddr::new(Namespace::REDIS, 0));
+        let ways = [to_redis, here].map(|at| FaultProxy::start_at(at, redis.address()));
         let run = |place, way: &FaultProxy| {
             Gateway::run_in(place, |config| {
                 let store = toml::Table::from_iter([
@@ -64,6 +79,11 @@ impl Replicas {
                         settings["addresses"] = vec![to_bank.address.to_string()].into();
                     }
                     upstream(config, codetab, settings);
+                }
+                if namespace.is_some() {
+                    let admin =
+                        toml::Table::from_iter([("admin_on_any_address".to_owned(), true.into())]);
+                    config.insert("insecure".to_owned(), admin.into());
                 }
                 change(config);
             })

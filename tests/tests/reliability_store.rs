@@ -12,6 +12,7 @@ use harness::bounds::{Bounds, RUNS};
 use harness::eventually;
 use harness::fault_proxy::Fault;
 use harness::load::{Load, Told, ms, percentile, tally};
+use harness::namespace::Namespace;
 use harness::process::descriptors;
 use harness::replicas::{CLIENTS, RATE, Replicas, number_of};
 
@@ -42,9 +43,11 @@ const FULL: Length = Length {
 };
 
 impl Length {
-    fn start(self) -> Replicas {
+    fn start(self, namespace: Option<&Namespace>) -> Replicas {
         let tolerated = format!("{}ms", self.tolerated.as_millis());
-        Replicas::start(|config| config["store"]["tolerated_for"] = tolerated.clone().into())
+        Replicas::start_in(namespace, |config| {
+            config["store"]["tolerated_for"] = tolerated.clone().into();
+        })
     }
 }
 
@@ -65,7 +68,15 @@ impl Outage {
         begin: impl FnOnce(&mut Replicas),
         end: impl FnOnce(&mut Replicas),
     ) -> Self {
-        let mut scene = length.start();
+        Self::make_in(length.start(None), length, begin, end)
+    }
+
+    fn make_in(
+        mut scene: Replicas,
+        length: Length,
+        begin: impl FnOnce(&mut Replicas),
+        end: impl FnOnce(&mut Replicas),
+    ) -> Self {
         let askers = (0..CLIENTS).map(|client| {
             let gateway = client % scene.gateways.len();
             if client >= scene.gateways.len() {
@@ -380,10 +391,16 @@ fn cut_off(told: &Told) -> bool {
     told.client.is_multiple_of(2)
 }
 
-/// The first gateway is out of reach of Redis, the second is not.
-fn one_gateway_is_cut_off(length: Length) -> Outage {
-    let cut = |scene: &mut Replicas| scene.ways[0].set(Fault::HalfOpen);
-    let outage = Outage::make(length, cut, |scene| scene.ways[0].set(Fault::None));
+/// The first gateway is out of reach of Redis, the second is not: the link is pulled where there is
+/// one, else connections are half-open.
+fn one_gateway_is_cut_off(length: Length, namespace: Option<&Namespace>) -> Outage {
+    let set = |scene: &mut Replicas, is_there| match namespace {
+        Some(namespace) => namespace.link_redis(is_there),
+        None => scene.ways[0].set(if is_there { Fault::None } else { Fault::HalfOpen }),
+    };
+    let scene = length.start(namespace);
+    let outage =
+        Outage::make_in(scene, length, |scene| set(scene, false), |scene| set(scene, true));
     assert_eq!(outage.stale(length.tolerated, cut_off), 0, "an old decision opened the bank");
     let others = outage.during().filter(|told| !cut_off(told) && told.status() == 200).count();
     assert!(others > 0, "the gateway that reaches Redis serves");
@@ -392,15 +409,17 @@ fn one_gateway_is_cut_off(length: Length) -> Outage {
 
 #[test]
 fn a_gateway_that_is_cut_off_from_redis_closes_and_the_other_serves() {
-    one_gateway_is_cut_off(SHORT);
+    one_gateway_is_cut_off(SHORT, None);
 }
 
 #[test]
 #[ignore = "prints figures"]
 fn f32_one_gateway_is_cut_off() {
-    let mut bounds = Bounds::of("F32");
+    let namespace = Namespace::start();
+    let name = if namespace.is_some() { "F32 link pulled" } else { "F32 half-open" };
+    let mut bounds = Bounds::of(name);
     for _ in 0..RUNS {
-        let outage = one_gateway_is_cut_off(FULL);
+        let outage = one_gateway_is_cut_off(FULL, namespace.as_ref());
         bounds.at_most("admitted there on a decision older than 5 s", 0.0, "", 0.0);
         let other = outage.told.iter().filter(|told| !cut_off(told));
         let refused = other.filter(|told| told.status() == 503).count();
