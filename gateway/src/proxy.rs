@@ -231,7 +231,8 @@ impl ProxyHttp for Line {
         }
         let is_late = self.upstream(ctx).is_some_and(|u| ctx.deadline(u) <= Instant::now());
         let reason = if is_late { Reason::UpstreamTimeout } else { refuse::reason_of(error) };
-        if session.response_written().is_some() {
+        // "100 Continue" is no answer yet.
+        if session.response_written().is_some_and(|head| !head.status.is_informational()) {
             // Too late for another answer: the connection ends, which tells the client that this one
             // is not whole.
             ctx.cut_short(Refusal::new(reason));
@@ -256,8 +257,8 @@ impl ProxyHttp for Line {
         ctx.limit = None;
         let exchange = match error.map(Error::esource) {
             None => Some(Exchange::Answered),
-            Some(ErrorSource::Upstream) => Some(Exchange::Failed),
-            // Of a client that left nobody knows what the adapter would have said.
+            Some(ErrorSource::Upstream) if !is_held_up(session, ctx) => Some(Exchange::Failed),
+            // Of a client that left, or was slow, nobody knows how the adapter would have done.
             Some(_) => None,
         };
         if let (Some(upstream), Some(address), Some(exchange)) =
@@ -275,6 +276,15 @@ impl Line {
         self.0.upstreams.get(ctx.route.0?).map(Arc::as_ref)
     }
 }
+
+/// Whether it may have been the client that took so long: a long answer waits for its reader. No TPP may
+/// make an adapter look as if it failed.
+fn is_held_up(session: &Session, ctx: &Context) -> bool {
+    ctx.is_cut_short() && session.upstream_body_bytes_received() > UNREAD_BYTES_MAX
+}
+
+/// So many bytes of an answer pass on however slowly a client reads: they fit into the buffers.
+const UNREAD_BYTES_MAX: usize = 4 * 1024;
 
 /// What a caller is told whose request goes nowhere.
 const NOBODY_SERVES: &str = "the bank's system has not answered lately and is left alone";

@@ -38,23 +38,35 @@ impl Bounds {
         }
     }
 
+    /// As [`Bounds::hold_all`], for one fault.
+    pub fn hold(self) {
+        Self::hold_all([self]);
+    }
+
     /// Prints one line of a table for each figure.
     ///
     /// # Panics
     /// When one is not within its bound.
-    pub fn hold(self) {
+    pub fn hold_all(all: impl IntoIterator<Item = Self>) {
         let mut beyond = String::new();
-        for Row { what, unit, most, measured } in &self.rows {
-            let told: Vec<String> = measured.iter().map(|figure| format!("{figure:.3}")).collect();
-            let told: Vec<&str> =
-                told.iter().map(|t| t.trim_end_matches('0').trim_end_matches('.')).collect();
-            let line =
-                format!("| {} | {what} | ≤ {most:.1} {unit} | {} |", self.fault, told.join(" / "));
-            println!("{line}");
-            if measured.iter().any(|figure| figure > most) {
-                let _ = writeln!(beyond, "{line}");
+        for Self { fault, rows } in all {
+            for Row { what, unit, most, measured } in rows {
+                let told = measured.iter().map(|figure| shown(*figure)).collect::<Vec<_>>();
+                let bound = format!("≤ {} {unit}", shown(most));
+                let line =
+                    format!("| {fault} | {what} | {} | {} |", bound.trim_end(), told.join(" / "));
+                println!("{line}");
+                if measured.iter().any(|figure| *figure > most) {
+                    let _ = writeln!(beyond, "{line}");
+                }
             }
         }
         assert!(beyond.is_empty(), "beyond its bound:\n{beyond}");
     }
+}
+
+/// With three digits behind the point at most.
+fn shown(figure: f64) -> String {
+    let text = format!("{figure:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

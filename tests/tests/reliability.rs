@@ -152,6 +152,7 @@ fn a_revocation_counts_at_the_other_gateway_though_redis_tells_of_no_change() {
 #[ignore = "prints figures"]
 fn f9_a_revocation_reaches_the_other_gateway() {
     const ROUNDS: usize = 40;
+    let mut all = Vec::new();
     for (name, is_cut) in [("F9", false), ("F9 without word of changes", true)] {
         let mut bounds = Bounds::of(name);
         for _ in 0..RUNS {
@@ -164,8 +165,9 @@ fn f9_a_revocation_reaches_the_other_gateway() {
             let worst = took[ROUNDS - 1].as_secs_f64();
             bounds.at_most("last admit after the revocation, worst", 5.0, "s", worst);
         }
-        bounds.hold();
+        all.push(bounds);
     }
+    Bounds::hold_all(all);
 }
 
 // F10
@@ -224,6 +226,7 @@ fn a_suspension_counts_at_the_other_gateway_though_redis_tells_of_no_change() {
 #[test]
 #[ignore = "prints figures"]
 fn f10_a_suspension_reaches_the_other_gateway() {
+    let mut all = Vec::new();
     for (name, is_cut) in [("F10", false), ("F10 without word of changes", true)] {
         let mut bounds = Bounds::of(name);
         for _ in 0..RUNS {
@@ -231,8 +234,9 @@ fn f10_a_suspension_reaches_the_other_gateway() {
             // The command that suspends is part of it.
             bounds.at_most("last admit after the command began", 5.0, "s", worst.as_secs_f64());
         }
-        bounds.hold();
+        all.push(bounds);
     }
+    Bounds::hold_all(all);
 }
 
 // F28

@@ -240,6 +240,7 @@ fn nobody_gets_in_on_an_old_decision_while_connections_to_redis_are_half_open() 
 #[test]
 #[ignore = "prints figures"]
 fn f2_redis_is_silent() {
+    let mut all = Vec::new();
     for (name, silence) in [
         ("F2 SIGSTOP", Silence::Stopped),
         ("F2 blackhole", Silence::Blackhole),
@@ -261,8 +262,9 @@ fn f2_redis_is_silent() {
                 bounds.at_most("descriptors more or fewer afterwards", 5.0, "", more);
             }
         }
-        bounds.hold();
+        all.push(bounds);
     }
+    Bounds::hold_all(all);
 }
 
 // F3
@@ -294,6 +296,7 @@ fn a_slow_redis_is_waited_for() {
 #[test]
 #[ignore = "prints figures"]
 fn f3_redis_is_slow() {
+    let mut all = Vec::new();
     for (name, delay) in [("F3 20 ms", 20), ("F3 80 ms", 80)] {
         let mut bounds = Bounds::of(name);
         for _ in 0..RUNS {
@@ -303,8 +306,9 @@ fn f3_redis_is_slow() {
             bounds.at_most("errors", 0.0, "", refused as f64);
             bounds.at_most("p99 of replies", most, "ms", ms(percentile(&slow, 0.99)));
         }
-        bounds.hold();
+        all.push(bounds);
     }
+    Bounds::hold_all(all);
 }
 
 // F4

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use harness::bounds::{Bounds, RUNS};
 use harness::eventually;
 use harness::fault_proxy::Fault;
-use harness::gateway::Gateway;
+use harness::gateway::{Gateway, upstream};
 use harness::load::{Load, Told, ms, percentile, tally};
 use harness::process::memory;
 use harness::replicas::{BANK, CODETABS, Replicas, heard_twice};
-use harness::upstream::Manner;
+use harness::upstream::{Manner, Upstream};
 
 /// The bank that is reached through a fault proxy, and the one that is reached directly.
 const PROXIED: usize = 0;
@@ -272,6 +272,7 @@ fn a_bank_that_stops_in_the_middle_harms_no_other() {
 #[test]
 #[ignore = "prints figures"]
 fn f18_a_bank_fails() {
+    let mut all = Vec::new();
     for (name, way) in [
         ("F18 slow", Way::Slow),
         ("F18 half-open", Way::HalfOpen),
@@ -287,8 +288,9 @@ fn f18_a_bank_fails() {
             failure.measure(&mut bounds);
             println!("{name}: served again after {:.2} s", failure.recovery().as_secs_f64());
         }
-        bounds.hold();
+        all.push(bounds);
     }
+    Bounds::hold_all(all);
 }
 
 #[test]
@@ -306,4 +308,17 @@ fn an_answer_that_is_cut_short_is_recorded_as_such_with_its_reason() {
         (&"aborted".into(), &"upstream_unavailable".into()),
         "{record:#}"
     );
+}
+
+#[test]
+fn who_was_told_to_continue_is_told_that_the_bank_is_late_too() {
+    let sandbox = Gateway::sandbox();
+    let token = sandbox.token("funds-co", "gilles", &[]);
+    let bank = Upstream::start(Manner { delay: Duration::from_secs(5), ..Manner::default() });
+    let mut settings = bank.settings();
+    settings.insert("response_timeout".to_owned(), "1s".into());
+    let gateway = Gateway::run_in(sandbox.leave(), |config| upstream(config, "17515", settings));
+    let request = gateway.request(&token).with("Expect", "100-continue");
+    let answer = gateway.tpp("funds-co").send(&request);
+    assert_eq!((answer.status, answer.code().as_str()), TIMEOUT);
 }

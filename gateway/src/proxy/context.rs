@@ -128,10 +128,15 @@ impl Context {
         self.permitted_at.unwrap_or(self.started) + upstream.response_timeout()
     }
 
-    /// The adapter failed after its answer had begun to pass.
+    /// The exchange with the adapter failed after its answer had begun to pass.
     pub(super) fn cut_short(&mut self, refusal: Refusal) {
         self.refusal = Some(refusal);
         self.is_cut_short = true;
+    }
+
+    /// Whether the answer had begun to pass when the exchange with the adapter failed.
+    pub(super) fn is_cut_short(&self) -> bool {
+        self.is_cut_short
     }
 
     /// The answer has been written as far as it will be.
