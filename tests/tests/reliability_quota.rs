@@ -8,19 +8,25 @@ use std::time::{Duration, Instant};
 
 use harness::bounds::{Bounds, RUNS};
 use harness::eventually;
+use harness::fault_proxy::Fault;
 use harness::load::{Load, Told};
 use harness::quota::Quota;
 use harness::replicas::Replicas;
 
 const CLIENTS: usize = 64;
+/// For Redis: so long that a machine that is busy with other tests does not make it late, and as in the
+/// figures.
+const PATIENT: &str = "10s";
+const STRICT: &str = "100ms";
 const QUOTA: Quota = Quota(60);
 /// Offered in a second.
 const OFFERED: f64 = 240.0;
 
-/// Two gateways with a quota that the load exceeds.
-fn scene() -> Replicas {
+/// Two gateways with a quota that the load exceeds, which wait so long for Redis.
+fn scene(timeout: &str) -> Replicas {
     Replicas::start(|config| {
         QUOTA.set(config);
+        config["store"]["timeout"] = timeout.into();
         // So that it is the quota that refuses while Redis is away, and not the token.
         config["store"]["tolerated_for"] = "60s".into();
     })
@@ -45,8 +51,8 @@ fn only_the_quota_refuses(told: &[Told]) {
 
 // F6
 
-fn one_quota_at_two_gateways(length: Duration) -> Vec<Told> {
-    let scene = scene();
+fn one_quota_at_two_gateways(length: Duration, timeout: &str) -> Vec<Told> {
+    let scene = scene(timeout);
     let load = load(&scene);
     thread::sleep(length);
     let told = load.stop();
@@ -57,7 +63,7 @@ fn one_quota_at_two_gateways(length: Duration) -> Vec<Told> {
 
 #[test]
 fn two_gateways_never_admit_more_than_their_one_quota() {
-    let told = one_quota_at_two_gateways(Duration::from_secs(3));
+    let told = one_quota_at_two_gateways(Duration::from_secs(3), PATIENT);
     assert!(told.iter().any(|told| told.code() == "quota_exceeded"));
 }
 
@@ -66,7 +72,7 @@ fn two_gateways_never_admit_more_than_their_one_quota() {
 fn f6_one_quota_at_two_gateways() {
     let mut bounds = Bounds::of("F6");
     for _ in 0..RUNS {
-        let told = one_quota_at_two_gateways(Duration::from_secs(60));
+        let told = one_quota_at_two_gateways(Duration::from_secs(60), STRICT);
         let (first, last) = (&told[0], &told[told.len() - 1]);
         let admitted = told.iter().filter(|told| told.status() == 200).count() as f64;
         let due = QUOTA.grants(last.asked + last.took - first.asked);
@@ -84,8 +90,8 @@ fn f6_one_quota_at_two_gateways() {
 
 // F7
 
-fn the_quota_while_redis_dies(length: Duration) -> (Vec<Told>, usize) {
-    let mut scene = scene();
+fn the_quota_while_redis_dies(length: Duration, timeout: &str) -> (Vec<Told>, usize) {
+    let mut scene = scene(timeout);
     let load = load(&scene);
     thread::sleep(length);
     scene.redis.kill();
@@ -109,7 +115,7 @@ fn the_quota_while_redis_dies(length: Duration) -> (Vec<Told>, usize) {
 
 #[test]
 fn without_redis_two_gateways_admit_no_more_than_their_quota_either() {
-    the_quota_while_redis_dies(Duration::from_secs(2));
+    the_quota_while_redis_dies(Duration::from_secs(2), PATIENT);
 }
 
 #[test]
@@ -118,7 +124,7 @@ fn f7_the_quota_while_redis_dies() {
     let mut bounds = Bounds::of("F7");
     for _ in 0..RUNS {
         let length = Duration::from_secs(10);
-        let (told, meanwhile) = the_quota_while_redis_dies(length);
+        let (told, meanwhile) = the_quota_while_redis_dies(length, STRICT);
         println!("F7: {meanwhile} admitted in {length:?} without Redis, by the local shares");
         bounds.at_most(
             "admitted beyond the quota, in any stretch of time",
@@ -128,4 +134,21 @@ fn f7_the_quota_while_redis_dies() {
         );
     }
     bounds.hold();
+}
+
+#[test]
+#[ignore = "fails: a share grants while Redis, which is only late, grants the same"]
+fn a_quota_holds_while_redis_is_late_now_and_then() {
+    let scene = scene(STRICT);
+    let load = load(&scene);
+    for _ in 0..40 {
+        // Later than the gateways wait, and then not.
+        for fault in [Fault::Delay(Duration::from_millis(70)), Fault::None] {
+            scene.ways.iter().for_each(|way| way.set(fault));
+            thread::sleep(Duration::from_millis(120));
+        }
+    }
+    let told = load.stop();
+    only_the_quota_refuses(&told);
+    assert_eq!(QUOTA.exceeded_by(&told), 0.0, "more than the quota was admitted");
 }
