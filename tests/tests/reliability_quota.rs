@@ -137,16 +137,13 @@ fn f7_the_quota_while_redis_dies() {
 }
 
 #[test]
-#[ignore = "fails: a share grants while Redis, which is only late, grants the same"]
-fn a_quota_holds_while_redis_is_late_now_and_then() {
+#[ignore = "fails: the share of a gateway that is cut off comes on top of what Redis grants the other"]
+fn a_quota_holds_while_one_gateway_is_cut_off_from_redis() {
     let scene = scene(STRICT);
     let load = load(&scene);
-    for _ in 0..40 {
-        // Later than the gateways wait, and then not.
-        for fault in [Fault::Delay(Duration::from_millis(70)), Fault::None] {
-            scene.ways.iter().for_each(|way| way.set(fault));
-            thread::sleep(Duration::from_millis(120));
-        }
+    for fault in [Fault::None, Fault::HalfOpen, Fault::None] {
+        scene.ways[0].set(fault);
+        thread::sleep(Duration::from_secs(5));
     }
     let told = load.stop();
     only_the_quota_refuses(&told);
