@@ -45,6 +45,8 @@ impl Scene {
             Gateway::run_in(place, |config| {
                 let mut store = redis.settings();
                 store.insert("local_share".to_owned(), 2.into());
+                // The consents before each kill need every answer, on a busy machine too.
+                store.insert("timeout".to_owned(), "1s".into());
                 config.insert("store".to_owned(), store.into());
                 QUOTA.set(config);
                 one_bank(config);
