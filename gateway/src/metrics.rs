@@ -83,6 +83,8 @@ pub struct Metrics {
     pub register_step: IntGauge,
     /// 1 per healthy upstream address, by codetab: how many there are.
     pub upstream_healthy: prometheus::IntGaugeVec,
+    /// 1 per upstream address that is left alone after failures, by codetab: how many there are.
+    pub upstream_circuit_open: prometheus::IntGaugeVec,
 }
 
 /// `octroi_requests_total`, with each child looked up once and then only counted: no hash, no lock,
@@ -238,6 +240,13 @@ impl Metrics {
                 ),
                 &["codetab"],
             )?,
+            upstream_circuit_open: prometheus::IntGaugeVec::new(
+                Opts::new(
+                    "octroi_upstream_circuit_open",
+                    "Adapter addresses that are left alone after failing requests in a row",
+                ),
+                &["codetab"],
+            )?,
             registry,
         };
         let registry = &metrics.registry;
@@ -263,6 +272,7 @@ impl Metrics {
         registry.register(Box::new(metrics.store_tokens_tolerated.clone()))?;
         registry.register(Box::new(metrics.register_step.clone()))?;
         registry.register(Box::new(metrics.upstream_healthy.clone()))?;
+        registry.register(Box::new(metrics.upstream_circuit_open.clone()))?;
         let build = prometheus::IntGaugeVec::new(
             Opts::new("octroi_build_info", "Always 1; the version of this program"),
             &["version"],

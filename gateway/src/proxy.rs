@@ -13,7 +13,7 @@ mod refuse;
 mod request;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -33,7 +33,7 @@ use crate::in_flight::InFlight;
 use crate::jwt::Jwts;
 use crate::metrics::Metrics;
 use crate::store::Store;
-use crate::upstream::Upstream;
+use crate::upstream::{Exchange, Upstream};
 
 use line::Verdict;
 
@@ -91,9 +91,14 @@ impl ProxyHttp for Line {
                 Ok(true)
             }
             Ok(Verdict::Permitted(permit)) => {
+                ctx.permitted_at = Some(Instant::now());
+                ctx.chosen = self.upstream(ctx).and_then(|upstream| upstream.choose(&permit, None));
                 ctx.permit = Some(permit);
-                ctx.permitted_at = Some(std::time::Instant::now());
-                Ok(false)
+                if ctx.chosen.is_none() {
+                    let refusal = Refusal::because(Reason::UpstreamUnavailable, NOBODY_SERVES);
+                    refuse::answer(&self.0, session, ctx, refusal).await?;
+                }
+                Ok(ctx.chosen.is_none())
             }
             Err(refusal) => {
                 refuse::answer(&self.0, session, ctx, refusal).await?;
@@ -103,22 +108,37 @@ impl ProxyHttp for Line {
     }
 
     async fn upstream_peer(&self, _: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
-        let peer = ctx.permit.as_ref().and_then(|permit| {
-            let upstream = self.0.upstreams.get(ctx.route.0?)?;
-            upstream.peer(permit)
-        });
-        peer.ok_or_else(|| Error::explain(ErrorType::ConnectNoRoute, "no healthy adapter"))
+        let (Some(permit), Some(upstream)) = (&ctx.permit, self.upstream(ctx)) else {
+            return Err(Error::new(ErrorType::InternalError));
+        };
+        let left = ctx.deadline(upstream).saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(late());
+        }
+        let chosen = ctx.chosen.ok_or_else(|| {
+            Error::explain(ErrorType::ConnectNoRoute, "no other address").into_up()
+        })?;
+        Ok(upstream.peer(permit, chosen, left))
     }
 
     fn fail_to_connect(
         &self,
         _: &mut Session,
-        _: &HttpPeer,
-        _: &mut Context,
+        peer: &HttpPeer,
+        ctx: &mut Context,
         mut error: Box<Error>,
     ) -> Box<Error> {
         // Nothing has been delivered yet, so another address may be tried even for a POST.
-        error.set_retry(true);
+        let failed = peer._address.as_inet().copied();
+        let another = match (self.upstream(ctx), &ctx.permit, failed) {
+            (Some(upstream), Some(permit), Some(failed)) => {
+                upstream.note(failed, Exchange::Failed);
+                upstream.choose(permit, Some(failed))
+            }
+            _ => None,
+        };
+        error.set_retry(another.is_some());
+        ctx.chosen = another;
         error
     }
 
@@ -127,11 +147,14 @@ impl ProxyHttp for Line {
         _: &mut Session,
         _reused: bool,
         peer: &HttpPeer,
-        _: std::os::fd::RawFd,
+        connection: std::os::fd::RawFd,
         digest: Option<&Digest>,
         ctx: &mut Context,
     ) -> Result<()> {
         ctx.upstream = peer._address.as_inet().copied();
+        ctx.limit = self
+            .upstream(ctx)
+            .and_then(|upstream| upstream.limit(connection, ctx.deadline(upstream)));
         // Pingora's upstream context still offers TLS 1.0.
         let version = digest.and_then(|digest| digest.ssl_digest.as_ref()).map(|tls| &*tls.version);
         if peer.is_tls() && !matches!(version, Some("TLSv1.2" | "TLSv1.3")) {
@@ -193,14 +216,11 @@ impl ProxyHttp for Line {
         end_of_stream: bool,
         ctx: &mut Context,
     ) -> Result<Option<Duration>> {
-        let limit =
-            ctx.route.0.and_then(|index| self.0.upstreams.get(index)).map(|u| u.response_timeout());
-        if let (Some(limit), Some(permitted_at)) = (limit, ctx.permitted_at)
-            && permitted_at.elapsed() > limit
+        if end_of_stream {
+            ctx.limit = None;
+        } else if self.upstream(ctx).is_some_and(|upstream| ctx.deadline(upstream) < Instant::now())
         {
-            return Err(
-                Error::explain(ErrorType::ReadTimedout, "the adapter's answer trickles").into_up()
-            );
+            return Err(late());
         }
         if let Some(chunk) = body {
             probing::body(&self.0, ctx, chunk);
@@ -217,15 +237,22 @@ impl ProxyHttp for Line {
         error: &Error,
         ctx: &mut Context,
     ) -> FailToProxy {
-        let nobody = matches!(error.esource(), ErrorSource::Downstream);
-        if nobody || session.response_written().is_some() {
+        ctx.limit = None;
+        if matches!(error.esource(), ErrorSource::Downstream) {
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         }
-        let refusal = Refusal::new(refuse::reason_of(error));
-        let error_code = refusal.reason.status();
+        let is_late = self.upstream(ctx).is_some_and(|u| ctx.deadline(u) <= Instant::now());
+        let reason = if is_late { Reason::UpstreamTimeout } else { refuse::reason_of(error) };
+        // "100 Continue" is no answer yet.
+        if session.response_written().is_some_and(|head| !head.status.is_informational()) {
+            // Too late for another answer: the connection ends, which tells the client that this one
+            // is not whole.
+            ctx.cut_short(Refusal::new(reason));
+            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+        }
         session.set_keepalive(None);
-        let _ = refuse::answer(&self.0, session, ctx, refusal).await;
-        FailToProxy { error_code, can_reuse_downstream: false }
+        let _ = refuse::answer(&self.0, session, ctx, Refusal::new(reason)).await;
+        FailToProxy { error_code: reason.status(), can_reuse_downstream: false }
     }
 
     fn suppress_error_log(&self, _: &Session, _: &Context, _: &Error) -> bool {
@@ -238,10 +265,45 @@ impl ProxyHttp for Line {
         ctx.request_id.to_string()
     }
 
-    async fn logging(&self, session: &mut Session, _: Option<&Error>, ctx: &mut Context) {
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
+        ctx.limit = None;
+        let exchange = match error.map(Error::esource) {
+            None => Some(Exchange::Answered),
+            Some(ErrorSource::Upstream) if !is_held_up(session, ctx) => Some(Exchange::Failed),
+            // Of a client that left, or was slow, nobody knows how the adapter would have done.
+            Some(_) => None,
+        };
+        if let (Some(upstream), Some(address), Some(exchange)) =
+            (self.upstream(ctx), ctx.upstream, exchange)
+        {
+            upstream.note(address, exchange);
+        }
         ctx.complete(session);
         probing::over(&self.0, ctx).await;
     }
+}
+
+impl Line {
+    /// The adapter of the codetab that was asked.
+    fn upstream(&self, ctx: &Context) -> Option<&Upstream> {
+        self.0.upstreams.get(ctx.route.0?).map(Arc::as_ref)
+    }
+}
+
+/// Whether it may have been the client that took so long: a long answer waits for its reader. No TPP may
+/// make an adapter look as if it failed.
+fn is_held_up(session: &Session, ctx: &Context) -> bool {
+    ctx.is_cut_short() && session.upstream_body_bytes_received() > UNREAD_BYTES_MAX
+}
+
+/// So many bytes of an answer pass on however slowly a client reads: they fit into the buffers.
+const UNREAD_BYTES_MAX: usize = 4 * 1024;
+
+/// What a caller is told whose request goes nowhere.
+const NOBODY_SERVES: &str = "the bank's system has not answered lately and is left alone";
+
+fn late() -> Box<Error> {
+    Error::explain(ErrorType::ReadTimedout, "the whole answer was not there in time").into_up()
 }
 
 fn micros(duration: Duration) -> u64 {

@@ -236,7 +236,7 @@ async fn open(
     let mut upstreams = Vec::with_capacity(config.codetabs.len());
     for (index, codetab) in (0_u64..).zip(&config.codetabs) {
         let bank = needs_bank(&codetab).then(|| banks.next()).flatten();
-        let upstream = Arc::new(Upstream::prepare(index, codetab, bank).await?);
+        let upstream = Arc::new(Upstream::prepare(index, codetab, bank, &metrics).await?);
         tokio::spawn(Arc::clone(&upstream).watch(Arc::clone(&metrics), closing.clone()));
         upstreams.push(upstream);
     }

@@ -1,34 +1,56 @@
 //! The core-banking adapters behind the codetabs: where they are, whether they answer, how to
 //! reach them. Nothing here can be used without a [`Permit`].
 
+mod circuit;
+mod deadline;
 mod discovery;
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use openssl::pkey::PKey;
 use openssl::x509::X509;
 use pingora::lb::health_check::TcpHealthCheck;
 use pingora::lb::selection::RoundRobin;
-use pingora::lb::{Backends, LoadBalancer};
+use pingora::lb::{Backend, Backends, LoadBalancer};
 use pingora::protocols::ALPN;
 use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 use pingora::utils::tls::CertKey;
 use policies::Permit;
+use prometheus::IntGauge;
 use tokio::sync::watch;
 
 use crate::config;
 use crate::metrics::Metrics;
+
+use circuit::Circuit;
+use deadline::Sockets;
+
+pub use deadline::Deadline;
 
 /// One codetab's adapter: its addresses, which of them answer, and how to speak to it.
 pub struct Upstream {
     codetab: String,
     addresses: Arc<LoadBalancer<RoundRobin>>,
     template: HttpPeer,
+    connect_timeout: Duration,
     response_timeout: Duration,
     health_interval: Duration,
+    circuit: Circuit,
+    circuit_open: IntGauge,
+    sockets: Arc<Sockets>,
+}
+
+/// How a request that went to an adapter ended there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exchange {
+    /// The whole answer came, whatever it says.
+    Answered,
+    /// No connection came about, or it ended before the answer did.
+    Failed,
 }
 
 /// An adapter of the configuration cannot be used.
@@ -73,6 +95,7 @@ impl Upstream {
         index: u64,
         settings: &config::CodetabSettings,
         sandbox_bank: Option<SocketAddr>,
+        metrics: &Metrics,
     ) -> Result<Self, UpstreamError> {
         let codetab = settings.codetab.code.to_string();
         let upstream = &settings.upstream;
@@ -93,19 +116,73 @@ impl Upstream {
         Ok(Self {
             template: template(index, &codetab, upstream)?,
             addresses: Arc::new(addresses),
+            connect_timeout: upstream.connect_timeout,
             response_timeout: upstream.response_timeout,
             health_interval: upstream.health_interval,
+            circuit: Circuit::default(),
+            circuit_open: metrics.upstream_circuit_open.with_label_values(&[&codetab]),
+            sockets: Arc::default(),
             codetab,
         })
     }
 
-    /// The peer for a permitted request, or `None` when no address is healthy.
+    /// The address for a permitted request that `failed` did not serve, if any is healthy and not left
+    /// alone. One that is may be named once in a while: the request finds out whether it serves again.
     #[must_use]
-    pub fn peer(&self, _permit: &Permit) -> Option<Box<HttpPeer>> {
-        let backend = self.addresses.select(b"", ADDRESSES_TRIED_MAX)?;
+    pub fn choose(&self, _permit: &Permit, failed: Option<SocketAddr>) -> Option<SocketAddr> {
+        let serves = |backend: &Backend, healthy: bool| {
+            let address = backend.addr.as_inet().filter(|address| Some(**address) != failed);
+            healthy && address.is_some_and(|address| self.circuit.admits(address, Instant::now()))
+        };
+        let backend = self.addresses.select_with(b"", ADDRESSES_TRIED_MAX, serves)?;
+        backend.addr.as_inet().copied()
+    }
+
+    /// The peer for a permitted request that has this much time left.
+    #[must_use]
+    pub fn peer(&self, _permit: &Permit, address: SocketAddr, left: Duration) -> Box<HttpPeer> {
         let mut peer = self.template.clone();
-        peer._address = backend.addr;
-        Some(Box::new(peer))
+        peer._address = address.into();
+        let options = &mut peer.options;
+        let connect = Some(left.min(self.connect_timeout));
+        options.connection_timeout = connect;
+        options.total_connection_timeout = connect;
+        options.read_timeout = Some(left);
+        options.write_timeout = Some(left);
+        self.sockets.follow(options);
+        Box::new(peer)
+    }
+
+    /// Ends the connection with this descriptor at that instant, unless what is returned is dropped
+    /// before.
+    #[must_use]
+    pub fn limit(&self, connection: RawFd, deadline: Instant) -> Option<Deadline> {
+        self.sockets.limit(connection, deadline.into())
+    }
+
+    /// Learns how a request ended that went to this address.
+    pub fn note(&self, address: SocketAddr, exchange: Exchange) {
+        let codetab = &self.codetab;
+        let turned = match exchange {
+            Exchange::Answered => self.circuit.succeeded(&address),
+            Exchange::Failed => self.circuit.failed(address, Instant::now()),
+        };
+        if !turned {
+            return;
+        }
+        match exchange {
+            Exchange::Answered => tracing::info!(%codetab, %address, "an adapter answers again"),
+            Exchange::Failed => tracing::warn!(
+                %codetab,
+                %address,
+                "an adapter fails one request after another and is left alone: one a second tries it"
+            ),
+        }
+        self.show_circuit();
+    }
+
+    fn show_circuit(&self) {
+        self.circuit_open.set(i64::try_from(self.circuit.open()).unwrap_or(i64::MAX));
     }
 
     /// Longest time from the permit to the last byte of the adapter's answer.
@@ -134,6 +211,11 @@ impl Upstream {
             {
                 tracing::warn!(codetab = %self.codetab, %error, "adapter names do not resolve; the known addresses stay");
             }
+            let known = self.addresses.backends().get_backend();
+            self.circuit.retain(|address| {
+                known.iter().any(|backend| backend.addr.as_inet() == Some(address))
+            });
+            self.show_circuit();
             tokio::select! {
                 () = tokio::time::sleep(self.health_interval) => {}
                 _ = stop.wait_for(|stop| *stop) => return,
@@ -153,7 +235,7 @@ fn health_check(connect_timeout: Duration) -> Box<TcpHealthCheck> {
     check
 }
 
-/// All that is the same for every request to one adapter; only the address is filled in later.
+/// All that is the same for every request to one adapter; address and times are filled in later.
 fn template(
     index: u64,
     codetab: &str,
@@ -176,10 +258,6 @@ fn template(
     // address would share connections.
     peer.group_key = index;
     peer.options.alpn = ALPN::H1;
-    peer.options.connection_timeout = Some(upstream.connect_timeout);
-    peer.options.total_connection_timeout = Some(upstream.connect_timeout);
-    peer.options.read_timeout = Some(upstream.response_timeout);
-    peer.options.write_timeout = Some(upstream.response_timeout);
     peer.options.idle_timeout = Some(upstream.idle_timeout);
     peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
     Ok(peer)

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -45,6 +45,7 @@ pub struct Gateway {
 /// The directory of a sandbox, running or not.
 pub struct Place {
     dir: TempDir,
+    inside: Option<(String, IpAddr)>,
 }
 
 impl Place {
@@ -65,7 +66,23 @@ impl Place {
         let dir = tempfile::tempdir().unwrap();
         let copied = Command::new("cp").arg("-a").arg(self.dir()).arg(dir.path()).status().unwrap();
         assert!(copied.success());
-        Self { dir }
+        Self { dir, inside: None }
+    }
+
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), inside: None }
+    }
+
+    /// A gateway in this place runs in a network namespace and listens on an address there.
+    pub fn inside(self, namespace: &str, address: IpAddr) -> Self {
+        Self { inside: Some((namespace.to_owned(), address)), ..self }
+    }
+
+    /// A free address for a listener.
+    fn free(&self) -> SocketAddr {
+        let host = self.inside.as_ref().map(|(_, address)| *address);
+        let free = free();
+        SocketAddr::new(host.unwrap_or(free.ip()), free.port())
     }
 
     /// Everything that was written to the log so far.
@@ -100,7 +117,15 @@ impl Place {
     fn spawn(&self, arguments: &[&str]) -> Child {
         let file = self.dir.path().join("log");
         let log = || File::options().create(true).append(true).open(&file).unwrap();
-        Command::new(octroi())
+        let mut command = match &self.inside {
+            Some((namespace, _)) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", namespace]).arg(octroi());
+                command
+            }
+            None => Command::new(octroi()),
+        };
+        command
             .args(arguments)
             .env("OCTROI_LOG", "debug")
             .env("RUST_BACKTRACE", "0")
@@ -115,7 +140,7 @@ impl Place {
 impl Gateway {
     /// A fresh sandbox.
     pub fn sandbox() -> Self {
-        let place = Place { dir: tempfile::tempdir().unwrap() };
+        let place = Place::new();
         Self::in_place(place)
     }
 
@@ -147,7 +172,7 @@ impl Gateway {
 
     /// As [`Gateway::configured`] in a place that is there.
     pub fn run_in(place: Place, change: impl FnOnce(&mut toml::Table)) -> Self {
-        let addresses = Addresses { tpp: free(), psu: free(), admin: free() };
+        let addresses = Addresses { tpp: place.free(), psu: place.free(), admin: place.free() };
         let mut config = place.config();
         let listen = config["listen"].as_table_mut().unwrap();
         for (name, address) in
@@ -277,7 +302,7 @@ impl Gateway {
     pub fn kill(mut self) -> Place {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        std::mem::replace(&mut self.place, Place { dir: tempfile::tempdir().unwrap() })
+        std::mem::replace(&mut self.place, Place::new())
     }
 
     /// Ends it, and hands its directory on.
@@ -285,7 +310,7 @@ impl Gateway {
         self.signal("INT");
         let ended = self.wait();
         assert!(ended.success(), "{ended}: {}", self.place.log());
-        std::mem::replace(&mut self.place, Place { dir: tempfile::tempdir().unwrap() })
+        std::mem::replace(&mut self.place, Place::new())
     }
 }
 

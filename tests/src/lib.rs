@@ -4,18 +4,25 @@
 //! A broken harness fails the test that uses it, so panics are the errors here.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+pub mod bounds;
 pub mod browser;
 pub mod client;
+pub mod fault_proxy;
 pub mod gateway;
 pub mod lists;
+pub mod load;
+pub mod namespace;
 pub mod oauth;
+pub mod process;
 pub mod publisher;
 pub mod qtsp;
+pub mod quota;
 pub mod redis_cluster;
 pub mod redis_sentinel;
 pub mod redis_server;
 pub mod redis_tls;
 pub mod registers;
+pub mod replicas;
 pub mod upstream;
 pub mod watched;
 

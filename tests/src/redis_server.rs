@@ -58,7 +58,13 @@ impl RedisServer {
 
     /// Writes a token record for `funds-co`, as a bank's own authorization server would.
     pub fn mint(&self, token: &str, psu: &str) -> String {
+        self.mint_at(token, psu, "17515")
+    }
+
+    /// As [`RedisServer::mint`], for another bank.
+    pub fn mint_at(&self, token: &str, psu: &str, codetab: &str) -> String {
         let (key, record) = token_record(token, psu);
+        let record = record.replace("\"17515\"", &format!("\"{codetab}\""));
         redis::cmd("SET").arg(key).arg(record).exec(&mut self.connection()).unwrap();
         token.to_owned()
     }

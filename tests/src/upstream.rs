@@ -1,6 +1,6 @@
 //! A core-banking adapter that remembers every head and body that reached it.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -39,6 +39,8 @@ pub struct Manner {
     pub headers: &'static str,
     pub body: String,
     pub delay: Duration,
+    /// Between two octets of the body.
+    pub pause: Duration,
 }
 
 impl Default for Manner {
@@ -48,6 +50,7 @@ impl Default for Manner {
             headers: "Content-Type: application/json\r\n",
             body: r#"{"request":{},"result":true,"_links":{"self":{"href":"/"}}}"#.to_owned(),
             delay: Duration::ZERO,
+            pause: Duration::ZERO,
         }
     }
 }
@@ -66,27 +69,47 @@ impl Upstream {
     }
 
     pub fn start_at(address: SocketAddr, manner: Manner) -> Self {
-        let listener = crate::eventually("the port is free", || TcpListener::bind(address).ok());
-        let upstream = Self {
-            address: listener.local_addr().unwrap(),
-            heard: Arc::default(),
-            open: Arc::default(),
-            closed: Arc::default(),
-        };
-        let (heard, open) = (Arc::clone(&upstream.heard), Arc::clone(&upstream.open));
-        let closed = Arc::clone(&upstream.closed);
+        let mut upstream =
+            Self { address, heard: Arc::default(), open: Arc::default(), closed: Arc::default() };
+        upstream.open(manner);
+        upstream
+    }
+
+    /// Closes its port and its connections.
+    pub fn close(&self) {
+        if self.closed.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let _ = TcpStream::connect(self.address);
+        for socket in self.open.lock().unwrap().drain(..) {
+            let _ = socket.shutdown(std::net::Shutdown::Both);
+        }
+    }
+
+    /// Opens the same port again; what it heard is not forgotten.
+    pub fn reopen(&mut self, manner: Manner) {
+        self.close();
+        self.open(manner);
+    }
+
+    fn open(&mut self, manner: Manner) {
+        let bind = || TcpListener::bind(self.address).ok();
+        let listener = crate::eventually("the port is free", bind);
+        self.address = listener.local_addr().unwrap();
+        (self.open, self.closed) = (Arc::default(), Arc::default());
+        let (heard, open) = (Arc::clone(&self.heard), Arc::clone(&self.open));
+        let closed = Arc::clone(&self.closed);
         thread::spawn(move || {
             for socket in listener.incoming() {
+                let Ok(socket) = socket else { continue };
+                open.lock().unwrap().push(socket.try_clone().unwrap());
                 if closed.load(Ordering::SeqCst) {
                     return;
                 }
-                let Ok(socket) = socket else { continue };
-                open.lock().unwrap().push(socket.try_clone().unwrap());
                 let (heard, manner) = (Arc::clone(&heard), manner.clone());
                 thread::spawn(move || serve(socket, &heard, &manner));
             }
         });
-        upstream
     }
 
     pub fn heard(&self) -> Vec<Heard> {
@@ -105,11 +128,7 @@ impl Upstream {
 
 impl Drop for Upstream {
     fn drop(&mut self) {
-        self.closed.store(true, Ordering::SeqCst);
-        let _ = TcpStream::connect(self.address);
-        for socket in self.open.lock().unwrap().iter() {
-            let _ = socket.shutdown(std::net::Shutdown::Both);
-        }
+        self.close();
     }
 }
 
@@ -135,17 +154,24 @@ fn serve(mut socket: TcpStream, heard: &Mutex<Vec<Heard>>, manner: &Manner) {
         buffer.drain(..end + 4 + length);
         heard.lock().unwrap().push(Heard { body, ..request });
         thread::sleep(manner.delay);
-        let answer = format!(
-            "HTTP/1.1 {}\r\n{}Content-Length: {}\r\n\r\n{}",
-            manner.status,
-            manner.headers,
-            manner.body.len(),
-            manner.body
-        );
-        if socket.write_all(answer.as_bytes()).is_err() {
+        if say(&mut socket, manner).is_err() {
             return;
         }
     }
+}
+
+fn say(socket: &mut TcpStream, manner: &Manner) -> io::Result<()> {
+    let Manner { status, headers, body, pause, .. } = manner;
+    let head = format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n", body.len());
+    if pause.is_zero() {
+        return socket.write_all(format!("{head}{body}").as_bytes());
+    }
+    socket.write_all(head.as_bytes())?;
+    for octet in body.bytes() {
+        thread::sleep(*pause);
+        socket.write_all(&[octet])?;
+    }
+    Ok(())
 }
 
 fn more(socket: &mut TcpStream, buffer: &mut Vec<u8>) -> bool {

@@ -2,15 +2,13 @@
 //! decision, every answer has its record, and nothing in flight is lost.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::collections::HashMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use harness::client::Answer;
 use harness::eventually;
 use harness::gateway::{Gateway, HOST, upstream};
+use harness::load::{Asker, Load, Told, tally};
 use harness::redis_server::RedisServer;
 use harness::upstream::{Manner, Upstream};
 
@@ -18,18 +16,10 @@ const CLIENTS: usize = 64;
 /// How long each state of the world lasts.
 const PHASE: Duration = Duration::from_secs(3);
 
-/// What one client asks with, in turns.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Good,
-    UnknownToken,
-    Withdrawn,
-}
-
-struct Told {
-    kind: Kind,
-    answer: Answer,
-}
+/// What one client asks with: by [`Told::kind`].
+const GOOD: usize = 0;
+const UNKNOWN_TOKEN: usize = 1;
+const WITHDRAWN: usize = 2;
 
 #[test]
 fn sixty_four_clients_while_redis_and_an_upstream_die_and_come_back_and_then_sigterm() {
@@ -57,56 +47,27 @@ fn sixty_four_clients_while_redis_and_an_upstream_die_and_come_back_and_then_sig
     });
     let token = redis.mint("0123456789abcdefghijklmnopqrstuvwxyzABCDEFG", "gilles");
 
-    let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let told: Arc<Mutex<Vec<Told>>> = Arc::default();
-    let clients: Vec<_> = (0..CLIENTS)
-        .map(|number| {
-            let good = gateway.request(&token);
-            let unknown = gateway.request("a-token-that-nobody-issued");
-            let (funds, withdrawn) = (gateway.tpp("funds-co"), gateway.tpp("withdrawn"));
-            let (stop, asked, told) = (Arc::clone(&stop), Arc::clone(&asked), Arc::clone(&told));
-            thread::spawn(move || {
-                let kind = match number % 8 {
-                    0 => Kind::UnknownToken,
-                    1 => Kind::Withdrawn,
-                    _ => Kind::Good,
-                };
-                let (client, request) = match kind {
-                    Kind::Good => (&funds, &good),
-                    Kind::UnknownToken => (&funds, &unknown),
-                    Kind::Withdrawn => (&withdrawn, &good),
-                };
-                let octets = request.octets();
-                'connections: while !stop.load(Ordering::SeqCst) {
-                    let Ok(mut connection) = client.connect(HOST) else {
-                        // Sixty-four threads that only ask a closed port would leave the gateway no
-                        // processor to end on.
-                        thread::sleep(Duration::from_millis(5));
-                        continue;
-                    };
-                    while !stop.load(Ordering::SeqCst) {
-                        if connection.write(&octets).is_err() {
-                            continue 'connections;
-                        }
-                        asked.fetch_add(1, Ordering::SeqCst);
-                        // A connection that ends before an answer has begun asked nothing: the
-                        // gateway had already said that it closes, or is gone.
-                        let Ok(answer) = connection.read() else { continue 'connections };
-                        let closes = answer.header("connection") == Some("close");
-                        told.lock().unwrap().push(Told { kind, answer });
-                        if closes {
-                            continue 'connections;
-                        }
-                    }
-                }
-            })
-        })
-        .collect();
-
-    let count = |told: &Mutex<Vec<Told>>| told.lock().unwrap().len();
+    let askers = (0..CLIENTS).map(|number| {
+        let (kind, tpp, token) = match number % 8 {
+            0 => (UNKNOWN_TOKEN, "funds-co", "a-token-that-nobody-issued"),
+            1 => (WITHDRAWN, "withdrawn", token.as_str()),
+            _ => (GOOD, "funds-co", token.as_str()),
+        };
+        let octets = gateway.request(token).octets();
+        let request = Box::new(move |_| octets.clone());
+        Asker { client: gateway.tpp(tpp), host: HOST.to_owned(), request, kind }
+    });
+    let load = Load::start(askers.collect(), None);
+    // A connection that ends before an answer has begun asked nothing: the gateway had already said
+    // that it closes, or is gone.
+    let answered = || {
+        let mut told = load.so_far();
+        told.retain(|told| told.answer.is_some());
+        told
+    };
     let goes_on = |what: &str| {
-        let before = count(&told);
-        eventually(what, || (count(&told) > before + CLIENTS).then_some(()));
+        let before = answered().len();
+        eventually(what, || (answered().len() > before + CLIENTS).then_some(()));
     };
     goes_on("answers in good weather");
     thread::sleep(PHASE);
@@ -116,12 +77,10 @@ fn sixty_four_clients_while_redis_and_an_upstream_die_and_come_back_and_then_sig
     goes_on("answers without Redis");
     thread::sleep(PHASE);
     assert!(gone.elapsed() >= PHASE);
-    let without_redis = count(&told);
+    let over = Instant::now();
     goes_on("answers when tolerance is over");
-    let tolerated_too_long = told.lock().unwrap()[without_redis..]
-        .iter()
-        .filter(|told| told.answer.status == 200)
-        .count();
+    let late = |told: &&Told| told.asked > over && told.status() == 200;
+    let tolerated_too_long = answered().iter().filter(late).count();
     assert_eq!(tolerated_too_long, 0, "a token that nobody has vouched for in 3 s opened the bank");
     redis.restart();
     let token_again = redis.mint("0123456789abcdefghijklmnopqrstuvwxyzABCDEFG", "gilles");
@@ -143,24 +102,23 @@ fn sixty_four_clients_while_redis_and_an_upstream_die_and_come_back_and_then_sig
 
     gateway.signal("TERM");
     let ended = gateway.wait();
-    stop.store(true, Ordering::SeqCst);
-    clients.into_iter().for_each(|client| client.join().unwrap());
+    let mut told = load.stop();
+    told.retain(|told| told.answer.is_some());
     assert!(ended.success(), "{ended}: {}", gateway.place().log());
 
-    let told = told.lock().unwrap();
-    let mut statuses: BTreeMap<(u16, String), usize> = BTreeMap::new();
+    let statuses = tally(&told);
     let records: HashMap<String, serde_json::Value> = gateway
         .place()
         .audit()
         .into_iter()
         .map(|record| (record["request_id"].as_str().unwrap().to_owned(), record))
         .collect();
-    for Told { kind, answer } in told.iter() {
-        let code = if answer.status == 200 { String::new() } else { answer.code() };
-        let expected: &[&str] = match kind {
-            Kind::Good => &["", "state_unavailable", "upstream_unavailable", "upstream_timeout"],
-            Kind::UnknownToken => &["token_unknown", "state_unavailable"],
-            Kind::Withdrawn => &["register_withdrawn"],
+    for told in &told {
+        let (code, answer) = (told.code(), told.answer.as_ref().unwrap());
+        let expected: &[&str] = match told.kind {
+            GOOD => &["", "state_unavailable", "upstream_unavailable", "upstream_timeout"],
+            UNKNOWN_TOKEN => &["token_unknown", "state_unavailable"],
+            _ => &["register_withdrawn"],
         };
         assert!(expected.contains(&code.as_str()), "{} {code}", answer.status);
         let id = answer.header("octroi-request-id").unwrap();
@@ -172,14 +130,12 @@ fn sixty_four_clients_while_redis_and_an_upstream_die_and_come_back_and_then_sig
             });
             assert!(decided, "let through without a token decision: {record}");
         }
-        *statuses.entry((answer.status, code)).or_default() += 1;
     }
     let log = gateway.place().log();
     assert!(!log.contains("panicked"), "{log}");
     assert!(statuses[&(200, String::new())] > CLIENTS, "{statuses:?}");
     assert!(statuses.contains_key(&(503, "state_unavailable".to_owned())), "{statuses:?}");
     assert!(statuses.contains_key(&(503, "upstream_unavailable".to_owned())), "{statuses:?}");
-    assert!(told.len() <= asked.load(Ordering::SeqCst));
     drop(bank);
 }
 

@@ -6,69 +6,39 @@
 use std::fs;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use certs::test_qtsp::responder::{Reply, Said, SignedBy, TRY_LATER, refusal};
 use harness::gateway::{HOST, path_text};
 use harness::lists::{List, Signer};
+use harness::load::{Asker, Load, Told, ms, percentile};
 use harness::octroi;
+use harness::process::memory;
 use harness::qtsp::Mood;
 use harness::watched::{Names, Watched, reply, seconds, watched};
 
-/// What four connections saw for a while.
-struct Seen {
-    latencies: Vec<Duration>,
-    refused: usize,
-}
+/// What four connections saw while `fault` lasted.
+struct Seen(Vec<Told>);
 
 impl Seen {
     fn at(&self, share: f64) -> f64 {
-        let place = (self.latencies.len() as f64 * share) as usize;
-        let place = place.min(self.latencies.len() - 1);
-        self.latencies[place].as_secs_f64() * 1e3
+        ms(percentile(&self.0, share))
+    }
+
+    fn refused(&self) -> usize {
+        self.0.iter().filter(|told| told.status() != 200).count()
     }
 }
 
-/// Asks over four keep-alive connections while `fault` lasts.
 fn load(case: &Watched, fault: impl FnOnce()) -> Seen {
-    let over = Arc::new(AtomicBool::new(false));
-    let workers: Vec<_> = (0..4)
-        .map(|_| {
-            let (over, client) = (Arc::clone(&over), case.gateway.tpp("renewed"));
-            let octets = case.gateway.request(&case.token).octets();
-            std::thread::spawn(move || {
-                let mut connection = client.connect(HOST).unwrap();
-                let (mut latencies, mut refused) = (Vec::new(), 0);
-                while !over.load(Ordering::Relaxed) {
-                    let began = Instant::now();
-                    let status = connection.exchange(&octets).unwrap().status;
-                    latencies.push(began.elapsed());
-                    refused += usize::from(status != 200);
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-                (latencies, refused)
-            })
-        })
-        .collect();
+    let asker = |_| {
+        let octets = case.gateway.request(&case.token).octets();
+        let request = Box::new(move |_| octets.clone());
+        Asker { client: case.gateway.tpp("renewed"), host: HOST.to_owned(), request, kind: 0 }
+    };
+    let load = Load::start((0..4).map(asker).collect(), Some(400.0));
     fault();
-    over.store(true, Ordering::Relaxed);
-    let (mut latencies, mut refused) = (Vec::new(), 0);
-    for worker in workers {
-        let (seen, no) = worker.join().unwrap();
-        latencies.extend(seen);
-        refused += no;
-    }
-    latencies.sort();
-    Seen { latencies, refused }
-}
-
-/// A line of `/proc/PID/status` in MiB.
-fn memory(pid: u32, line: &str) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let found = status.lines().find_map(|text| text.strip_prefix(line));
-    let kib = found.and_then(|rest| rest.trim_end_matches("kB").trim().parse::<f64>().ok());
-    kib.unwrap_or_default() / 1024.0
+    Seen(load.stop())
 }
 
 #[test]
@@ -98,7 +68,7 @@ fn a_broken_responder_costs_the_requests_nothing_while_an_answer_counts() {
     let before = memory(pid, "VmRSS:");
     let calm = load(&case, || std::thread::sleep(Duration::from_secs(10)));
     println!("F12: calm: p50 {:.2} ms, p99 {:.2} ms, {before:.0} MiB", calm.at(0.5), calm.at(0.99));
-    assert_eq!(calm.refused, 0);
+    assert_eq!(calm.refused(), 0);
     let other = Reply { signed_by: SignedBy::Stranger, ..reply(Said::Good) };
     let future = Reply { this_update: seconds(7200), ..reply(Said::Good) };
     let answers = |reply: Reply| {
@@ -122,10 +92,10 @@ fn a_broken_responder_costs_the_requests_nothing_while_an_answer_counts() {
             seen.at(0.5),
             seen.at(0.99),
             memory(pid, "VmRSS:") - before,
-            seen.refused,
-            seen.latencies.len()
+            seen.refused(),
+            seen.0.len()
         );
-        assert_eq!(seen.refused, 0, "the last good answer still counts");
+        assert_eq!(seen.refused(), 0, "the last good answer still counts");
     }
 }
 

@@ -7,6 +7,7 @@ use harness::eventually;
 use harness::gateway::{Gateway, Place};
 use harness::oauth::{App, GILLES, LEA, Pair, REVOKE};
 use harness::redis_server::RedisServer;
+use harness::replicas::one_bank;
 
 const ROUNDS: usize = 100;
 /// Within this a revocation holds everywhere.
@@ -18,12 +19,7 @@ fn run(place: Place, redis: &RedisServer) -> Gateway {
         // Its questions are counted elsewhere: here it is tokens and quotas.
         let off = toml::Table::from_iter([("mode".to_owned(), "off".into())]);
         config.insert("balance_guard".to_owned(), off.into());
-        // One bank: the same names at both.
-        config["listen"]["psu"]["public_url"] = "https://localhost:8444".into();
-        config["authorization"]["issuer"] =
-            "https://www.{codetab}.sandbox.api.localhost:8444".into();
-        config["authorization"]["tpp_url"] =
-            "https://www.{codetab}.sandbox.api.localhost:8443".into();
+        one_bank(config);
     })
 }
 

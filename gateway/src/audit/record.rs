@@ -19,7 +19,8 @@ pub enum Outcome {
     Allowed,
     /// Refused, with a reason.
     Refused,
-    /// Neither: the client left, or a fault of ours cut it short. The record closes itself.
+    /// Neither: the client left, the adapter failed in the middle of its answer, or a fault of ours cut
+    /// it short. The record closes itself.
     Aborted,
 }
 

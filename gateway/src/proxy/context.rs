@@ -1,5 +1,6 @@
 //! What one request carries through Pingora's hooks, and the record that closes itself.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,6 +17,7 @@ use crate::audit::{Outcome, People, Probing, Record, Slot, Timing};
 use crate::in_flight::Places;
 use crate::listen::Connection;
 use crate::problem;
+use crate::upstream::{Deadline, Upstream};
 
 /// The state of one request. Its drop writes the audit record and counts the request, because a
 /// panic or a forced shutdown skips every hook of Pingora's but not a drop.
@@ -62,14 +64,20 @@ pub struct Context {
     pub(super) replacement: Option<bytes::Bytes>,
     /// Where in the configuration the request landed: codetab and version indices.
     pub(super) route: (Option<usize>, Option<usize>),
-    pub(super) upstream: Option<std::net::SocketAddr>,
+    /// The address that it is to go to.
+    pub(super) chosen: Option<SocketAddr>,
+    /// The address that it went to.
+    pub(super) upstream: Option<SocketAddr>,
     pub(super) permitted_at: Option<Instant>,
+    /// Ends the exchange with the adapter in time.
+    pub(super) limit: Option<Deadline>,
     /// Body bytes read while judging.
     pub(super) bytes_in: u64,
     pub(super) timing: Timing,
     /// Status and body bytes sent, once known.
     pub(super) sent: Option<(u16, u64)>,
     completed: bool,
+    is_cut_short: bool,
 }
 
 /// The request as sent, for the record.
@@ -107,12 +115,15 @@ impl Context {
             refusal: None,
             replacement: None,
             route: (None, None),
+            chosen: None,
             upstream: None,
             permitted_at: None,
+            limit: None,
             bytes_in: 0,
             timing: Timing::default(),
             sent: None,
             completed: false,
+            is_cut_short: false,
         }
     }
 
@@ -133,6 +144,22 @@ impl Context {
         problem::About { request_id: self.request_id, path: &self.asked.path, now: self.now }
     }
 
+    /// The instant by which the adapter's whole answer must be there.
+    pub(super) fn deadline(&self, upstream: &Upstream) -> Instant {
+        self.permitted_at.unwrap_or(self.started) + upstream.response_timeout()
+    }
+
+    /// The exchange with the adapter failed after its answer had begun to pass.
+    pub(super) fn cut_short(&mut self, refusal: Refusal) {
+        self.refusal = Some(refusal);
+        self.is_cut_short = true;
+    }
+
+    /// Whether the answer had begun to pass when the exchange with the adapter failed.
+    pub(super) fn is_cut_short(&self) -> bool {
+        self.is_cut_short
+    }
+
     /// The answer has been written as far as it will be.
     pub(super) fn complete(&mut self, session: &Session) {
         if let Some(header) = session.response_written() {
@@ -143,7 +170,8 @@ impl Context {
     }
 
     fn outcome(&self) -> Outcome {
-        match (&self.refusal, self.completed && self.sent.is_some()) {
+        let whole = self.completed && self.sent.is_some() && !self.is_cut_short;
+        match (&self.refusal, whole) {
             (_, false) => Outcome::Aborted,
             (Some(_), true) => Outcome::Refused,
             (None, true) => Outcome::Allowed,

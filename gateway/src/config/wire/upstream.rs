@@ -29,10 +29,12 @@ pub(crate) struct Upstream {
     /// The sandbox bank instead of a real adapter.
     #[serde(default)]
     pub(crate) sandbox_bank: bool,
-    /// How long a connection may take to be there, TLS included.
+    /// How long a connection may take to be there, TLS included. After that another address is tried
+    /// once, if there is one.
     #[serde(default = "Upstream::connect_timeout_default")]
     pub(crate) connect_timeout: DurationText,
-    /// How long the whole answer may take.
+    /// From the permit to the last byte of the answer: connecting, sending, waiting and reading
+    /// together. Then the connection is cut.
     #[serde(default = "Upstream::response_timeout_default")]
     pub(crate) response_timeout: DurationText,
     /// How long an unused connection is kept for the next request.
@@ -48,7 +50,7 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     fn connect_timeout_default() -> DurationText {
-        "2s".into()
+        "1s".into()
     }
 
     fn response_timeout_default() -> DurationText {

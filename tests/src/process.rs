@@ -1,0 +1,87 @@
+//! What the kernel says about a process, and how much of a processor it gets.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::{fs, io};
+
+use crate::gateway::signal;
+
+/// A line of `/proc/PID/status`, such as `VmRSS:` or `VmHWM:`, in MiB; zero for a process that is gone.
+pub fn memory(pid: u32, line: &str) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let found = status.lines().find_map(|text| text.strip_prefix(line));
+    let kib = found.and_then(|rest| rest.trim_end_matches("kB").trim().parse::<f64>().ok());
+    kib.unwrap_or_default() / 1024.0
+}
+
+/// Open descriptors.
+pub fn descriptors(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd")).map(Iterator::count).unwrap_or_default()
+}
+
+/// Processes that get half of one processor together, until it is dropped.
+pub struct Slowed(Means);
+
+enum Means {
+    /// A control group (version 1) with a quota of processor time.
+    Group(PathBuf),
+    /// They are stopped for half of the time.
+    Turns(Child, Vec<u32>),
+}
+
+/// Where control groups with processor time are, if they are.
+const GROUPS: &str = "/sys/fs/cgroup/cpu";
+const PERIOD_US: u32 = 100_000;
+
+impl Slowed {
+    pub fn start(processes: &[u32]) -> Self {
+        let group = Path::new(GROUPS).join(format!("octroi-tests-{}", processes[0]));
+        let quota = PERIOD_US / 2;
+        let made = fs::create_dir(&group)
+            .and_then(|()| fs::write(group.join("cpu.cfs_period_us"), PERIOD_US.to_string()))
+            .and_then(|()| fs::write(group.join("cpu.cfs_quota_us"), quota.to_string()))
+            .and_then(|()| enter(&group, processes));
+        if made.is_ok() {
+            return Self(Means::Group(group));
+        }
+        let _ = fs::remove_dir(&group);
+        let all: Vec<String> = processes.iter().map(u32::to_string).collect();
+        let all = all.join(" ");
+        // They share one processor in turns of 25 ms, each half of the time.
+        let turns =
+            format!("while kill -STOP {all}; do sleep 0.025; kill -CONT {all}; sleep 0.025; done");
+        let turns = Command::new("sh").args(["-c", &turns]).stderr(Stdio::null()).spawn().unwrap();
+        Self(Means::Turns(turns, processes.to_vec()))
+    }
+
+    /// For the reader of figures.
+    pub fn how(&self) -> &'static str {
+        match self.0 {
+            Means::Group(_) => "a control group with half of one processor",
+            Means::Turns(..) => "SIGSTOP and SIGCONT in turns",
+        }
+    }
+}
+
+impl Drop for Slowed {
+    fn drop(&mut self) {
+        match &mut self.0 {
+            Means::Group(group) => {
+                let text = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+                let left: Vec<u32> = text.lines().filter_map(|line| line.parse().ok()).collect();
+                let _ = enter(Path::new(GROUPS), &left);
+                let _ = fs::remove_dir(group);
+            }
+            Means::Turns(turns, processes) => {
+                let _ = turns.kill();
+                let _ = turns.wait();
+                processes.iter().for_each(|process| signal(*process, "CONT"));
+            }
+        }
+    }
+}
+
+fn enter(group: &Path, processes: &[u32]) -> io::Result<()> {
+    let procs = group.join("cgroup.procs");
+    processes.iter().try_for_each(|process| fs::write(&procs, process.to_string()))
+}
