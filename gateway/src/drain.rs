@@ -21,18 +21,25 @@ pub enum Stage {
 
 /// The stage of the process, shared by all.
 #[derive(Clone)]
-pub struct Drain(Arc<watch::Sender<Stage>>);
+pub struct Drain {
+    stage: Arc<watch::Sender<Stage>>,
+    /// One receiver for each watch that somebody still holds.
+    watches: Arc<watch::Sender<()>>,
+}
 
 impl Default for Drain {
     fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(Stage::Starting)))
+        Self {
+            stage: Arc::new(watch::Sender::new(Stage::Starting)),
+            watches: Arc::new(watch::Sender::new(())),
+        }
     }
 }
 
 impl Drain {
     /// Moves on; a stage never comes back.
     pub fn enter(&self, stage: Stage) {
-        self.0.send_if_modified(|now| {
+        self.stage.send_if_modified(|now| {
             let later = stage > *now;
             *now = (*now).max(stage);
             later
@@ -42,19 +49,19 @@ impl Drain {
     /// Whether `/readyz` says yes.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        *self.0.borrow() == Stage::Serving
+        *self.stage.borrow() == Stage::Serving
     }
 
     /// Whether clients are asked to reconnect elsewhere.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        *self.0.borrow() >= Stage::Draining
+        *self.stage.borrow() >= Stage::Draining
     }
 
     /// Comes back when `stage` has been reached.
     pub async fn reached(&self, stage: Stage) {
         // The sender lives in `self`, so waiting cannot fail.
-        let _ = self.0.subscribe().wait_for(|now| *now >= stage).await;
+        let _ = self.stage.subscribe().wait_for(|now| *now >= stage).await;
     }
 
     /// A Pingora-shaped watch that turns true with `stage`.
@@ -62,13 +69,20 @@ impl Drain {
     pub fn watch(&self, stage: Stage) -> watch::Receiver<bool> {
         let (sender, receiver) = watch::channel(false);
         let drain = self.clone();
+        let held = self.watches.subscribe();
         tokio::spawn(async move {
+            let _held = held;
             drain.reached(stage).await;
             // Held until everyone who listens is gone, so that no listener sees a closed channel.
             let _ = sender.send(true);
             sender.closed().await;
         });
         receiver
+    }
+
+    /// Comes back when nobody holds a watch any more: whoever was told to end has ended.
+    pub async fn unwatched(&self) {
+        self.watches.closed().await;
     }
 }
 

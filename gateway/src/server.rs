@@ -39,6 +39,8 @@ use crate::world::{self, WorldLoadError};
 const CONNECT_ATTEMPTS_MAX: usize = 2;
 /// Idle adapter connections kept per thread.
 const UPSTREAM_POOL_CONNECTIONS: usize = 256;
+/// What runs beside the requests is waited for so long when the gateway leaves.
+const KEEPERS_LEAVE_MAX: Duration = Duration::from_secs(1);
 /// PSU connections at once.
 const PSU_CONNECTIONS_MAX: usize = 4096;
 
@@ -360,8 +362,12 @@ async fn close_log(gateway: &Arc<Gateway>) {
     while gateway.metrics.requests_in_flight.get() > 0 && tokio::time::Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let gateway = Arc::clone(gateway);
-    let _ = tokio::task::spawn_blocking(move || gateway.audit.close()).await;
+    let closing = Arc::clone(gateway);
+    let _ = tokio::task::spawn_blocking(move || closing.audit.close()).await;
+    // What is still at work when the runtime ends would find no clock any more.
+    if tokio::time::timeout(KEEPERS_LEAVE_MAX, gateway.drain.unwatched()).await.is_err() {
+        tracing::debug!("not everything that runs beside the requests has ended");
+    }
 }
 
 fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {

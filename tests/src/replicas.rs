@@ -70,7 +70,6 @@ impl Replicas {
                     ("timeout".to_owned(), "100ms".into()),
                     ("fresh_for".to_owned(), "1s".into()),
                     ("tolerated_for".to_owned(), "5s".into()),
-                    ("local_share".to_owned(), 2.into()),
                 ]);
                 config.insert("store".to_owned(), store.into());
                 for (codetab, bank) in CODETABS.iter().zip(&banks) {

@@ -44,7 +44,6 @@ impl Scene {
         let run = |place| {
             Gateway::run_in(place, |config| {
                 let mut store = redis.settings();
-                store.insert("local_share".to_owned(), 2.into());
                 // The consents before each kill need every answer, on a busy machine too.
                 store.insert("timeout".to_owned(), "1s".into());
                 config.insert("store".to_owned(), store.into());

@@ -204,7 +204,7 @@ impl Node {
                 server,
                 %fault,
                 "Redis is away: known tokens serve for their tolerated time, quotas fall to the \
-                 local share"
+                 gateway's share"
             );
         }
         let demoted = matches!(fault, Fault::Away(error) if is_read_only(error));
