@@ -19,6 +19,12 @@ impl Quota {
         config["quota"].as_table_mut().unwrap().insert("sandbox".to_owned(), quota.into());
     }
 
+    /// The same, of which gateways take some in advance.
+    pub fn set_leased(self, config: &mut toml::Table, lease: &str) {
+        self.set(config);
+        config["quota"]["sandbox"].as_table_mut().unwrap().insert("lease".to_owned(), lease.into());
+    }
+
     /// How many requests it may grant within that time: the burst, and what flows back meanwhile.
     pub fn grants(self, time: Duration) -> f64 {
         let cell = (1e6 / f64::from(self.0)).ceil() / 1e6;

@@ -8,6 +8,7 @@
 mod clock;
 mod dial;
 mod finder;
+mod freshness;
 mod inspect;
 mod layout;
 mod leases;
@@ -34,6 +35,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use certs::OrganisationId;
+use dashmap::DashSet;
 use jiff::Timestamp;
 use policies::ledger::{Kind, Place};
 use policies::quota::Charge;
@@ -49,7 +51,6 @@ use self::tracking::Tracking;
 use super::cache::{Kept, Ticket, TokenCache};
 use super::flight::Flights;
 use super::kills::TimeToKill;
-use super::limits::UNTRACKED_FRESH_MAX;
 use super::questions::{Ask, Asked, Questions, Told};
 use super::standings::Standings;
 use super::{Circuit, Deed, Holders, Inspection, Show, Store, StoreError, StoreReport, in_order};
@@ -77,6 +78,8 @@ pub struct RedisStore {
     tracking: Tracking,
     time_to_kill: TimeToKill,
     flights: Flights<(Ticket, Answer)>,
+    /// Tokens that are being read again beside the requests.
+    renewing: Arc<DashSet<TokenDigest>>,
     quotas: Quotas,
     questions: Questions,
     tolerated: AtomicU64,
@@ -100,6 +103,7 @@ impl RedisStore {
             tracking,
             time_to_kill,
             flights: Flights::new(),
+            renewing: Arc::default(),
             quotas,
             questions: Questions::new(),
             tolerated: AtomicU64::new(0),
@@ -122,21 +126,6 @@ impl RedisStore {
         })
         .await?;
         Ok(found.into_values().collect())
-    }
-
-    /// May it be used without asking? What was read while Redis told of changes is good for as long
-    /// as Redis goes on telling, and not a moment longer; what was read without, by its age.
-    ///
-    /// Half of the tolerated time is left to a record that is in use: otherwise the one that Redis
-    /// vouched for longest ago would not outlive the first second of an outage.
-    fn is_fresh(&self, kept: &Kept, now: Timestamp) -> bool {
-        match kept.generation {
-            None => is_younger(kept, now, self.policy.fresh_for.min(UNTRACKED_FRESH_MAX)),
-            Some(_) => {
-                self.tracking.live(Instant::now()) == kept.generation
-                    && is_younger(kept, now, self.policy.tolerated_for / 2)
-            }
-        }
     }
 
     /// Asks Redis, and tells since when the answer counts.
@@ -163,16 +152,6 @@ impl RedisStore {
     pub(super) async fn settled(&self) {
         self.tracking.settled().await;
     }
-
-    /// A kept record that is still good while Redis is away.
-    fn tolerated(&self, digest: &TokenDigest, now: Timestamp) -> Option<TokenFact> {
-        let kept = self.cache.find(digest)?;
-        if !is_younger(&kept, now, self.policy.tolerated_for) {
-            return None;
-        }
-        self.tolerated.fetch_add(1, Ordering::Relaxed);
-        Some(live(kept, Source::TokenCache))
-    }
 }
 
 #[async_trait]
@@ -187,7 +166,7 @@ impl Store for RedisStore {
             return Some(TokenFact::Unavailable);
         }
         let kept = self.cache.find(digest)?;
-        if self.is_fresh(&kept, now) {
+        if self.is_fresh(&kept, now) || self.renewed(token, &kept, now) {
             return Some(live(kept, Source::TokenCache));
         }
         let place = Place::new(Kind::Token, *digest);
@@ -380,11 +359,6 @@ fn flight(digest: &TokenDigest, organisation_id: &OrganisationId) -> TokenDigest
 
 fn live(kept: Kept, source: Source) -> TokenFact {
     TokenFact::Live { record: kept.record, as_of: kept.as_of, source }
-}
-
-/// A record from the future, as after a step back of the clock, is not young: Redis is asked.
-fn is_younger(kept: &Kept, now: Timestamp, age: Duration) -> bool {
-    Duration::try_from(now.duration_since(kept.as_of)).is_ok_and(|since| since < age)
 }
 
 fn unavailable(doing: &'static str, fault: &Fault) -> StoreError {

@@ -194,11 +194,16 @@ impl Shared {
         let answer = scripts::run(&self.link, &sign, deadline).await;
         let mut state = self.state();
         state.returning = false;
-        if let Some(answer) = Answer::read(&answer?) {
-            state.hear(&answer, asked, self.share_for);
-            self.metrics.gateways(answer.crowd.present, answer.crowd.all);
-            drop(state);
-            self.known.send_if_modified(|known| !std::mem::replace(known, true));
+        match Answer::read(&answer?) {
+            Some(Answer::Heard(heard)) => {
+                state.hear(&heard, asked, self.share_for);
+                self.metrics.gateways(heard.crowd.present, heard.crowd.all);
+                drop(state);
+                self.known.send_if_modified(|known| !std::mem::replace(known, true));
+            }
+            // The next sign is given by the clock that was shown.
+            Some(Answer::Late { shown }) => state.clock = Some((shown, Instant::now())),
+            None => tracing::error!("the script of signs gave an answer of another shape"),
         }
         Ok(())
     }

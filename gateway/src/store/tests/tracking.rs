@@ -106,7 +106,7 @@ async fn a_warm_token_costs_no_question_and_a_cold_one_exactly_one() {
         assert!(matches!(fact, TokenFact::Live { source: Source::TokenCache, .. }));
     }
     assert_eq!(server.calls(&["mget"]), 1, "not even when it is older than `fresh_for`");
-    assert!(store.token_now(&named(1), after(30)).is_none(), "half the tolerated time is left");
+    assert!(store.token_now(&named(1), after(38)).is_none(), "the tolerated time is not used up");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -238,4 +238,24 @@ fn a_store_opens_without_a_runtime_and_its_connections_end_with_it() {
     assert_eq!(clients(), 3);
     drop(store);
     runtime.block_on(eventually("its connections end", || clients() == 1));
+}
+
+#[tokio::test]
+async fn a_token_in_use_is_read_again_beside_the_requests() {
+    let server = RedisServer::start();
+    let store = store(&server);
+    store.settled().await;
+    store.put_token(&named(1), &record("client")).await.unwrap();
+    store.settled().await;
+    assert_eq!(client_of(&store.token(&named(1), &tpp("13935"), now()).await), "client");
+    let read = || server.calls(&["mget"]);
+    let before = read();
+    let told = |seconds| match store.token_now(&named(1), after(seconds)) {
+        Some(TokenFact::Live { as_of, .. }) => as_of,
+        fact => panic!("{fact:?}"),
+    };
+    assert_eq!(told(29), now());
+    assert_eq!(told(31), now(), "nobody waits for it");
+    eventually("it was read again", || told(31) == after(31)).await;
+    assert_eq!(read() - before, 1);
 }

@@ -51,14 +51,23 @@ pub(in crate::store::redis) struct Shares {
     pub(in crate::store::redis) all: NonZeroU32,
 }
 
-pub(super) struct Answer {
+pub(super) enum Answer {
+    Heard(Heard),
+    /// The sign came too late and was not counted: the clock of Redis shows another time than was
+    /// thought here.
+    Late {
+        shown: u64,
+    },
+}
+
+#[derive(Debug)]
+pub(super) struct Heard {
     shown: u64,
     pub(super) crowd: Crowd,
     known: bool,
 }
 
 impl Answer {
-    /// `None` when the sign came too late, or the answer is none.
     pub(super) fn read(value: &Value) -> Option<Self> {
         let Value::Array(parts) = value else { return None };
         let number = |part: &Value| match part {
@@ -66,18 +75,18 @@ impl Answer {
             _ => None,
         };
         let numbers: Vec<u64> = parts.iter().map_while(number).collect();
-        let [1, shown, made, present, all, known] = numbers.as_slice() else { return None };
-        let (present, all) = (u32::try_from(*present).ok()?, u32::try_from(*all).ok()?);
-        Some(Answer {
-            shown: *shown,
-            crowd: Crowd { made: *made, present, all },
-            known: *known == 1,
-        })
+        let (shown, made, present, all, known) = match numbers.as_slice() {
+            [0, shown] => return Some(Answer::Late { shown: *shown }),
+            [1, shown, made, present, all, known] => (*shown, *made, *present, *all, *known == 1),
+            _ => return None,
+        };
+        let (present, all) = (u32::try_from(present).ok()?, u32::try_from(all).ok()?);
+        Some(Answer::Heard(Heard { shown, crowd: Crowd { made, present, all }, known }))
     }
 }
 
 impl State {
-    pub(super) fn hear(&mut self, answer: &Answer, asked: Instant, share_for: Duration) {
+    pub(super) fn hear(&mut self, answer: &Heard, asked: Instant, share_for: Duration) {
         let before = std::mem::replace(&mut self.crowd, answer.crowd);
         if before.made != answer.crowd.made && before.all > answer.crowd.all {
             // Redis lost what it knew. The others are still there, and may be alone.
@@ -128,11 +137,11 @@ mod tests {
     const SHARE_FOR: Duration = Duration::from_secs(60);
     const MOMENT: Duration = Duration::from_millis(1);
 
-    fn heard(present: u32, all: u32, made: u64) -> Answer {
-        Answer { shown: 1, crowd: Crowd { made, present, all }, known: true }
+    fn heard(present: u32, all: u32, made: u64) -> Heard {
+        Heard { shown: 1, crowd: Crowd { made, present, all }, known: true }
     }
 
-    fn give(state: &mut State, at: Instant, answer: Option<Answer>) {
+    fn give(state: &mut State, at: Instant, answer: Option<Heard>) {
         state.given = Some(at);
         if let Some(answer) = answer {
             state.hear(&answer, at, SHARE_FOR);
@@ -211,5 +220,15 @@ mod tests {
         let mut state = State { returning: true, ..State::default() };
         give(&mut state, start, Some(heard(3, 3, 7)));
         assert_eq!(state.mode(start, SHARE_FOR), Mode::Nothing);
+    }
+
+    #[test]
+    fn a_sign_that_came_too_late_tells_the_time_of_redis() {
+        let late = Value::Array(vec![Value::Int(0), Value::Int(7)]);
+        assert!(matches!(Answer::read(&late), Some(Answer::Late { shown: 7 })));
+        for other in [vec![], vec![Value::Int(1); 5], vec![Value::Int(-1); 6], vec![Value::Nil; 6]]
+        {
+            assert!(Answer::read(&Value::Array(other)).is_none());
+        }
     }
 }
