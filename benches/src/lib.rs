@@ -5,10 +5,13 @@
 //! turns. CPU time is read from the kernel, not from a clock: another tenant of the machine then
 //! disturbs little. Only ratios travel between machines.
 
+pub mod capacity;
 pub mod load;
 pub mod process;
+pub mod redis_alone;
 pub mod registers;
 pub mod stage;
+pub mod turn;
 
 use thiserror::Error;
 

@@ -42,6 +42,19 @@ impl Running {
         Ok(Duration::from_nanos(nanoseconds))
     }
 
+    /// Resident memory, in octets (`VmRSS` of `/proc/<pid>/status`).
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn resident(&self) -> Result<f64, BenchError> {
+        let gone = || BenchError::Process(format!("{}: it ended too soon", self.name));
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.map_err(|_| gone())?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().split(' ').next()?.parse::<f64>().ok());
+        kib.map(|kib| kib * 1024.0).ok_or_else(gone)
+    }
+
     /// Fails when the process has ended by itself.
     ///
     /// # Errors
