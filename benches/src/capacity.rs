@@ -7,8 +7,8 @@
 pub mod costs;
 pub mod gateways;
 pub mod outage;
-pub mod queue;
 pub mod question;
+pub mod queue;
 pub mod redis;
 pub mod tables;
 

@@ -68,6 +68,9 @@ impl Running {
 
     /// Asks it to leave, and waits.
     pub fn stop(&mut self) {
+        if !matches!(self.child.try_wait(), Ok(None)) {
+            return;
+        }
         // The standard library can only kill; `kill` is in every base system.
         let asked = Command::new("kill").arg(self.child.id().to_string()).status();
         let deadline = Instant::now() + LEAVE_TIMEOUT;

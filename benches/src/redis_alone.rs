@@ -107,9 +107,8 @@ impl RedisAlone {
         let transact = self.script(TRANSACT)?;
 
         let token_bytes = self.memory_of(RECORDS, |number| [own_token(number, "access")])?;
-        let more = self.memory_of(RECORDS, |number| {
-            [own_token(number + RECORDS, "refresh"), pair(number)]
-        })?;
+        let more = self
+            .memory_of(RECORDS, |number| [own_token(number + RECORDS, "refresh"), pair(number)])?;
         let window_bytes = self.memory_of(WINDOWS, |number| [window(number)])?;
 
         let (net, read_us) = (self.network()?, self.each(1, &read)?);
@@ -130,8 +129,7 @@ impl RedisAlone {
         let sign_each_us = (crowded - alone) / CROWD as f64;
 
         let untold = self.each(1, &set)?;
-        let gateways: Vec<TcpStream> =
-            (0..TOLD).map(|_| self.told()).collect::<Result<_, _>>()?;
+        let gateways: Vec<TcpStream> = (0..TOLD).map(|_| self.told()).collect::<Result<_, _>>()?;
         let net = self.network()?;
         let told = self.each(1, &set);
         let net_told = self.network()? - net;
@@ -278,9 +276,8 @@ fn own_token(number: usize, kind: &str) -> (String, String) {
 
 fn pair(number: usize) -> (String, String) {
     let digest = format!("{number:064x}");
-    let json = format!(
-        r#"{{"v":1,"access":"{digest}","refresh":"{digest}","lineage":"{digest}"}}"#
-    );
+    let json =
+        format!(r#"{{"v":1,"access":"{digest}","refresh":"{digest}","lineage":"{digest}"}}"#);
     (own_key("grant", number), json)
 }
 

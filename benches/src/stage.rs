@@ -232,7 +232,8 @@ fn configure(
 /// the one that clients trust.
 fn rsa_certificate(sandbox: &Path) -> Result<(), BenchError> {
     let file = |name: &str| sandbox.join(name);
-    let pem = fs::read(file("server/server.pem")).map_err(BenchError::system("reading server.pem"))?;
+    let pem =
+        fs::read(file("server/server.pem")).map_err(BenchError::system("reading server.pem"))?;
     let made = || -> Result<(Vec<u8>, Vec<u8>), openssl::error::ErrorStack> {
         let old = X509::from_pem(&pem)?;
         let key = PKey::from_rsa(Rsa::generate(2048)?)?;

@@ -24,10 +24,10 @@ pub struct Costs {
 pub struct Gateway {
     /// A request over an open connection, with a token in memory and a limit that needs no Redis.
     pub request_us: f64,
-    /// What a question to a script of Redis adds to a request.
-    pub script_us: f64,
-    /// What asking Redis for a token adds.
-    pub cold_token_us: f64,
+    /// The same with a question to a script of Redis.
+    pub request_with_script_us: f64,
+    /// The same with that, and a token that Redis is asked for.
+    pub request_with_cold_token_us: f64,
     /// Redis telling of one changed record.
     pub invalidation_us: f64,
     /// A full handshake, keys of the server and the client on P-256.
@@ -92,6 +92,20 @@ pub struct Redis {
     pub bucket_bytes: f64,
     /// In memory: a window of twenty questions.
     pub window_bytes: f64,
+}
+
+impl Gateway {
+    /// What a question to a script of Redis adds to a request.
+    #[must_use]
+    pub fn script_us(&self) -> f64 {
+        (self.request_with_script_us - self.request_us).max(0.0)
+    }
+
+    /// What asking Redis for a token adds.
+    #[must_use]
+    pub fn cold_token_us(&self) -> f64 {
+        (self.request_with_cold_token_us - self.request_with_script_us).max(0.0)
+    }
 }
 
 impl Costs {

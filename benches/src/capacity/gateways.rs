@@ -9,9 +9,8 @@ use super::question::{Question, ServerKey};
 use super::queue::{Waits, Work};
 use super::redis::Traffic;
 
-/// Live token records that a gateway keeps in memory (`TOKEN_CACHE_ENTRIES_MAX` in
-/// `gateway/src/store/limits.rs`).
-pub(super) const TOKENS_IN_MEMORY: f64 = 100_000.0;
+/// Memory of a token that a gateway keeps (`TOKEN_CACHE_ENTRIES_MAX` in `gateway/src/store/limits.rs`).
+const TOKEN_BYTES: f64 = 512.0;
 /// More gateways than this are no answer: the signs of life that they give each other and the changes
 /// that each is told of have long become the load.
 const MACHINES_MAX: u32 = 20_000;
@@ -89,10 +88,10 @@ impl Load {
         let traffic = Traffic::of(question, gateways);
         let scripts = traffic.takes + traffic.guards;
         let micros = question.requests * gateway.request_us
-            + scripts * gateway.script_us
-            + traffic.cold_reads * gateway.cold_token_us
+            + scripts * gateway.script_us()
+            + traffic.cold_reads * gateway.cold_token_us()
             // A refresh is a request of its own that reads twice and writes once.
-            + traffic.refreshes * (gateway.request_us + 3.0 * gateway.cold_token_us)
+            + traffic.refreshes * (gateway.request_us + 3.0 * gateway.cold_token_us())
             + traffic.invalidations * gateway.invalidation_us;
         let handshakes = question.connections_per_second() * handshake_us(question, costs);
         Self { requests: micros / 1e6, handshakes: handshakes / 1e6 }
@@ -116,8 +115,7 @@ impl Fleet {
         let least = load(1).handshakes + question.requests * costs.gateway.request_us / 1e6;
         let least = least / question.utilisation / f64::from(question.cores);
         let begin = (least.ceil() as u32).max(1);
-        let carries =
-            |machines: &u32| used(load(*machines), *machines) <= question.utilisation;
+        let carries = |machines: &u32| used(load(*machines), *machines) <= question.utilisation;
         let without_loss = (begin..=MACHINES_MAX).find(carries)?;
         let machines = (without_loss..=MACHINES_MAX).find(|machines| {
             let left = machines.saturating_sub(question.lost(*machines));
@@ -141,7 +139,7 @@ impl Fleet {
         let memory = gateway.process_bytes
             + (f64::from(question.banks) - 18.0).max(0.0) * gateway.codetab_bytes
             + connections * gateway.connection_bytes
-            + TOKENS_IN_MEMORY.min(question.consents()) * 512.0;
+            + question.tokens_in_memory.min(question.consents()) * TOKEN_BYTES;
         Self {
             machines,
             machines_without_loss: without_loss,

@@ -37,7 +37,8 @@ impl Outage {
         let rate = question.requests / f64::from(gateways) / question.consents();
         let kept = kept_for(question, gateways);
         // A token that others have pushed out is not there, however long it would be tolerated.
-        let tolerated = if kept < question.tolerated_for / 2.0 { kept } else { question.tolerated_for };
+        let tolerated =
+            if kept < question.tolerated_for / 2.0 { kept } else { question.tolerated_for };
         let granted_in_advance = if question.leases.is_on() { question.lease } else { 0.0 };
         let (mut by_token, mut by_limit) = (0, 0);
         for _ in 0..REQUESTS {

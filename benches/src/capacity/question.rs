@@ -41,6 +41,9 @@ pub struct Question {
     /// `store.tolerated_for`, in seconds
     #[arg(long, default_value_t = 300.0, value_parser = positive)]
     pub tolerated_for: f64,
+    /// Tokens that a gateway keeps in memory, of 100 000 today
+    #[arg(long, default_value_t = 100_000.0, value_parser = positive)]
+    pub tokens_in_memory: f64,
     /// Seconds that an access token lives before it is refreshed
     #[arg(long, default_value_t = 3_600.0, value_parser = positive)]
     pub token_life: f64,
@@ -83,6 +86,9 @@ pub struct Question {
     /// The share of a Redis master's main thread that may be used
     #[arg(long, default_value_t = 0.5, value_parser = share)]
     pub redis_utilisation: f64,
+    /// Masters that one Redis Cluster may have, before the codetabs are divided among several
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub redis_masters: u32,
     /// Memory of a Redis master that may be filled, in GB
     #[arg(long, default_value_t = 24.0, value_parser = positive)]
     pub redis_memory: f64,
@@ -143,6 +149,18 @@ impl Question {
         }
         let defaults = <Defaults as clap::Parser>::try_parse_from(["defaults"])?;
         Ok(Self { requests, banks, ..defaults.question })
+    }
+
+    /// One of so many parts, each with its own codetabs, gateways and Redis.
+    #[must_use]
+    pub fn part(&self, parts: u32) -> Self {
+        let of = f64::from(parts);
+        Self {
+            requests: self.requests / of,
+            banks: self.banks.div_ceil(parts),
+            consents: Some(self.consents() / of),
+            ..self.clone()
+        }
     }
 
     /// Live consents.

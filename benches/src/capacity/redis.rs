@@ -6,7 +6,6 @@ use rand::{RngExt, SeedableRng};
 use serde::Serialize;
 
 use super::costs;
-use super::gateways::TOKENS_IN_MEMORY;
 use super::question::{Question, Switch};
 
 /// Each gateway gives so many signs of life in a second (`PRESENCE_PERIOD`, drawn from 0.8 to 1 of it).
@@ -19,8 +18,8 @@ const RECORDS_PER_REFRESH: f64 = 3.0;
 const QUESTIONS_PER_LEASE: f64 = 2.0;
 /// Fewer masters are no cluster.
 const CLUSTER_MASTERS_MIN: u32 = 3;
-/// The most that Redis Cluster is meant for.
-const MASTERS_MAX: u32 = 1_000;
+/// More parts than this are no answer.
+const PARTS_MAX: u32 = 500;
 /// Ways in which TPPs fall on masters that are tried, and how many of them must fit.
 const PLACEMENTS: usize = 20;
 const PLACEMENTS_THAT_FIT: usize = 18;
@@ -104,21 +103,23 @@ fn warm(question: &Question, gateways: u32) -> f64 {
 pub(super) fn kept_for(question: &Question, gateways: u32) -> f64 {
     let (each, consents) = (question.requests / f64::from(gateways), question.consents());
     let half = question.tolerated_for / 2.0;
-    if consents <= TOKENS_IN_MEMORY {
+    if consents <= question.tokens_in_memory {
         return half;
     }
-    half.min(TOKENS_IN_MEMORY / (each * (1.0 - TOKENS_IN_MEMORY / consents)))
+    half.min(question.tokens_in_memory / (each * (1.0 - question.tokens_in_memory / consents)))
 }
 
-/// What Redis must be.
+/// What Redis must be. Where it is more than one, each has its own codetabs and gateways, and all
+/// figures are those of one.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Masters {
+    /// Redis Clusters, or Sentinel set-ups.
+    pub parts: u32,
     /// What it is asked.
     pub traffic: Traffic,
     /// CPU of all main threads together, in cores, by path.
     pub cpu: Cpu,
-    /// One: standalone or Sentinel is enough. None: no number of masters is, see
-    /// [`Masters::largest_tpp_max`].
+    /// One: standalone or Sentinel is enough. None: no number of them is.
     pub masters: Option<u32>,
     /// The share of the busiest master's main thread that is used.
     pub busiest: f64,
@@ -169,9 +170,20 @@ impl Cpu {
 }
 
 impl Masters {
-    /// Of so many gateways.
+    /// Of so many gateways, in as few parts as will do.
     #[must_use]
     pub fn of(question: &Question, redis: &costs::Redis, gateways: u32) -> Self {
+        let most = question.banks.min(gateways).min(PARTS_MAX);
+        (1..=most)
+            .map(|parts| {
+                let part = question.part(parts);
+                Self { parts, ..Self::of_one(&part, redis, gateways.div_ceil(parts)) }
+            })
+            .find(|masters| masters.masters.is_some())
+            .unwrap_or_else(|| Self::of_one(question, redis, gateways))
+    }
+
+    fn of_one(question: &Question, redis: &costs::Redis, gateways: u32) -> Self {
         let traffic = Traffic::of(question, gateways);
         let cpu = cpu(question, redis, &traffic, gateways);
         let records = records_bytes(question, redis) / 1e9;
@@ -189,11 +201,12 @@ impl Masters {
         let borne = largest <= room;
         let masters = alone.or_else(|| {
             let least = by_memory.max(CLUSTER_MASTERS_MIN);
-            borne.then(|| (least..=MASTERS_MAX).find_map(fits)).flatten()
+            borne.then(|| (least..=question.redis_masters).find_map(fits)).flatten()
         });
         let shown = masters.unwrap_or(by_memory.max(CLUSTER_MASTERS_MIN));
         let share = question.tpp_shares().first().copied().unwrap_or_default();
         Self {
+            parts: 1,
             busiest: busiest(question, &loads, cpu.signs, shown),
             masters,
             largest_tpp_max: (share * room / largest).min(1.0),

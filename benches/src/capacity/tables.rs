@@ -64,14 +64,19 @@ fn fleet_cells(fleet: Option<&Fleet>) -> Vec<String> {
 
 fn redis_cells(redis: Option<&Masters>) -> Vec<String> {
     let Some(redis) = redis else { return vec!["not measured".to_owned(); 3] };
-    vec![masters(redis), percent(redis.busiest), gigabytes(redis.records_gb)]
+    vec![
+        masters(redis),
+        percent(redis.busiest),
+        format!("{:.0} GB", redis.records_gb * f64::from(redis.parts)),
+    ]
 }
 
 fn masters(redis: &Masters) -> String {
-    match redis.masters {
-        Some(1) => "1 (Sentinel)".to_owned(),
-        Some(masters) => format!("{masters} (Cluster)"),
-        None => format!("no TPP over {}", percent(redis.largest_tpp_max)),
+    match (redis.parts, redis.masters) {
+        (1, Some(1)) => "1 (Sentinel)".to_owned(),
+        (1, Some(masters)) => format!("{masters} (Cluster)"),
+        (parts, Some(masters)) => format!("{parts} × {masters}"),
+        (_, None) => format!("no TPP over {}", percent(redis.largest_tpp_max)),
     }
 }
 
@@ -136,7 +141,11 @@ fn gateways(question: &Question, costs: &Costs, fleet: &Fleet) -> String {
 
 fn redis_table(question: &Question, redis: &Masters) -> String {
     let (traffic, cpu) = (&redis.traffic, &redis.cpu);
-    let mut table = empty(&["Redis, by path", "in a second", "cores"]);
+    let head = match redis.parts {
+        1 => "Redis, by path".to_owned(),
+        parts => format!("each of {parts} Redis, by path"),
+    };
+    let mut table = empty(&[&head, "in a second", "cores"]);
     let limits = match question.leases {
         Switch::On => "limits, with leases",
         Switch::Off => "limits, without leases",
@@ -157,12 +166,18 @@ fn redis_table(question: &Question, redis: &Masters) -> String {
         format!("{:.2}", cpu.all()),
     ]);
     let mut more = empty(&["Redis", ""]);
-    more.add_row(["masters".to_owned(), masters(redis)]);
+    more.add_row(["parts × masters".to_owned(), masters(redis)]);
     more.add_row(["main thread of the busiest".into(), percent(redis.busiest)]);
     more.add_row(["one TPP may send at most".into(), percent(redis.largest_tpp_max)]);
-    more.add_row(["records".to_owned(), gigabytes(redis.records_gb)]);
+    more.add_row([
+        "records".to_owned(),
+        format!("{:.0} GB", redis.records_gb * f64::from(redis.parts)),
+    ]);
     more.add_row(["memory of all masters".into(), gigabytes(redis.memory_gb)]);
-    more.add_row(["network of all masters".into(), format!("{} Mbit/s", count(redis.network_mbit))]);
+    more.add_row([
+        "network of all masters".into(),
+        format!("{} Mbit/s", count(redis.network_mbit)),
+    ]);
     let changes = count(redis.gateways_by_changes.floor());
     more.add_row(["changes matter from so many gateways".into(), changes]);
     let signs = count(redis.gateways_by_signs.floor());
@@ -187,8 +202,8 @@ pub fn measured(costs: &Costs) -> String {
     let mut only = |name: &str, value: String| {
         table.add_row([name.to_owned(), value, String::new(), String::new()]);
     };
-    only("+ a script of Redis", micros(gateway.script_us));
-    only("+ a token not in memory", micros(gateway.cold_token_us));
+    only("+ a script of Redis", micros(gateway.script_us()));
+    only("+ a token not in memory", micros(gateway.cold_token_us()));
     only("word of a changed record", micros(gateway.invalidation_us));
     only("access log, one request", format!("{:.0} B", gateway.audit_bytes));
     only("process", gigabytes(gateway.process_bytes / 1e9));
@@ -203,7 +218,8 @@ pub fn measured(costs: &Costs) -> String {
             ("refresh a token", redis.transact_us, "a window of 20", redis.window_bytes),
         ];
         for (command, cpu, record, bytes) in rows {
-            let cells = [command.to_owned(), micros(cpu), record.to_owned(), format!("{bytes:.0} B")];
+            let cells =
+                [command.to_owned(), micros(cpu), record.to_owned(), format!("{bytes:.0} B")];
             table.add_row(cells);
         }
         let mut only = |name: &str, value: String| {
