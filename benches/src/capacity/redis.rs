@@ -221,33 +221,33 @@ impl Masters {
     }
 }
 
-/// The share of a command that stays on the main thread: its work, and the network as far as no other
-/// core takes it.
-fn on_main_thread(question: &Question, redis: &costs::Redis) -> f64 {
-    redis.work_share + (1.0 - redis.work_share) / f64::from(question.redis_cores)
+/// CPU seconds of a command on the main thread: its work, and the network as far as no other core takes
+/// it.
+fn on_main_thread(question: &Question, redis: &costs::Redis, micros: f64) -> f64 {
+    let network = redis.read_us * (1.0 - redis.work_share);
+    (micros - network * (1.0 - 1.0 / f64::from(question.redis_cores))).max(0.0) / 1e6
 }
 
 fn cpu(question: &Question, redis: &costs::Redis, traffic: &Traffic, gateways: u32) -> Cpu {
-    let main = on_main_thread(question, redis) / 1e6;
+    let main = |micros| on_main_thread(question, redis, micros);
     let sign = redis.sign_us + f64::from(gateways.saturating_sub(1)) * redis.sign_each_us;
     Cpu {
-        cold_reads: traffic.cold_reads * redis.read_us * main,
-        takes: traffic.takes * redis.take_us * main,
-        guards: traffic.guards * redis.window_us * main,
-        refreshes: traffic.refreshes * (2.0 * redis.read_us + redis.transact_us) * main,
-        invalidations: traffic.invalidations * redis.invalidation_us * main,
-        signs: (traffic.signs * sign + traffic.heartbeats * redis.read_us) * main,
+        cold_reads: traffic.cold_reads * main(redis.read_us),
+        takes: traffic.takes * main(redis.take_us),
+        guards: traffic.guards * main(redis.window_us),
+        refreshes: traffic.refreshes * (2.0 * main(redis.read_us) + main(redis.transact_us)),
+        // It is gathered for each gateway by the main thread.
+        invalidations: traffic.invalidations * redis.invalidation_us / 1e6,
+        signs: traffic.signs * main(sign) + traffic.heartbeats * main(redis.read_us),
     }
 }
 
 /// CPU that each TPP's slot takes, the largest first.
 fn loads(question: &Question, redis: &costs::Redis, cpu: &Cpu, gateways: u32) -> Vec<f64> {
-    let main = on_main_thread(question, redis) / 1e6;
+    let take = on_main_thread(question, redis, redis.take_us);
     let even = cpu.of_tpps() - cpu.takes;
     let shares = question.tpp_shares();
-    let of = |share: &f64| {
-        even * share + takes(question, *share, f64::from(gateways)) * redis.take_us * main
-    };
+    let of = |share: &f64| even * share + takes(question, *share, f64::from(gateways)) * take;
     shares.iter().map(of).collect()
 }
 
