@@ -8,7 +8,7 @@ MDBOOK_VERSION := 0.5.4
 FUZZ_SECONDS := 60
 
 .DEFAULT_GOAL := help
-.PHONY: help sandbox test test-clients lint fmt docs bench bench-registers fuzz deps
+.PHONY: help sandbox test test-clients lint fmt docs bench machines bench-registers fuzz deps
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,6 +51,9 @@ bench: ## a bare Pingora and Octroi side by side, release build
 	@.ci/deps build
 	cargo build --release --package octroi --package octroi-benches
 	$(TARGET_DIR)/release/side-by-side $(ARGS)
+
+machines: ## how many gateways and Redis masters a load needs; ARGS="--requests 50000 --banks 18"
+	@cargo run --quiet --package octroi-benches --bin how-many-machines -- $(ARGS)
 
 bench-registers: ## an EBA register of full size, beside Python's json.load
 	@.ci/deps build

@@ -4,11 +4,16 @@
 //! Both run with one thread in processes of their own, against one upstream, under one load, in
 //! turns. CPU time is read from the kernel, not from a clock: another tenant of the machine then
 //! disturbs little. Only ratios travel between machines.
+//!
+//! What is measured so is also the input of [`capacity`]: how many machines a load needs.
 
+pub mod capacity;
 pub mod load;
 pub mod process;
+pub mod redis_alone;
 pub mod registers;
 pub mod stage;
+pub mod turn;
 
 use thiserror::Error;
 

@@ -28,9 +28,12 @@ pub struct Target {
     pub certificate: PathBuf,
     /// Its key.
     pub key: PathBuf,
-    /// The whole request.
-    pub request: Vec<u8>,
+    /// Whole requests, which are sent in turns.
+    pub requests: Vec<Vec<u8>>,
 }
+
+/// Connections that stay open, each of which has carried one request.
+pub struct Held<'a>(Vec<Connection<'a>>);
 
 /// One connection.
 struct Connection<'a> {
@@ -67,16 +70,33 @@ impl Target {
     pub fn keep_alive(&self, connections: usize, requests: usize) -> Result<(), BenchError> {
         let connector = self.connector()?;
         thread::scope(|scope| {
-            let workers: Vec<_> = (0..connections)
-                .map(|_| {
-                    scope.spawn(|| {
-                        let mut connection = self.connect(&connector)?;
-                        (0..requests).try_for_each(|_| connection.exchange())
+            let (connector, workers) = (&connector, 0..connections);
+            let workers: Vec<_> = workers
+                .map(|worker| {
+                    scope.spawn(move || {
+                        let mut connection = self.connect(connector)?;
+                        let first = worker * requests;
+                        (first..first + requests).try_for_each(|turn| connection.exchange(turn))
                     })
                 })
                 .collect();
             workers.into_iter().try_for_each(join)
         })
+    }
+
+    /// Opens `count` connections, sends one request over each, and keeps them.
+    ///
+    /// # Errors
+    /// Any answer that is not 200.
+    pub fn hold(&self, count: usize) -> Result<Held<'_>, BenchError> {
+        let connector = self.connector()?;
+        let open = |_| {
+            let mut connection = self.connect(&connector)?;
+            connection.exchange(0)?;
+            connection.buffer = Vec::new();
+            Ok(connection)
+        };
+        (0..count).map(open).collect::<Result<_, _>>().map(Held)
     }
 
     /// Opens `count` connections, one after the other in each of `workers`, and sends one request
@@ -92,7 +112,7 @@ impl Target {
                     scope.spawn(|| {
                         (0..count).try_for_each(|_| {
                             let mut connection = self.connect(&connector)?;
-                            connection.exchange()?;
+                            connection.exchange(0)?;
                             let _ = connection.stream.shutdown();
                             Ok(())
                         })
@@ -104,14 +124,24 @@ impl Target {
     }
 }
 
+impl Held<'_> {
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+}
+
 fn join(worker: thread::ScopedJoinHandle<'_, Result<(), BenchError>>) -> Result<(), BenchError> {
     worker.join().unwrap_or_else(|_| Err(BenchError::Process("a load worker panicked".to_owned())))
 }
 
 impl Connection<'_> {
-    fn exchange(&mut self) -> Result<(), BenchError> {
+    fn exchange(&mut self, turn: usize) -> Result<(), BenchError> {
+        let requests = &self.target.requests;
+        let request = requests.get(turn % requests.len().max(1)).map(Vec::as_slice);
         self.stream
-            .write_all(&self.target.request)
+            .write_all(request.unwrap_or_default())
             .map_err(BenchError::system("sending a request"))?;
         self.buffer.clear();
         loop {

@@ -42,6 +42,19 @@ impl Running {
         Ok(Duration::from_nanos(nanoseconds))
     }
 
+    /// Resident memory, in octets (`VmRSS` of `/proc/<pid>/status`).
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn resident(&self) -> Result<f64, BenchError> {
+        let gone = || BenchError::Process(format!("{}: it ended too soon", self.name));
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.map_err(|_| gone())?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().split(' ').next()?.parse::<f64>().ok());
+        kib.map(|kib| kib * 1024.0).ok_or_else(gone)
+    }
+
     /// Fails when the process has ended by itself.
     ///
     /// # Errors
@@ -55,6 +68,9 @@ impl Running {
 
     /// Asks it to leave, and waits.
     pub fn stop(&mut self) {
+        if !matches!(self.child.try_wait(), Ok(None)) {
+            return;
+        }
         // The standard library can only kill; `kill` is in every base system.
         let asked = Command::new("kill").arg(self.child.id().to_string()).status();
         let deadline = Instant::now() + LEAVE_TIMEOUT;

@@ -7,6 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use openssl::hash::MessageDigest;
+use openssl::pkey::PKey;
+use openssl::rsa::Rsa;
+use openssl::x509::X509;
+use openssl::x509::extension::{BasicConstraints, SubjectAlternativeName};
 use serde::Deserialize;
 use tempfile::TempDir;
 
@@ -14,6 +19,7 @@ use crate::BenchError;
 use crate::load::Target;
 use crate::process::Running;
 
+const TPP: &str = "PSDFR-ACPR-99901";
 const HOST: &str = "www.17515.sandbox.api.localhost";
 const PATH: &str = "/stet/psd2/v1.6.2/funds-confirmations";
 const BODY: &str = r#"{"paymentCoverageRequestId":"MyCoverage123456","instructedAmount":{"currency":"EUR","amount":"100"},"accountId":{"iban":"FR7617515000920440878790811"}}"#;
@@ -26,7 +32,18 @@ pub struct Stage {
     /// The gateway with all its controls.
     pub octroi: (Running, Target),
     _upstream: Running,
-    _dir: TempDir,
+    dir: TempDir,
+}
+
+/// What the stage is to be like.
+#[derive(Clone, Debug, Default)]
+pub struct Scene {
+    /// A server certificate with a key of RSA-2048 instead of P-256.
+    pub rsa: bool,
+    /// Where tokens and limits live, instead of the embedded store.
+    pub redis: Option<String>,
+    /// Codetabs beside those of the sandbox.
+    pub more_codetabs: u32,
 }
 
 #[derive(Deserialize)]
@@ -39,11 +56,14 @@ impl Stage {
     ///
     /// # Errors
     /// One of them does not start.
-    pub fn set(programs: &Path) -> Result<Self, BenchError> {
+    pub fn set(programs: &Path, scene: &Scene) -> Result<Self, BenchError> {
         let dir = tempfile::tempdir().map_err(BenchError::system("making a directory"))?;
         let sandbox = dir.path().join("sandbox");
         let octroi = programs.join("octroi");
         let token = prepare(&octroi, &sandbox)?;
+        if scene.rsa {
+            rsa_certificate(&sandbox)?;
+        }
 
         let upstream_address = free()?;
         let mut upstream = Running::start(
@@ -64,7 +84,7 @@ impl Stage {
         )?;
         answering(bare_address, &mut bare)?;
 
-        let config = configure(&sandbox, tpp_address, upstream_address)?;
+        let config = configure(&sandbox, tpp_address, upstream_address, scene)?;
         let mut octroi = Running::start(
             "octroi",
             Command::new(&octroi).arg("run").arg("--config").arg(config).env("OCTROI_LOG", "warn"),
@@ -78,7 +98,7 @@ impl Stage {
             server_ca: sandbox.join("server-ca.pem"),
             certificate: sandbox.join("tpp/funds-co/qwac.pem"),
             key: sandbox.join("tpp/funds-co/qwac.key"),
-            request: request(&token),
+            requests: vec![request(&token)],
         };
         let bare_target = target("bare Pingora", bare_address);
         let octroi_target = target("Octroi", tpp_address);
@@ -86,9 +106,47 @@ impl Stage {
             bare: (bare, bare_target),
             octroi: (octroi, octroi_target),
             _upstream: upstream,
-            _dir: dir,
+            dir,
         })
     }
+
+    /// Octets of the gateway's access log so far.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn audit_bytes(&self) -> Result<u64, BenchError> {
+        let doing = "reading the access log";
+        let files = fs::read_dir(self.dir.path().join("sandbox/audit"));
+        let mut bytes = 0;
+        for file in files.map_err(BenchError::system(doing))? {
+            let metadata = file.and_then(|file| file.metadata());
+            bytes += metadata.map_err(BenchError::system(doing))?.len();
+        }
+        Ok(bytes)
+    }
+}
+
+/// The requests of as many tokens, which have records of another authorization server for the TPP of
+/// the benchmark.
+#[must_use]
+pub fn requests_of(tokens: &[String]) -> Vec<Vec<u8>> {
+    tokens.iter().map(|token| request(token)).collect()
+}
+
+/// A token's key and record in Redis, as a bank's own authorization server would write it (see "Token
+/// record" in the book).
+#[must_use]
+pub fn record_of(token: &str) -> (String, String) {
+    let now = jiff::Timestamp::now().as_second();
+    let record = serde_json::json!({
+        "v": 1, "kind": "access", "organisation_id": TPP, "client_id": TPP, "scopes": ["cbpii"],
+        "codetab": "17515", "psu": "8d1f2c5e-0b1c-4c8e-9a40-3f3f2d8c7a11",
+        "consent_id": "5b0e1f2c-8c3f-4b51-9d57-6b1a0d0c9d11",
+        "issued_at": now, "expires_at": now + 3600, "strong_authentication_at": now,
+    });
+    let digest = openssl::sha::sha256(token.as_bytes());
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    (format!("octroi:token:{hex}"), record.to_string())
 }
 
 /// Lets a sandbox make its material, mints a token in its store, and stops it.
@@ -124,7 +182,12 @@ fn prepare(octroi: &Path, sandbox: &Path) -> Result<String, BenchError> {
 }
 
 /// The sandbox's own configuration with the upstream of the benchmark, on one thread.
-fn configure(sandbox: &Path, tpp: SocketAddr, upstream: SocketAddr) -> Result<PathBuf, BenchError> {
+fn configure(
+    sandbox: &Path,
+    tpp: SocketAddr,
+    upstream: SocketAddr,
+    scene: &Scene,
+) -> Result<PathBuf, BenchError> {
     let file = sandbox.join("octroi.toml");
     let text = fs::read_to_string(&file).map_err(BenchError::system("reading octroi.toml"))?;
     let malformed = || BenchError::Process("octroi.toml of the sandbox has another shape".into());
@@ -145,10 +208,64 @@ fn configure(sandbox: &Path, tpp: SocketAddr, upstream: SocketAddr) -> Result<Pa
         let codetab = codetab.as_table_mut().ok_or_else(malformed)?;
         codetab.insert("upstream".to_owned(), toml::Value::Table(upstream));
     }
+    let codetabs = config.get_mut("codetab").and_then(toml::Value::as_array_mut);
+    let codetabs = codetabs.ok_or_else(malformed)?;
+    let pattern = codetabs.first().cloned().ok_or_else(malformed)?;
+    for number in 0..scene.more_codetabs {
+        let mut codetab = pattern.as_table().cloned().ok_or_else(malformed)?;
+        let code = format!("{:05}", 50_000 + number);
+        codetab.insert("name".to_owned(), toml::Value::String(format!("B{code}")));
+        codetab.insert("code".to_owned(), toml::Value::String(code));
+        codetabs.push(toml::Value::Table(codetab));
+    }
+    if let Some(redis) = &scene.redis {
+        let store = [("redis".to_owned(), toml::Value::String(redis.clone()))];
+        config.insert("store".to_owned(), toml::Value::Table(toml::Table::from_iter(store)));
+    }
     let changed = sandbox.join("bench.toml");
     let text = toml::to_string(&config).map_err(|_| malformed())?;
     fs::write(&changed, text).map_err(BenchError::system("writing bench.toml"))?;
     Ok(changed)
+}
+
+/// Puts a certificate of the same names with a key of RSA-2048 in place of the server's, and makes it
+/// the one that clients trust.
+fn rsa_certificate(sandbox: &Path) -> Result<(), BenchError> {
+    let file = |name: &str| sandbox.join(name);
+    let pem =
+        fs::read(file("server/server.pem")).map_err(BenchError::system("reading server.pem"))?;
+    let made = || -> Result<(Vec<u8>, Vec<u8>), openssl::error::ErrorStack> {
+        let old = X509::from_pem(&pem)?;
+        let key = PKey::from_rsa(Rsa::generate(2048)?)?;
+        let mut names = SubjectAlternativeName::new();
+        for name in old.subject_alt_names().into_iter().flatten() {
+            if let Some(name) = name.dnsname() {
+                names.dns(name);
+            }
+        }
+        let mut builder = X509::builder()?;
+        builder.set_version(2)?;
+        builder.set_subject_name(old.subject_name())?;
+        builder.set_issuer_name(old.subject_name())?;
+        builder.set_not_before(old.not_before())?;
+        builder.set_not_after(old.not_after())?;
+        builder.set_pubkey(&key)?;
+        builder.append_extension(BasicConstraints::new().critical().ca().build()?)?;
+        let names = names.build(&builder.x509v3_context(None, None))?;
+        builder.append_extension(names)?;
+        builder.sign(&key, MessageDigest::sha256())?;
+        Ok((builder.build().to_pem()?, key.private_key_to_pem_pkcs8()?))
+    };
+    let (certificate, key) = made().map_err(BenchError::tls("making a certificate"))?;
+    let places = [
+        ("server/server.pem", &certificate),
+        ("server-ca.pem", &certificate),
+        ("server/server.key", &key),
+    ];
+    for (place, pem) in places {
+        fs::write(file(place), pem).map_err(BenchError::system("writing a certificate"))?;
+    }
+    Ok(())
 }
 
 fn request(token: &str) -> Vec<u8> {
@@ -161,13 +278,13 @@ fn request(token: &str) -> Vec<u8> {
 }
 
 /// An address that nobody has at this moment.
-fn free() -> Result<SocketAddr, BenchError> {
+pub(crate) fn free() -> Result<SocketAddr, BenchError> {
     TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
         .map_err(BenchError::system("looking for a free port"))
 }
 
-fn answering(address: SocketAddr, process: &mut Running) -> Result<(), BenchError> {
+pub(crate) fn answering(address: SocketAddr, process: &mut Running) -> Result<(), BenchError> {
     let deadline = Instant::now() + START_TIMEOUT;
     while TcpStream::connect(address).is_err() {
         process.still_there()?;

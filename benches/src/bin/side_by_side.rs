@@ -1,13 +1,13 @@
 //! `make bench`: a bare Pingora and Octroi in turns, CPU time per request and per handshake.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use octroi_benches::BenchError;
 use octroi_benches::load::Target;
 use octroi_benches::process::Running;
-use octroi_benches::stage::Stage;
+use octroi_benches::stage::{Scene, Stage};
+use octroi_benches::turn::{Amount, Turn};
 use serde::Serialize;
 
 /// CPU time of a bare Pingora mTLS proxy and of Octroi with all controls, under the same load.
@@ -36,13 +36,6 @@ enum Output {
     Text,
     /// One JSON value
     Json,
-}
-
-/// CPU microseconds of one server in one round.
-#[derive(Clone, Copy)]
-struct Turn {
-    request: f64,
-    handshake: f64,
 }
 
 #[derive(Serialize)]
@@ -79,7 +72,7 @@ fn main() -> ExitCode {
 
 fn measure(options: &Options) -> Result<Report, BenchError> {
     let programs = std::env::current_exe().map_err(BenchError::system("finding the programs"))?;
-    let stage = Stage::set(programs.parent().unwrap_or(&programs))?;
+    let stage = Stage::set(programs.parent().unwrap_or(&programs), &Scene::default())?;
     let (mut bare, mut octroi) = (Vec::new(), Vec::new());
     // One round to warm connections to the upstream, caches and the token.
     for server in [&stage.bare, &stage.octroi] {
@@ -97,30 +90,8 @@ fn measure(options: &Options) -> Result<Report, BenchError> {
 }
 
 fn turn((process, target): &(Running, Target), options: &Options) -> Result<Turn, BenchError> {
-    const WORKERS: u32 = 4;
-    let connections = usize::from(options.connections);
-    let requests = usize::try_from(options.requests).unwrap_or(usize::MAX);
-    let begun = process.cpu()?;
-    target.keep_alive(connections, requests)?;
-    let between = process.cpu()?;
-    let count = options.handshakes / WORKERS;
-    target.handshakes(WORKERS as usize, usize::try_from(count).unwrap_or(usize::MAX))?;
-    let ended = process.cpu()?;
-
-    let handshakes = f64::from(count * WORKERS);
-    let sent = f64::from(options.requests) * f64::from(options.connections);
-    // The two shares hold a little of each other: the load opens its connections first, and each
-    // handshake carries one request. Two equations, two unknowns.
-    let (kept, opened) = (micros(between - begun), micros(ended - between));
-    let connections = f64::from(options.connections);
-    let handshake =
-        (opened - handshakes * kept / sent) / (handshakes - handshakes * connections / sent);
-    let request = (kept - connections * handshake) / sent;
-    Ok(Turn { request, handshake })
-}
-
-fn micros(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e6
+    let Options { connections, requests, handshakes, .. } = *options;
+    Turn::of(process, target, Amount { connections, requests, handshakes })
 }
 
 fn compare(bare: &[Turn], octroi: &[Turn], of: impl Fn(&Turn) -> f64) -> Compared {
