@@ -12,7 +12,7 @@ pub(super) struct Breaker(Mutex<State>);
 
 #[derive(Debug, Clone, Copy)]
 enum State {
-    Closed { failures: u32 },
+    Closed { failures: u32, last: Option<Instant> },
     Open { probe_at: Instant },
 }
 
@@ -26,7 +26,7 @@ pub(super) enum Turn {
 
 impl Breaker {
     pub(super) fn new() -> Self {
-        Breaker(Mutex::new(State::Closed { failures: 0 }))
+        Breaker(Mutex::new(State::Closed { failures: 0, last: None }))
     }
 
     /// May this caller ask Redis? While open, true for one caller in a probe period. The next
@@ -59,19 +59,22 @@ impl Breaker {
             State::Closed { .. } => Turn::Same,
             State::Open { .. } => Turn::Closed,
         };
-        *state = State::Closed { failures: 0 };
+        *state = State::Closed { failures: 0, last: None };
         turn
     }
 
-    pub(super) fn failed(&self, now: Instant) -> Turn {
+    /// A question that was asked at `asked` has failed. All that were under way when one connection broke
+    /// or one answer was late failed for one reason, and count once.
+    pub(super) fn failed(&self, asked: Instant, now: Instant) -> Turn {
         let mut state = self.state();
         match *state {
-            State::Closed { failures } if failures + 1 >= BREAKER_FAILURES_MAX => {
-                *state = State::Open { probe_at: now + jittered(BREAKER_PROBE_PERIOD) };
+            State::Closed { last: Some(last), .. } if asked < last => Turn::Same,
+            State::Closed { failures, .. } if failures + 1 >= BREAKER_FAILURES_MAX => {
+                *state = State::Open { probe_at: now + BREAKER_PROBE_PERIOD };
                 Turn::Opened
             }
-            State::Closed { failures } => {
-                *state = State::Closed { failures: failures + 1 };
+            State::Closed { failures, .. } => {
+                *state = State::Closed { failures: failures + 1, last: Some(now) };
                 Turn::Same
             }
             State::Open { .. } => Turn::Same,
@@ -92,9 +95,9 @@ mod tests {
     fn opened(now: Instant) -> Breaker {
         let breaker = Breaker::new();
         for _ in 1..BREAKER_FAILURES_MAX {
-            assert_eq!(breaker.failed(now), Turn::Same);
+            assert_eq!(breaker.failed(now, now), Turn::Same);
         }
-        assert_eq!(breaker.failed(now), Turn::Opened);
+        assert_eq!(breaker.failed(now, now), Turn::Opened);
         breaker
     }
 
@@ -112,7 +115,7 @@ mod tests {
         let now = Instant::now();
         let breaker = Breaker::new();
         for _ in 0..10 * BREAKER_FAILURES_MAX {
-            breaker.failed(now);
+            breaker.failed(now, now);
             breaker.succeeded();
         }
         assert!(breaker.admits(now));
@@ -139,11 +142,26 @@ mod tests {
         let breaker = opened(start);
         let probe = start + BREAKER_PROBE_PERIOD * 5 / 4;
         assert!(breaker.admits(probe));
-        assert_eq!(breaker.failed(probe), Turn::Same);
+        assert_eq!(breaker.failed(probe, probe), Turn::Same);
         assert!(!breaker.admits(probe));
         assert!(breaker.admits(probe + BREAKER_PROBE_PERIOD * 5 / 4));
         assert_eq!(breaker.succeeded(), Turn::Closed);
         assert!(breaker.admits(probe));
         assert!(!breaker.is_open());
+    }
+
+    #[test]
+    fn questions_that_fail_together_are_one_failure() {
+        let (asked, now) = (Instant::now(), Instant::now() + Duration::from_millis(100));
+        let breaker = Breaker::new();
+        for _ in 0..10 * BREAKER_FAILURES_MAX {
+            assert_eq!(breaker.failed(asked, now), Turn::Same);
+        }
+        for round in 2..BREAKER_FAILURES_MAX {
+            let later = now + Duration::from_millis(100) * round;
+            assert_eq!(breaker.failed(later, later), Turn::Same);
+        }
+        let last = now + Duration::from_secs(1);
+        assert_eq!(breaker.failed(last, last), Turn::Opened);
     }
 }

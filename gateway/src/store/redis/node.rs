@@ -130,8 +130,9 @@ impl Node {
                 answer => answer,
             }
         };
+        let asked = Instant::now();
         let answer = judge(tokio::time::timeout_at(deadline, exchange).await);
-        self.note(&answer);
+        self.note(&answer, asked);
         answer
     }
 
@@ -158,10 +159,11 @@ impl Node {
             let acknowledged: u32 = redis::from_redis_value(waited?)?;
             Ok((done, acknowledged))
         };
+        let asked = Instant::now();
         let answer = judge(tokio::time::timeout_at(deadline, exchange).await);
         // Replicas that are slow are no reason to leave the server alone.
         if !matches!(answer, Err(Fault::TimedOut)) {
-            self.note(&answer);
+            self.note(&answer, asked);
         }
         match answer? {
             (done, acknowledged) if acknowledged >= needed => Ok(done),
@@ -173,6 +175,7 @@ impl Node {
     /// it may take longer than they may.
     async fn probe(self: Arc<Self>) {
         let ping = redis::cmd("PING");
+        let asked = Instant::now();
         let pong = tokio::time::timeout(BREAKER_PROBE_PERIOD, async {
             let mut connection = Wire::connect(&self.client, self.timeout).await?;
             connection.send_packed_command(&ping).await?.extract_error()?;
@@ -182,10 +185,10 @@ impl Node {
         if let Ok(connection) = &answer {
             self.wire.adopt(connection.clone());
         }
-        self.note(&answer);
+        self.note(&answer, asked);
     }
 
-    fn note<T>(&self, answer: &Result<T, Fault>) {
+    fn note<T>(&self, answer: &Result<T, Fault>, asked: Instant) {
         let server = &self.address;
         let fault = match answer {
             Ok(_) | Err(Fault::Refused(_)) => {
@@ -199,7 +202,7 @@ impl Node {
             }
             Err(fault) => fault,
         };
-        if self.breaker.failed(Instant::now().into_std()) == Turn::Opened {
+        if self.breaker.failed(asked.into_std(), Instant::now().into_std()) == Turn::Opened {
             tracing::warn!(
                 server,
                 %fault,
