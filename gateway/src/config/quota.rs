@@ -68,13 +68,26 @@ pub(super) fn named(
         reading.refuse(key, what, "keep those that matter");
         return None;
     }
-    // Requests at once bound nobody who asks quickly, one after the other.
-    if sound && found.iter().all(|quota| quota.period().is_none()) {
-        let what = "names no limit on requests in a period: a TPP could ask without end";
-        reading.refuse(key, what, "name one with `requests` and `period` as well");
+    if sound && !bounds_everybody(&found) {
+        let what = "names no limit on requests in a period that counts every request: a TPP could ask \
+                    without end";
+        let mend = "name one with `requests` and `period`, without `roles`, that counts all, or one for \
+                    attended and one for unattended requests";
+        reading.refuse(key, what, mend);
         return None;
     }
     sound.then_some(found)
+}
+
+/// Requests at once bound nobody who asks quickly, one after the other; and a TPP chooses in which role it
+/// asks, and whether it says that the customer is present.
+fn bounds_everybody(quotas: &[Arc<Quota>]) -> bool {
+    let counts = |attendance| {
+        quotas.iter().any(|quota| {
+            quota.period().is_some() && quota.roles.is_empty() && quota.counts == attendance
+        })
+    };
+    counts(Attendance::All) || (counts(Attendance::Attended) && counts(Attendance::Unattended))
 }
 
 fn quota(name: &str, wire: &wire::Quota, key: &Key, reading: &mut Reading<'_>) -> Option<Quota> {

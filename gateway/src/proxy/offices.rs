@@ -80,6 +80,7 @@ pub(super) async fn answer(
         organisation_id: &approached.qwac().organisation_id,
         api: "",
         role: None,
+        roles: RoleSet::EMPTY,
         codetab: &approached.codetab().code,
         account: None,
         attended: false,

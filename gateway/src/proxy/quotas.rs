@@ -15,7 +15,7 @@ use policies::{Quota, QuotaFact};
 
 use super::context::Context;
 use super::{Gateway, micros};
-use crate::problem;
+use crate::{clock, problem};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -29,11 +29,14 @@ pub(super) async fn count(
     charges: &[Charge<'_>],
     ctx: &mut Context,
 ) -> QuotaFact {
-    let fact = match gateway.store.charge_now(charges, ctx.now) {
+    // Not the time at which the request began: a body may have come slowly since, and the limits would
+    // take it for a clock that was set back.
+    let now = clock::now();
+    let fact = match gateway.store.charge_now(charges, now) {
         Some(fact) => fact,
         None => {
             let asked = Instant::now();
-            let fact = gateway.store.charge(charges, ctx.now).await;
+            let fact = gateway.store.charge(charges, now).await;
             ctx.timing.store_us += micros(asked.elapsed());
             fact
         }

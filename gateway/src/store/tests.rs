@@ -111,7 +111,15 @@ fn limit(measure: Measure) -> Arc<Quota> {
 
 fn caller<'a>(organisation_id: &'a OrganisationId, api: &'a str) -> Caller<'a> {
     let (role, account) = (None, None);
-    Caller { organisation_id, api, role, codetab: "17515", account, attended: true }
+    Caller {
+        organisation_id,
+        api,
+        role,
+        roles: RoleSet::EMPTY,
+        codetab: "17515",
+        account,
+        attended: true,
+    }
 }
 
 /// One request of a TPP at the API `a`.

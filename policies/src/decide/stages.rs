@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use certs::http_signature::HttpRequest;
-use certs::{OrganisationId, PspRole, RoleSet};
+use certs::{OrganisationId, RoleSet};
 use jiff::Timestamp;
 
 use super::Steps;
@@ -36,16 +36,17 @@ impl Admitted {
         Caller {
             organisation_id: &self.organisation_id,
             api: &api.name,
-            role: self.role(),
+            role: self.roles_used().iter().next(),
+            roles: self.roles_used(),
             codetab: &self.codetab.codetab.code,
             account,
             attended: self.attended,
         }
     }
 
-    /// The role that opens the API.
-    fn role(&self) -> Option<PspRole> {
-        self.route.api.required_roles.intersection(self.roles).iter().next()
+    /// The roles that open the API.
+    fn roles_used(&self) -> RoleSet {
+        self.route.api.required_roles.intersection(self.roles)
     }
 
     fn quotas(&self) -> &[Arc<Quota>] {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use certs::{OrganisationId, PspRole, Sha256};
+use certs::{OrganisationId, PspRole, RoleSet, Sha256};
 
 use super::Per;
 use crate::token::AccountDigest;
@@ -61,8 +61,10 @@ pub struct Caller<'a> {
     pub organisation_id: &'a OrganisationId,
     /// The API's name.
     pub api: &'a str,
-    /// The role that opens the API to it.
+    /// The role that opens the API to it, the first of several.
     pub role: Option<PspRole>,
+    /// All roles that do.
+    pub roles: RoleSet,
     /// The bank.
     pub codetab: &'a str,
     /// The keyed digest of the account, or of the consent where no account is named.

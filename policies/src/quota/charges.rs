@@ -49,10 +49,9 @@ pub(crate) fn limits<'a>(
     caller: &Caller<'_>,
     step: Step,
 ) -> impl Iterator<Item = &'a Arc<Quota>> + use<'a> {
-    let (role, attended) = (caller.role, caller.attended);
-    let in_role = move |quota: &Quota| {
-        quota.roles.is_empty() || role.is_some_and(|role| quota.roles.contains(role))
-    };
+    let (roles, attended) = (caller.roles, caller.attended);
+    let in_role =
+        move |quota: &Quota| quota.roles.is_empty() || !quota.roles.intersection(roles).is_empty();
     quotas.iter().take(QUOTAS_PER_API_MAX).filter(move |quota| {
         Step::of(quota) == step && quota.counts.counts(attended) && in_role(quota)
     })
@@ -106,6 +105,7 @@ mod tests {
             organisation_id,
             api: "funds-confirmation",
             role: Some(PspRole::CardBasedInstruments),
+            roles: [PspRole::CardBasedInstruments].into_iter().collect(),
             codetab,
             account: None,
             attended: true,
@@ -173,7 +173,8 @@ mod tests {
         };
         let present = caller(&id, "17515");
         let absent = Caller { attended: false, ..present };
-        let reader = Caller { role: Some(PspRole::AccountInformation), ..present };
+        let both = [PspRole::CardBasedInstruments, PspRole::AccountInformation];
+        let reader = Caller { roles: both.into_iter().collect(), ..present };
         assert_eq!(names(&present, Step::Head), ["attended"]);
         assert_eq!(names(&absent, Step::Head), ["unattended"]);
         assert_eq!(names(&reader, Step::Head), ["attended", "aisp"]);

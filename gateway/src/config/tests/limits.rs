@@ -20,11 +20,12 @@ fn read(place: &Place, text: &str) -> Config {
 
 #[test]
 fn a_limit_says_how_it_counts_whom_and_which_requests() {
-    let config = sound(
-        "[quota.funds]\nrequests = 4\nperiod = \"24h\"\nexact = true\nper = [\"tpp\", \"account\"]\n\
-         counts = \"unattended\"\nroles = [\"PSP_AI\"]\n",
-    );
-    let quota = &config.apis[0].quotas[0];
+    let special = "[quota.unattended]\nrequests = 4\nperiod = \"24h\"\nexact = true\n\
+                   per = [\"tpp\", \"account\"]\ncounts = \"unattended\"\nroles = [\"PSP_AI\"]\n";
+    let text = material::changed(SOUND, &format!("{SOUND}{special}"));
+    let text = text.replace("quota = \"funds\"", "quota = [\"funds\", \"unattended\"]");
+    let config = read(&Place::new(), &text);
+    let quota = &config.apis[0].quotas[1];
     assert!(matches!(quota.measure, Measure::Window { .. }));
     assert_eq!(quota.per, Per { tpp: true, account: true, ..Per::default() });
     assert_eq!(quota.counts, Attendance::Unattended);
@@ -104,6 +105,10 @@ fn an_api_needs_a_limit_on_requests_in_a_period() {
     let problem = refused(SOUND, "[quota.funds]\nconcurrent = 4\n");
     assert_eq!(problem.key, "api[0].quota");
     assert!(problem.what.contains("without end"), "{problem}");
+    for evaded in ["counts = \"unattended\"", "counts = \"attended\"", "roles = [\"PSP_IC\"]"] {
+        let problem = refused(SOUND, &format!("{SOUND}{evaded}\n"));
+        assert!(problem.what.contains("without end"), "{evaded}: {problem}");
+    }
     let twice = refused("quota = \"funds\"", "quota = [\"funds\", \"funds\"]");
     assert!(twice.what.contains("twice"), "{twice}");
     let number = refused("quota = \"funds\"", "quota = 3");

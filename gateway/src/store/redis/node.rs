@@ -39,6 +39,18 @@ pub(super) enum Fault {
     Refused(RedisError),
 }
 
+impl Fault {
+    /// Was the command certainly not executed?
+    pub(super) fn is_certain(&self) -> bool {
+        match self {
+            Fault::CircuitOpen | Fault::Refused(_) => true,
+            // The server itself said so.
+            Fault::Away(error) => error.code().is_some(),
+            Fault::TimedOut => false,
+        }
+    }
+}
+
 /// What is sent, and how.
 #[derive(Clone, Copy)]
 pub(super) struct Order<'a> {

@@ -26,7 +26,7 @@ use super::share::LocalShare;
 use crate::clock;
 use crate::store::limits::{PRESENCE_ALONE_AFTER, PRESENCE_PERIOD, PRESENCE_SILENT_AFTER};
 
-pub(super) use self::state::{Mode, Shares};
+pub(super) use self::state::{MILLION, Mode, Silent};
 
 /// The signs of life of one store. They end with it.
 pub(super) struct Presence {
@@ -168,32 +168,37 @@ impl Shared {
             let debts = {
                 let mut state = self.state();
                 state.returning = true;
-                self.share.settle(clock::now())
+                self.share.debts(clock::now())
             };
             for debt in debts {
                 let settle = Settle::charge(&debt);
-                // What cannot be told now was granted all the same: the share stays as used up as it
-                // can be, by beginning anew.
+                // Told twice, a debt is charged twice: the TPP has less, never more.
                 if let Err(fault) = scripts::run(&self.link, &settle, self.link.deadline()).await {
                     self.state().returning = false;
                     return Err(fault);
                 }
             }
+            self.share.begin_anew(clock::now());
         }
         let asked = Instant::now();
-        let sign = {
+        let (sign, before) = {
             let mut state = self.state();
-            state.given = Some(asked);
+            let before = state.given.replace(asked);
+            state.told = if state.answered.is_some() { state.all(asked).get() } else { 0 };
             let late = state.clock.map_or(0, |(shown, at)| {
                 let elapsed = asked.saturating_duration_since(at) + PRESENCE_PERIOD;
                 shown.saturating_add(microseconds(elapsed))
             });
-            self.sign(late)
+            (Sign { parts: state.told, ..self.sign(late) }, before)
         };
         let deadline = tokio::time::Instant::now() + PRESENCE_PERIOD;
         let answer = scripts::run(&self.link, &sign, deadline).await;
         let mut state = self.state();
         state.returning = false;
+        if answer.as_ref().is_err_and(Fault::is_certain) {
+            // Redis did not see it: the time alone is not put off.
+            state.given = before;
+        }
         match Answer::read(&answer?) {
             Some(Answer::Heard(heard)) => {
                 state.hear(&heard, asked, self.share_for);
@@ -216,6 +221,7 @@ impl Shared {
             silent_after: microseconds(PRESENCE_SILENT_AFTER),
             gone_after: microseconds(gone),
             leaving: false,
+            parts: 0,
         }
     }
 

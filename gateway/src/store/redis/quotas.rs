@@ -15,7 +15,7 @@ use redis::{ErrorKind, Value};
 
 use super::leases::{Given, Known, Leases};
 use super::link::{Fault, Link};
-use super::presence::{Mode, Presence, Shares};
+use super::presence::{MILLION, Mode, Presence, Silent};
 use super::quota_metrics::QuotaMetrics;
 use super::scripts::{self, Bucket, Count, Settle, Take};
 use crate::store::flight::Flights;
@@ -99,12 +99,12 @@ impl Quotas {
             self.presence.known().await;
             mode = self.presence.mode(Instant::now());
         }
-        let Mode::Among(shares) = mode else { return self.alone(charges, now) };
+        let Mode::Among(silent) = mode else { return self.alone(charges, now) };
         let mut found = match self.known(charges, begun) {
             Ok(found) => found,
             Err(stop) => return stop.into(),
         };
-        let asked = self.ask_for_missing(charges, &mut found, shares).await;
+        let asked = self.ask_for_missing(charges, &mut found, silent).await;
         match asked {
             Ok(()) => match found.iter().copied().collect::<Option<AllLeft>>() {
                 Some(all) => QuotaFact::Granted(all),
@@ -192,11 +192,11 @@ impl Quotas {
         &self,
         charges: &[Charge<'_>],
         found: &mut Found,
-        shares: Shares,
+        silent: Silent,
     ) -> Result<(), Stop> {
         for (place, charge) in charges.iter().enumerate() {
             if let (Some(found @ None), Some(lease)) = (found.get_mut(place), lease(charge)) {
-                *found = Some(self.leased(charge, lease, place, shares).await?);
+                *found = Some(self.leased(charge, lease, place, silent).await?);
             }
         }
         while let Some(first) = found.iter().position(Option::is_none) {
@@ -209,7 +209,7 @@ impl Quotas {
                 charges.iter().enumerate().filter_map(same).collect();
             let wanted: ArrayVec<(&Charge<'_>, u32), QUOTAS_PER_API_MAX> =
                 places.iter().filter_map(|place| Some((charges.get(*place)?, 1))).collect();
-            match self.take(&wanted, shares).await {
+            match self.take(&wanted, silent).await {
                 Ok(Taken::Given { each, .. }) if each.len() == places.len() => {
                     for (place, (_, left)) in places.iter().zip(each) {
                         if let Some(found) = found.get_mut(*place) {
@@ -240,7 +240,7 @@ impl Quotas {
         charge: &Charge<'_>,
         lease: Duration,
         place: usize,
-        shares: Shares,
+        silent: Silent,
     ) -> Result<Left, Stop> {
         for _ in 0..LEASE_ATTEMPTS_MAX {
             let wanted = match self.take_here(charge, Instant::now()) {
@@ -250,7 +250,7 @@ impl Quotas {
                 }
                 Known::Ask(wanted) => wanted,
             };
-            let ask = self.take_lease(charge, lease, wanted, shares);
+            let ask = self.take_lease(charge, lease, wanted, silent);
             match self.flights.join(charge.bucket.digest(), ask).await {
                 Asked::Learnt => (),
                 Asked::Away | Asked::Refused => return Err(Stop::Unavailable),
@@ -265,10 +265,10 @@ impl Quotas {
         charge: &Charge<'_>,
         lease: Duration,
         wanted: u32,
-        shares: Shares,
+        silent: Silent,
     ) -> Asked {
         let Some(limit) = Limit::of(charge.quota) else { return Asked::Refused };
-        match self.take(&[(charge, wanted)], shares).await {
+        match self.take(&[(charge, wanted)], silent).await {
             Ok(Taken::Given { each, asked, shown }) => {
                 let Some((cells, left)) = each.first().copied() else { return Asked::Refused };
                 let given = Given { cells, wanted, left, taken_at: shown, asked };
@@ -285,9 +285,11 @@ impl Quotas {
     }
 
     /// One script: all of `wanted` lie in one slot.
-    async fn take(&self, wanted: &[(&Charge<'_>, u32)], shares: Shares) -> Result<Taken, Fault> {
-        let buckets = wanted.iter().filter_map(|(charge, wanted)| bucket(charge, *wanted, shares));
-        let take = Take { buckets: buckets.collect() };
+    async fn take(&self, wanted: &[(&Charge<'_>, u32)], silent: Silent) -> Result<Taken, Fault> {
+        let buckets = wanted.iter().map(|(charge, wanted)| bucket(charge, *wanted, silent));
+        // Nothing is left beside what silent gateways may grant.
+        let Some(buckets) = buckets.collect() else { return Err(Fault::CircuitOpen) };
+        let take = Take { buckets };
         let asked = Instant::now();
         self.metrics.asked();
         let reply = scripts::run(&self.link, &take, self.link.deadline()).await;
@@ -347,15 +349,17 @@ fn lease(charge: &Charge<'_>) -> Option<Duration> {
 
 /// What the script is told of a charge. A gateway that is silent may grant its share of a rate: it is
 /// taken off here.
-fn bucket(charge: &Charge<'_>, wanted: u32, shares: Shares) -> Option<Bucket> {
+fn bucket(charge: &Charge<'_>, wanted: u32, silent: Silent) -> Option<Bucket> {
     let count = match charge.quota.measure {
         Measure::Rate { lease, .. } => {
             let limit = Limit::of(charge.quota)?;
-            let cell = if limit.share(shares.all).is_some() {
-                limit.cell.saturating_mul(shares.all.get()) / shares.present.get()
-                    + Duration::from_micros(u64::from(shares.all != shares.present))
-            } else {
-                limit.cell
+            let shared = NonZeroU32::new(silent.least).and_then(|least| limit.share(least));
+            let cell = match (shared, MILLION.checked_sub(silent.millionths)) {
+                (None, _) => limit.cell,
+                (Some(_), None | Some(0)) => return None,
+                (Some(_), Some(left)) => {
+                    limit.cell.saturating_mul(MILLION) / left + Duration::from_micros(1)
+                }
             };
             let leased = lease.unwrap_or_default().saturating_mul(2);
             Count::Rate { cell, full: limit.refill().saturating_sub(leased), wanted }

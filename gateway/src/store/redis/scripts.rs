@@ -135,9 +135,9 @@ impl Program for Take {
     }
 }
 
-/// What a bucket is told afterwards.
+/// What a bucket is told afterwards: `CHARGES` more, or less.
 #[derive(Debug, Clone)]
-pub(super) struct Settle {
+pub(super) struct Settle<const CHARGES: bool> {
     key: String,
     change: i64,
     full: Duration,
@@ -145,7 +145,7 @@ pub(super) struct Settle {
     within: Duration,
 }
 
-impl Settle {
+impl Settle<true> {
     /// Requests that were granted without Redis. Charged twice, they cost their TPP more, never less.
     pub(super) fn charge(debt: &Debt) -> Self {
         Settle {
@@ -156,7 +156,9 @@ impl Settle {
             within: Duration::ZERO,
         }
     }
+}
 
+impl Settle<false> {
     /// Requests that were taken in advance and not used, within a lease.
     pub(super) fn give_back(rest: &Rest) -> Self {
         let time = rest.limit.cell.saturating_mul(rest.cells);
@@ -170,9 +172,9 @@ impl Settle {
     }
 }
 
-impl Program for Settle {
+impl<const CHARGES: bool> Program for Settle<CHARGES> {
     /// Given back twice, requests would be granted twice.
-    const REPEATABLE: bool = false;
+    const REPEATABLE: bool = CHARGES;
 
     fn text(&self) -> &'static Text {
         &SETTLE_TEXT
@@ -196,6 +198,8 @@ pub(super) struct Sign<'a> {
     pub(super) silent_after: u64,
     pub(super) gone_after: u64,
     pub(super) leaving: bool,
+    /// How many gateways it knows of; 0 when it comes.
+    pub(super) parts: u32,
 }
 
 impl Program for Sign<'_> {
@@ -210,9 +214,9 @@ impl Program for Sign<'_> {
     }
 
     fn arguments(&self, command: &mut Cmd) {
-        let Self { name, late, silent_after, gone_after, leaving } = self;
+        let Self { name, late, silent_after, gone_after, leaving, parts } = self;
         let what = if *leaving { "leave" } else { "stay" };
-        command.arg(name).arg(late).arg(silent_after).arg(gone_after).arg(what);
+        command.arg(name).arg(late).arg(silent_after).arg(gone_after).arg(what).arg(parts);
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use governor::nanos::Nanos;
 use jiff::Timestamp;
 use policies::QuotaFact;
 use policies::quota::{AllLeft, BucketId, Charge};
@@ -19,6 +21,8 @@ use crate::store::quota::{Buckets, Limit, Taken, Unseen};
 pub(super) struct LocalShare {
     buckets: Buckets,
     owed: Mutex<HashMap<BucketId, Owed>>,
+    /// When the shares last began anew, by the clock of the buckets.
+    began: AtomicU64,
 }
 
 /// Requests that Redis does not know of.
@@ -41,7 +45,11 @@ pub(super) struct Debt {
 
 impl LocalShare {
     pub(super) fn new() -> Self {
-        LocalShare { buckets: Buckets::holding(QUOTA_KEYS_MAX), owed: Mutex::default() }
+        LocalShare {
+            buckets: Buckets::holding(QUOTA_KEYS_MAX),
+            owed: Mutex::default(),
+            began: AtomicU64::new(0),
+        }
     }
 
     /// Takes one request of each charge, in a gateway that has been alone for so long.
@@ -54,12 +62,18 @@ impl LocalShare {
     ) -> QuotaFact {
         let mut all = AllLeft::new();
         let since = self.buckets.instant(now).saturating_sub(alone_for.into());
+        let since = since.max(Nanos::from(self.began.load(Ordering::Relaxed)));
         for (place, charge) in charges.iter().enumerate() {
             let whole = Limit::of(charge.quota);
             let Some((whole, share)) = whole.and_then(|whole| Some((whole, whole.share(shares)?)))
             else {
                 return QuotaFact::Unavailable;
             };
+            let owed = self.owed();
+            if owed.len() >= QUOTA_KEYS_MAX && !owed.contains_key(&charge.bucket) {
+                return QuotaFact::Unavailable;
+            }
+            drop(owed);
             match self.buckets.take(&charge.bucket, share, now, Unseen::EmptySince(since)) {
                 Taken::Granted(left) => all.push(left),
                 // The share is not the limit: the TPP may well be within its rights.
@@ -80,19 +94,28 @@ impl LocalShare {
         QuotaFact::Granted(all)
     }
 
-    /// All that was granted here and still counts; the shares begin anew afterwards.
-    pub(super) fn settle(&self, now: Timestamp) -> Vec<Debt> {
-        let debt = |(bucket, owed): (BucketId, Owed)| {
+    /// All that was granted here and still counts.
+    pub(super) fn debts(&self, now: Timestamp) -> Vec<Debt> {
+        let mut debts = Vec::new();
+        self.owed().retain(|bucket, owed| {
             let Owed { key, whole, shares, granted } = owed;
-            let cell = whole.cell.saturating_mul(shares.get());
-            let level =
-                self.buckets.ahead(&bucket, now).as_micros().div_ceil(cell.as_micros().max(1));
-            let requests = u32::try_from(level).unwrap_or(u32::MAX).min(granted);
-            Debt { key, whole, ahead: whole.cell.saturating_mul(requests) }
-        };
-        let debts = std::mem::take(&mut *self.owed()).into_iter().map(debt).collect::<Vec<_>>();
+            let cell = whole.cell.saturating_mul(shares.get()).as_micros().max(1);
+            let level = self.buckets.ahead(bucket, now).as_micros().div_ceil(cell);
+            let requests = u32::try_from(level).unwrap_or(u32::MAX).min(*granted);
+            let ahead = whole.cell.saturating_mul(requests);
+            if requests > 0 {
+                debts.push(Debt { key: key.clone(), whole: *whole, ahead });
+            }
+            requests > 0
+        });
+        debts
+    }
+
+    /// Everything was told: nothing is owed, and the shares are empty again.
+    pub(super) fn begin_anew(&self, now: Timestamp) {
+        self.owed().clear();
+        self.began.store(self.buckets.instant(now).as_u64(), Ordering::Relaxed);
         self.buckets.clear();
-        debts.into_iter().filter(|debt| !debt.ahead.is_zero()).collect()
     }
 
     pub(super) fn len(&self) -> usize {

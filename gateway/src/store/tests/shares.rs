@@ -24,7 +24,8 @@ fn signs(server: &RedisServer) -> BTreeMap<String, u64> {
         redis::cmd("GET").arg("octroi:gateways").query(&mut server.connection()).unwrap();
     let listed = listed.unwrap_or_default();
     let signs = listed.split(' ').filter_map(|sign| sign.split_once('='));
-    signs.map(|(name, time)| (name.to_owned(), time.parse().unwrap())).collect()
+    let time = |sign: &str| sign.split(':').next().unwrap().parse().unwrap();
+    signs.map(|(name, sign)| (name.to_owned(), time(sign))).collect()
 }
 
 /// Gateways that have been among each other for long enough to have a share.
@@ -170,6 +171,10 @@ async fn while_a_gateway_is_silent_the_others_leave_its_share_alone() {
         seen.values().any(|time| latest - time > 600_000)
     };
     eventually("one of them falls silent", silent).await;
+    // Who comes now takes nothing of the share of the silent one.
+    let third = RedisStore::open(&server.url(), BRISK).unwrap();
+    eventually_healthy(&third).await;
+    assert!(is_granted(&take_at(&third, "B", &quota, clock::now()).await));
     // What the other one heard of it by then.
     tokio::time::sleep(Duration::from_millis(600)).await;
     let mut granted = 0;

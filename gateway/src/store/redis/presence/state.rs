@@ -16,6 +16,8 @@ pub(super) struct State {
     /// Since when this gateway is among the others.
     among_since: Option<Instant>,
     crowd: Crowd,
+    /// How many gateways the last sign spoke of.
+    pub(super) told: u32,
     /// How many there were before Redis forgot them, and until when that counts.
     forgotten: Option<(u32, Instant)>,
     /// What was granted alone is being told.
@@ -29,26 +31,33 @@ pub(super) struct Crowd {
     made: u64,
     pub(super) present: u32,
     pub(super) all: u32,
+    silent: Silent,
 }
+
+/// What gateways that are silent may grant.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::store::redis) struct Silent {
+    /// Of each limit.
+    pub(in crate::store::redis) millionths: u32,
+    /// The fewest parts by which one of them divides: a limit that cannot be divided by so many is
+    /// granted by none of them.
+    pub(in crate::store::redis) least: u32,
+}
+
+/// The whole of a limit.
+pub(in crate::store::redis) const MILLION: u32 = 1_000_000;
 
 /// How this gateway may grant requests now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store::redis) enum Mode {
     /// No sign was answered yet.
     Unknown,
-    /// By asking Redis; of `all` shares, those of the gateways that are present.
-    Among(Shares),
+    /// By asking Redis, without what silent gateways may grant.
+    Among(Silent),
     /// Out of its own share, for so long already.
     Alone { all: NonZeroU32, since: Duration },
     /// Not at all, for the moment.
     Nothing,
-}
-
-/// Gateways that share the limits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store::redis) struct Shares {
-    pub(in crate::store::redis) present: NonZeroU32,
-    pub(in crate::store::redis) all: NonZeroU32,
 }
 
 pub(super) enum Answer {
@@ -75,13 +84,18 @@ impl Answer {
             _ => None,
         };
         let numbers: Vec<u64> = parts.iter().map_while(number).collect();
-        let (shown, made, present, all, known) = match numbers.as_slice() {
-            [0, shown] => return Some(Answer::Late { shown: *shown }),
-            [1, shown, made, present, all, known] => (*shown, *made, *present, *all, *known == 1),
-            _ => return None,
-        };
-        let (present, all) = (u32::try_from(present).ok()?, u32::try_from(all).ok()?);
-        Some(Answer::Heard(Heard { shown, crowd: Crowd { made, present, all }, known }))
+        match numbers.as_slice() {
+            [0, shown] => Some(Answer::Late { shown: *shown }),
+            [1, shown, made, rest @ ..] => {
+                let rest: Option<Vec<u32>> =
+                    rest.iter().map(|number| u32::try_from(*number).ok()).collect();
+                let [present, all, known, millionths, least] = rest?[..] else { return None };
+                let silent = Silent { millionths, least };
+                let crowd = Crowd { made: *made, present, all, silent };
+                Some(Answer::Heard(Heard { shown: *shown, crowd, known: known == 1 }))
+            }
+            _ => None,
+        }
     }
 }
 
@@ -91,7 +105,9 @@ impl State {
         if before.made != answer.crowd.made && before.all > answer.crowd.all {
             // Redis lost what it knew. The others are still there, and may be alone.
             let until = asked + PRESENCE_ALONE_AFTER + share_for + PRESENCE_SILENT_AFTER;
-            self.forgotten = Some((before.all, until));
+            let earlier = self.forgotten.filter(|(_, until)| asked < *until);
+            let all = before.all.max(earlier.map_or(0, |(all, _)| all));
+            self.forgotten = Some((all, until));
         }
         if !answer.known || self.among_since.is_none() {
             self.among_since = Some(asked);
@@ -101,8 +117,20 @@ impl State {
     }
 
     pub(super) fn all(&self, now: Instant) -> NonZeroU32 {
-        let forgotten = self.forgotten.filter(|(_, until)| now < *until).map_or(0, |(all, _)| all);
+        let forgotten = self.forgotten_by(now).unwrap_or_default();
         NonZeroU32::new(self.crowd.all.max(forgotten)).unwrap_or(NonZeroU32::MIN)
+    }
+
+    fn forgotten_by(&self, now: Instant) -> Option<u32> {
+        self.forgotten.filter(|(_, until)| now < *until).map(|(all, _)| all)
+    }
+
+    /// What the silent ones may grant, those included that Redis forgot.
+    fn silent(&self, now: Instant) -> Silent {
+        match self.forgotten_by(now).filter(|all| *all > self.crowd.present) {
+            Some(all) => parts_of(all - self.crowd.present, all),
+            None => self.crowd.silent,
+        }
     }
 
     pub(super) fn mode(&self, now: Instant, share_for: Duration) -> Mode {
@@ -116,18 +144,31 @@ impl State {
         }
         let all = self.all(now);
         let silent = now.saturating_duration_since(given);
-        if now.saturating_duration_since(answered) < PRESENCE_SILENT_AFTER {
-            let present = NonZeroU32::new(self.crowd.present).unwrap_or(NonZeroU32::MIN);
-            return Mode::Among(Shares { present: present.min(all), all });
+        let unanswered = now.saturating_duration_since(answered);
+        if unanswered < PRESENCE_SILENT_AFTER {
+            return Mode::Among(self.silent(now));
         }
         if silent < PRESENCE_ALONE_AFTER {
             // Somebody else may have fallen silent, and this gateway has not heard of it.
-            return Mode::Among(Shares { present: NonZeroU32::MIN, all });
+            let doubtful = parts_of(all.get() - 1, all.get());
+            let heard = self.silent(now);
+            let millionths = doubtful.millionths.max(heard.millionths);
+            return Mode::Among(Silent { millionths, least: u32::from(millionths > 0) });
         }
         let long_enough = answered.saturating_duration_since(among_since) >= PRESENCE_ALONE_AFTER;
         let since = silent.saturating_sub(PRESENCE_ALONE_AFTER);
-        if long_enough && since < share_for { Mode::Alone { all, since } } else { Mode::Nothing }
+        // The others take it for gone by the last sign that Redis saw.
+        let in_time = unanswered < PRESENCE_ALONE_AFTER + share_for;
+        // The others leave as much alone as the last sign spoke of.
+        let all = all.max(NonZeroU32::new(self.told).unwrap_or(NonZeroU32::MIN));
+        if long_enough && in_time { Mode::Alone { all, since } } else { Mode::Nothing }
     }
+}
+
+/// So many of `all` equal parts.
+fn parts_of(number: u32, all: u32) -> Silent {
+    let each = MILLION.div_ceil(all.max(1));
+    Silent { millionths: each.saturating_mul(number), least: u32::from(number > 0) }
 }
 
 #[cfg(test)]
@@ -138,7 +179,8 @@ mod tests {
     const MOMENT: Duration = Duration::from_millis(1);
 
     fn heard(present: u32, all: u32, made: u64) -> Heard {
-        Heard { shown: 1, crowd: Crowd { made, present, all }, known: true }
+        let silent = Silent { least: all, ..parts_of(all - present, all) };
+        Heard { shown: 1, crowd: Crowd { made, present, all, silent }, known: true }
     }
 
     fn give(state: &mut State, at: Instant, answer: Option<Heard>) {
@@ -148,9 +190,11 @@ mod tests {
         }
     }
 
-    fn shares(present: u32, all: u32) -> Mode {
-        let number = |number| NonZeroU32::new(number).unwrap();
-        Mode::Among(Shares { present: number(present), all: number(all) })
+    /// Among so many of all, as far as it is known.
+    #[track_caller]
+    fn is_among(mode: Mode, present: u32, all: u32) {
+        let Mode::Among(silent) = mode else { panic!("{mode:?}") };
+        assert_eq!(silent.millionths, parts_of(all - present, all).millionths);
     }
 
     #[test]
@@ -162,9 +206,9 @@ mod tests {
         let lost = start + PRESENCE_ALONE_AFTER;
         give(&mut state, lost, Some(heard(3, 3, 7)));
         let mode = |after: Duration| state.mode(lost + after, SHARE_FOR);
-        assert_eq!(mode(Duration::ZERO), shares(3, 3));
-        assert_eq!(mode(PRESENCE_SILENT_AFTER), shares(1, 3), "others may be silent by now");
-        assert_eq!(mode(PRESENCE_ALONE_AFTER - MOMENT), shares(1, 3));
+        is_among(mode(Duration::ZERO), 3, 3);
+        is_among(mode(PRESENCE_SILENT_AFTER), 1, 3);
+        is_among(mode(PRESENCE_ALONE_AFTER - MOMENT), 1, 3);
         let all = NonZeroU32::new(3).unwrap();
         assert_eq!(mode(PRESENCE_ALONE_AFTER), Mode::Alone { all, since: Duration::ZERO });
         let last = SHARE_FOR - MOMENT;
@@ -180,7 +224,7 @@ mod tests {
         let (lost, tried) = (start + PRESENCE_ALONE_AFTER, start + 2 * PRESENCE_ALONE_AFTER);
         give(&mut state, lost, Some(heard(2, 2, 7)));
         give(&mut state, tried, None);
-        assert_eq!(state.mode(tried, SHARE_FOR), shares(1, 2));
+        is_among(state.mode(tried, SHARE_FOR), 1, 2);
         let alone = state.mode(tried + PRESENCE_ALONE_AFTER, SHARE_FOR);
         assert!(matches!(alone, Mode::Alone { .. }), "{alone:?}");
     }
@@ -199,10 +243,10 @@ mod tests {
         let mut state = State::default();
         give(&mut state, start, Some(heard(3, 3, 7)));
         give(&mut state, start, Some(heard(1, 1, 8)));
-        assert_eq!(state.mode(start, SHARE_FOR), shares(1, 3));
+        is_among(state.mode(start, SHARE_FOR), 1, 3);
         let later = start + PRESENCE_ALONE_AFTER + SHARE_FOR + PRESENCE_SILENT_AFTER;
         give(&mut state, later, Some(heard(1, 1, 8)));
-        assert_eq!(state.mode(later, SHARE_FOR), shares(1, 1));
+        is_among(state.mode(later, SHARE_FOR), 1, 1);
     }
 
     #[test]
@@ -211,7 +255,7 @@ mod tests {
         let mut state = State::default();
         give(&mut state, start, Some(heard(3, 3, 7)));
         give(&mut state, start, Some(heard(2, 2, 7)));
-        assert_eq!(state.mode(start, SHARE_FOR), shares(2, 2));
+        is_among(state.mode(start, SHARE_FOR), 2, 2);
     }
 
     #[test]
