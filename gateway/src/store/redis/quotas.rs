@@ -104,7 +104,10 @@ impl Quotas {
             Ok(found) => found,
             Err(stop) => return stop.into(),
         };
-        let asked = self.ask_for_missing(charges, &mut found, silent).await;
+        // Several questions, to several slots or one after the other, are together no longer than one.
+        let asking = self.ask_for_missing(charges, &mut found, silent);
+        let asked = tokio::time::timeout(self.link.timeout(), asking).await;
+        let asked = asked.unwrap_or(Err(Stop::Unavailable));
         match asked {
             Ok(()) => match found.iter().copied().collect::<Option<AllLeft>>() {
                 Some(all) => QuotaFact::Granted(all),
