@@ -32,7 +32,7 @@ pub use enrol::{Met, Sealing};
 pub use introduce::{Introduction, Opening, asks_who_it_is, introduce};
 pub use office::{Approached, approach, may_be_sent_customers, withdrawal};
 pub use permit::{Permit, Placeable};
-pub use questions::{GuardMode, QuestionsFact};
+pub use questions::{GuardMode, QuestionsFact, observe};
 pub use stages::{Admitted, Entitled, Metered, Sealed, Understood};
 
 /// Judges everything that can be judged without asking the store: who calls, and what for.

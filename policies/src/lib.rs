@@ -30,7 +30,7 @@ pub use check::{Check, CheckName, CheckOutcome, Evidence, Source, Trail};
 pub use decide::{
     Admitted, Approached, Entitled, GuardMode, Introduction, Met, Metered, Opening, Permit,
     Placeable, QuestionsFact, Sealed, Sealing, Understood, admit, approach, asks_who_it_is,
-    introduce, may_be_sent_customers, withdrawal,
+    introduce, may_be_sent_customers, observe, withdrawal,
 };
 pub use funds_confirmation::{BodyFault, FundsRequest, Member, Wrong, electronic_iban};
 pub use presented::Presented;

@@ -4,14 +4,17 @@
 mod sealed;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
 use http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 use pingora::http::ResponseHeader;
 use policies::probing::{
-    Action, Answer, ContentDigest, History, Question, RequestIdDigest, Rule, judge, retry_after,
+    Action, Answer, ContentDigest, History, Question, RequestIdDigest, Rule, Suspicion, judge,
+    retry_after,
 };
 use policies::{FundsRequest, GuardMode, Placeable, QuestionsFact, Refusal};
 use serde::Deserialize;
@@ -21,7 +24,7 @@ use super::{Gateway, micros};
 use crate::audit::{People, Probing, Pseudonyms};
 use crate::authorization;
 use crate::config::BalanceGuardSettings;
-use crate::store::{Ask, Asked, HistoryName, Told};
+use crate::store::{Ask, Asked, HistoryName, Store, Told};
 
 /// A longer answer is neither understood nor kept.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
@@ -34,7 +37,12 @@ pub(super) struct Guarded {
     history: HistoryName,
     question: Question,
     answer: Awaited,
+    /// What was asked before, while nobody waits for it.
+    asking: Option<Asking>,
 }
+
+/// The store's answer, for whoever needs it first; nothing where it never came.
+type Asking = Shared<BoxFuture<'static, Option<Asked>>>;
 
 /// How much of its answer has passed.
 enum Awaited {
@@ -80,6 +88,12 @@ pub(super) async fn guarded(
     let guarded = question(pseudonyms, &placeable, request, ctx.now);
     let people = people(&placeable, request);
 
+    if settings.mode == GuardMode::Observe {
+        // It has no consequence, so the adapter is asked at the same time.
+        let asking = begin(&gateway.store, &guarded, settings.rule.window);
+        ctx.guarded = Some(Guarded { asking: Some(asking), ..guarded });
+        return Ok(Guard::Passes(placeable));
+    }
     let asked_at = Instant::now();
     let asked = gateway.store.question(&guarded.ask(settings)).await;
     ctx.timing.store_us += micros(asked_at.elapsed());
@@ -95,22 +109,10 @@ pub(super) async fn guarded(
         return Ok(Guard::Answers(repeated(at, body)));
     }
     let fact = fact(&asked, &guarded.question, settings);
-    let suspicion = match fact {
-        QuestionsFact::Raised { suspicion, .. } => Some(suspicion),
-        QuestionsFact::Quiet | QuestionsFact::Unreadable => None,
-    };
-    if let Some(suspicion) = suspicion {
-        gateway.metrics.balance_probing(suspicion);
-        let is_enforced = settings.mode == GuardMode::Enforce;
-        ctx.probing = Some(Probing::new(suspicion, is_enforced));
-    }
-    if fact == QuestionsFact::Unreadable {
-        gateway.metrics.balance_guard_blind.inc();
-    }
+    let suspicion = raised(gateway, ctx, fact, settings.mode);
     match placeable.with_questions(fact, settings.mode, &mut ctx.trail) {
         Ok(placeable) => {
-            let slow = suspicion.is_some_and(|suspicion| suspicion.action == Action::Slow);
-            if slow && settings.mode == GuardMode::Enforce {
+            if suspicion.is_some_and(|suspicion| suspicion.action == Action::Slow) {
                 tokio::time::sleep(settings.slow_by).await;
             }
             ctx.guarded = Some(guarded);
@@ -124,6 +126,36 @@ pub(super) async fn guarded(
             Err(refusal)
         }
     }
+}
+
+/// Asks beside the request.
+fn begin(store: &Arc<dyn Store>, guarded: &Guarded, window: Duration) -> Asking {
+    let (store, history, question) = (Arc::clone(store), guarded.history, guarded.question.clone());
+    let asking = tokio::spawn(async move {
+        store.question(&Ask { history: &history, question: &question, window }).await
+    });
+    asking.map(Result::ok).boxed().shared()
+}
+
+/// Counts what was found, and keeps it for the record.
+fn raised(
+    gateway: &Gateway,
+    ctx: &mut Context,
+    fact: QuestionsFact,
+    mode: GuardMode,
+) -> Option<Suspicion> {
+    let suspicion = match fact {
+        QuestionsFact::Raised { suspicion, .. } => Some(suspicion),
+        QuestionsFact::Quiet | QuestionsFact::Unreadable => None,
+    };
+    if let Some(suspicion) = suspicion {
+        gateway.metrics.balance_probing(suspicion);
+        ctx.probing = Some(Probing::new(suspicion, mode == GuardMode::Enforce));
+    }
+    if fact == QuestionsFact::Unreadable {
+        gateway.metrics.balance_guard_blind.inc();
+    }
+    suspicion
 }
 
 /// The question in digests under the audit key: whoever reads the store learns no account from it, and
@@ -149,7 +181,7 @@ fn question(
         content: ContentDigest(half("question", request.content_digest())),
         answer: None,
     };
-    Guarded { history, question, answer: Awaited::Head }
+    Guarded { history, question, answer: Awaited::Head, asking: None }
 }
 
 fn people(placeable: &Placeable, request: &FundsRequest) -> People {
@@ -213,8 +245,12 @@ pub(super) fn body(gateway: &Arc<Gateway>, ctx: &mut Context, chunk: &[u8]) {
     let body = body.split().freeze();
     guarded.answer = Awaited::Noted;
     let (history, question) = (guarded.history, guarded.question.clone());
-    let gateway = Arc::clone(gateway);
+    let (gateway, asking) = (Arc::clone(gateway), guarded.asking.clone());
     tokio::spawn(async move {
+        if let Some(asking) = asking {
+            // The answer belongs to a question that stands there already.
+            asking.await;
+        }
         let Some(settings) = &gateway.balance_guard else { return };
         let kept = (settings.mode == GuardMode::Enforce)
             .then(|| {
@@ -228,11 +264,22 @@ pub(super) fn body(gateway: &Arc<Gateway>, ctx: &mut Context, chunk: &[u8]) {
     });
 }
 
-/// The request is over. A question whose answer never began taught its asker nothing.
+/// The request is over: what was asked before is known by now. A question whose answer never began taught
+/// its asker nothing.
 pub(super) async fn over(gateway: &Gateway, ctx: &mut Context) {
-    if let (Some(guarded), Some(settings)) = (ctx.guarded.take(), &gateway.balance_guard)
-        && matches!(guarded.answer, Awaited::Head)
-    {
+    let (Some(mut guarded), Some(settings)) = (ctx.guarded.take(), &gateway.balance_guard) else {
+        return;
+    };
+    if let Some(asking) = guarded.asking.take() {
+        let asked = asking.await.unwrap_or(Asked::Unreadable);
+        let fact = fact(&asked, &guarded.question, settings);
+        raised(gateway, ctx, fact, settings.mode);
+        // A trail ends with the check that failed.
+        if ctx.trail.failed().is_none() {
+            policies::observe(fact, &mut ctx.trail);
+        }
+    }
+    if matches!(guarded.answer, Awaited::Head) {
         let told = Told { answer: None, kept: None };
         gateway.store.told(&guarded.ask(settings), told).await;
     }

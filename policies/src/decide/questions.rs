@@ -48,28 +48,37 @@ impl Placeable {
         mode: GuardMode,
         trail: &mut Trail,
     ) -> Result<Self, Refusal> {
-        let looked_at = Evidence::of(Source::Questions);
-        let mut step = Steps { trail };
-        let (refusal, is_refused) = match fact {
-            QuestionsFact::Quiet => {
-                step.pass(CheckName::BalanceProbing, looked_at, None);
-                return Ok(self);
-            }
-            QuestionsFact::Raised { suspicion: Suspicion { sign, action }, retry_after } => {
-                let seconds = u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX);
-                let refusal = Refusal::because(Reason::BalanceProbing, sentence(sign));
-                (refusal.retry_after(seconds), action == Action::Refuse)
-            }
-            QuestionsFact::Unreadable => {
-                let what = "what was asked about this account before cannot be read";
-                (Refusal::because(Reason::StateUnavailable, what), true)
-            }
-        };
-        if is_refused && mode == GuardMode::Enforce {
-            return step.take(CheckName::BalanceProbing, looked_at, Err(refusal));
+        if mode == GuardMode::Enforce
+            && let Some((refusal, true)) = consequence(fact)
+        {
+            let looked_at = Evidence::of(Source::Questions);
+            return Steps { trail }.take(CheckName::BalanceProbing, looked_at, Err(refusal));
         }
-        step.pass(CheckName::BalanceProbing, looked_at, Some(refusal.reason));
+        observe(fact, trail);
         Ok(self)
+    }
+}
+
+/// Notes what the questions before this one say of it, where that has no consequence.
+pub fn observe(fact: QuestionsFact, trail: &mut Trail) {
+    let warning = consequence(fact).map(|(refusal, _)| refusal.reason);
+    let looked_at = Evidence::of(Source::Questions);
+    Steps { trail }.pass(CheckName::BalanceProbing, looked_at, warning);
+}
+
+/// How it would be refused, and whether it is where that is enforced.
+fn consequence(fact: QuestionsFact) -> Option<(Refusal, bool)> {
+    match fact {
+        QuestionsFact::Quiet => None,
+        QuestionsFact::Raised { suspicion: Suspicion { sign, action }, retry_after } => {
+            let seconds = u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX);
+            let refusal = Refusal::because(Reason::BalanceProbing, sentence(sign));
+            Some((refusal.retry_after(seconds), action == Action::Refuse))
+        }
+        QuestionsFact::Unreadable => {
+            let what = "what was asked about this account before cannot be read";
+            Some((Refusal::because(Reason::StateUnavailable, what), true))
+        }
     }
 }
 
