@@ -335,15 +335,21 @@ pub fn upstream(config: &mut toml::Table, codetab: &str, settings: toml::Table) 
     found.as_table_mut().unwrap().insert("upstream".to_owned(), settings.into());
 }
 
-/// An address that nobody has at this moment. Not one of those that the system gives to outgoing
-/// connections: one of them could have it in the next.
+/// An address that nobody has, and no other test is given. Not one of those that the system gives to
+/// outgoing connections: one of them could have it in the next moment.
 pub fn free() -> SocketAddr {
     const PORTS: std::ops::Range<u16> = 10_240..32_768;
+    // Whoever starts a server on it takes a while: until then, and as long as this process lives, the
+    // same port of UDP says that it is given away.
+    static GIVEN: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
     eventually("a free port", || {
         let mut random = [0; 2];
         openssl::rand::rand_bytes(&mut random).unwrap();
         let port = PORTS.start + u16::from_be_bytes(random) % (PORTS.end - PORTS.start);
-        TcpListener::bind(("127.0.0.1", port)).ok()?.local_addr().ok()
+        let given = UdpSocket::bind(("127.0.0.1", port)).ok()?;
+        let address = TcpListener::bind(("127.0.0.1", port)).ok()?.local_addr().ok()?;
+        GIVEN.lock().unwrap_or_else(PoisonError::into_inner).push(given);
+        Some(address)
     })
 }
 
