@@ -4,6 +4,7 @@ mod keepers;
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ use crate::proxy::{AtTheGate, Gateway, Line};
 use crate::revocation::WatchError;
 use crate::sandbox::{self, Addresses};
 use crate::seals::SealsError;
-use crate::store::{self, StoreError};
+use crate::store::{self, Instance, StoreError};
 use crate::upstream::{Upstream, UpstreamError};
 use crate::world::{self, WorldLoadError};
 
@@ -215,19 +216,20 @@ async fn open(
 ) -> Result<Arc<Gateway>, StartError> {
     let world = world::load(config)?;
     let metrics = Arc::new(Metrics::new(&world.routes)?);
-    let store = store::open(&config.store)?;
+    let audit = Arc::new(Audit::open(
+        &config.audit.directory,
+        config.audit.key.expose(),
+        config.audit.queue_records_max,
+    )?);
+    let store = store::open(&config.store, instance(config))?;
     keepers::hold_store_to_its_layout(store.as_ref()).await?;
+    store.join();
     if let Err(error) = store.health().await {
         tracing::warn!(%error, "the store does not answer yet");
     }
     for collector in store.collectors() {
         metrics.registry().register(collector)?;
     }
-    let audit = Arc::new(Audit::open(
-        &config.audit.directory,
-        config.audit.key.expose(),
-        config.audit.queue_records_max,
-    )?);
     let closing = drain.watch(Stage::Closing);
     let needs_bank = |codetab: &&crate::config::CodetabSettings| {
         matches!(codetab.upstream.address, UpstreamAddress::SandboxBank)
@@ -282,6 +284,19 @@ async fn open(
         store::sweep_until(swept.store.as_ref(), clock::now, closing).await;
     });
     Ok(gateway)
+}
+
+/// The same after a crash: this machine and the directory of its log, which this process holds for as long as
+/// it lives. Whoever does not get it is a gateway of its own.
+fn instance(config: &Config) -> Option<Instance> {
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    let log = std::fs::File::open(&config.audit.directory).ok()?;
+    log.try_lock().ok()?;
+    let place = log.metadata().ok()?;
+    let name = format!("{machine}\n{}:{}", place.dev(), place.ino());
+    // Dropped, it would let another process have the name.
+    std::mem::forget(log);
+    certs::sha256(name.as_bytes()).first_chunk().copied()
 }
 
 /// By what the QSEALCs of an enrolment are judged: as those of the APIs are, where any API is signed.

@@ -108,6 +108,9 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// counts from this request on; what was used stays used.
     async fn charge(&self, charges: &[Charge<'_>], now: Timestamp) -> QuotaFact;
 
+    /// Becomes one of the gateways that share the limits. Who only reads or changes records does not.
+    fn join(&self) {}
+
     /// Gives back what was taken in advance, and says good-bye to the other gateways. Nothing is to be
     /// charged afterwards.
     async fn leave(&self) {}
@@ -345,11 +348,18 @@ pub enum StoreError {
     },
 }
 
+/// What tells one gateway from another, and stays when it is started again: only one process at a time may
+/// have it.
+pub type Instance = [u8; 16];
+
 /// Opens the engine that the configuration names.
 ///
 /// # Errors
 /// The file or the address cannot be used. Redis itself may be away: that is found out by asking.
-pub fn open(settings: &StoreSettings) -> Result<Arc<dyn Store>, StoreError> {
+pub fn open(
+    settings: &StoreSettings,
+    instance: Option<Instance>,
+) -> Result<Arc<dyn Store>, StoreError> {
     Ok(match settings {
         StoreSettings::Embedded { file } => Arc::new(EmbeddedStore::open(file)?),
         StoreSettings::Redis { servers, timeout, fresh_for, tolerated_for, share_for } => {
@@ -358,6 +368,7 @@ pub fn open(settings: &StoreSettings) -> Result<Arc<dyn Store>, StoreError> {
                 fresh_for: *fresh_for,
                 tolerated_for: *tolerated_for,
                 share_for: *share_for,
+                instance,
             };
             Arc::new(RedisStore::open(RedisServers::clone(servers), policy)?)
         }

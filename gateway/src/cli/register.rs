@@ -99,7 +99,7 @@ fn known(config: &Config, world: &World) -> Result<(Known, bool), Failure> {
         {
             return Ok(Holders::new());
         }
-        match store::open(&config.store) {
+        match store::open(&config.store, None) {
             Ok(store) => store.holders(now).await,
             Err(StoreError::InUse { .. }) => {
                 admin::client::holders(config).await.map_err(|error| uncounted(error.to_string()))

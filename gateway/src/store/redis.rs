@@ -53,7 +53,9 @@ use super::flight::Flights;
 use super::kills::TimeToKill;
 use super::questions::{Ask, Asked, Questions, Told};
 use super::standings::Standings;
-use super::{Circuit, Deed, Holders, Inspection, Show, Store, StoreError, StoreReport, in_order};
+use super::{
+    Circuit, Deed, Holders, Inspection, Instance, Show, Store, StoreError, StoreReport, in_order,
+};
 use crate::config::RedisServers;
 
 /// Times and shares of the Redis engine; see `[store]` in the configuration.
@@ -68,6 +70,8 @@ pub struct RedisPolicy {
     pub tolerated_for: Duration,
     /// While Redis is away, a gateway grants its share of each limit for so long.
     pub share_for: Duration,
+    /// Which gateway this is, where one that is started again is to be known again.
+    pub instance: Option<Instance>,
 }
 
 /// One replica's view of Redis.
@@ -95,7 +99,11 @@ impl RedisStore {
         let cache = Arc::new(TokenCache::new(Some(policy.tolerated_for)));
         let time_to_kill = TimeToKill::new()?;
         let tracking = Tracking::new(Arc::clone(&link), Arc::clone(&cache), time_to_kill.clone());
-        let quotas = Quotas::new(Arc::clone(&link), policy.share_for, QuotaMetrics::new()?);
+        let quotas = Quotas::new(
+            Arc::clone(&link),
+            (policy.share_for, policy.instance),
+            QuotaMetrics::new()?,
+        );
         Ok(RedisStore {
             link,
             policy,
@@ -276,12 +284,15 @@ impl Store for RedisStore {
         self.quotas.charge(charges, now).await
     }
 
+    fn join(&self) {
+        self.quotas.start();
+    }
+
     async fn leave(&self) {
         self.quotas.leave().await;
     }
 
     async fn question(&self, ask: &Ask<'_>) -> Asked {
-        self.quotas.start();
         questions::ask(&self.link, &self.questions, self.quotas.gateways(), ask).await
     }
 
@@ -322,7 +333,6 @@ impl Store for RedisStore {
 
     async fn health(&self) -> Result<(), StoreError> {
         self.tracking.start();
-        self.quotas.start();
         let pong = self.link.ask(&redis::cmd("PING"), self.link.deadline()).await;
         pong.map(|_| ()).map_err(|fault| unavailable("answering", &fault))
     }

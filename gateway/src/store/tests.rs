@@ -30,6 +30,7 @@ const PATIENT: RedisPolicy = RedisPolicy {
     fresh_for: Duration::from_secs(1),
     tolerated_for: Duration::from_secs(60),
     share_for: Duration::from_secs(60),
+    instance: None,
 };
 
 /// For outages, where waiting is what is measured.

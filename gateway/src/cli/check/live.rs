@@ -27,7 +27,7 @@ pub(super) fn look(config: &Config) -> Result<Live, Failure> {
         let store = Inspection { topology: "embedded", ..Inspection::default() };
         return Ok(Live { sound: true, store, keeps_consents });
     }
-    let engine = store::open(&config.store).map_err(Failure::cannot)?;
+    let engine = store::open(&config.store, None).map_err(Failure::cannot)?;
     let (layout, inspected) =
         runtime(1)?.block_on(async { (engine.check_layout().await, engine.inspect().await) });
     let mut store = inspected.map_err(Failure::cannot)?;

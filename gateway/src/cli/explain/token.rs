@@ -124,7 +124,7 @@ fn open(settings: &StoreSettings) -> Result<Option<Arc<dyn Store>>, Failure> {
              record with --token-record",
             file.display()
         ))),
-        settings => match store::open(settings) {
+        settings => match store::open(settings, None) {
             Ok(store) => Ok(Some(store)),
             Err(StoreError::InUse { .. }) => Ok(None),
             Err(error) => Err(Failure::cannot(error)),

@@ -58,7 +58,7 @@ fn open(settings: &StoreSettings) -> Result<Opened, Failure> {
     match settings {
         // Asking a question must not make a file.
         StoreSettings::Embedded { file } if !file.exists() => Ok(Opened::Nothing),
-        settings => match store::open(settings) {
+        settings => match store::open(settings, None) {
             Ok(store) => Ok(Opened::Store(store)),
             Err(StoreError::InUse { .. }) => Ok(Opened::Elsewhere),
             Err(error) => Err(Failure::cannot(error)),

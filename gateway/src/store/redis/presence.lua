@@ -47,7 +47,7 @@ end
 
 local page = { string.format('%.0f', made) }
 for name, sign in pairs(seen) do
-  local parts = sign.parts > 0 and sign.parts or all
+  local parts = sign.parts > 0 and sign.parts or math.max(2, all)
   page[#page + 1] = string.format('%s=%.0f:%d', name, sign.time, parts)
 end
 redis.call('SET', KEYS[1], table.concat(page, ' '), 'PX', math.ceil(tonumber(ARGV[4]) / 1000) * 2)

@@ -18,12 +18,13 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
-use self::state::{Answer, State};
+use self::state::{Answer, PARTS_MIN, State};
 use super::link::{Fault, Link};
 use super::quota_metrics::QuotaMetrics;
 use super::scripts::{self, Settle, Sign, microseconds};
 use super::share::LocalShare;
 use crate::clock;
+use crate::store::Instance;
 use crate::store::limits::{PRESENCE_ALONE_AFTER, PRESENCE_PERIOD, PRESENCE_SILENT_AFTER};
 
 pub(super) use self::state::{MILLION, Mode, Silent};
@@ -47,12 +48,16 @@ struct Shared {
 
 impl Presence {
     /// Does not connect, and needs no runtime.
-    pub(super) fn new(link: Arc<Link>, share_for: Duration, metrics: QuotaMetrics) -> Self {
+    pub(super) fn new(
+        link: Arc<Link>,
+        (share_for, instance): (Duration, Option<Instance>),
+        metrics: QuotaMetrics,
+    ) -> Self {
         let shared = Shared {
             link,
             share: LocalShare::new(),
             share_for,
-            name: Uuid::new_v4().simple().to_string(),
+            name: instance.map_or_else(|| Uuid::new_v4().simple().to_string(), hex::encode),
             state: Mutex::default(),
             known: watch::Sender::new(false),
             metrics,
@@ -184,7 +189,8 @@ impl Shared {
         let (sign, before) = {
             let mut state = self.state();
             let before = state.given.replace(asked);
-            state.told = if state.answered.is_some() { state.all(asked).get() } else { 0 };
+            let all = state.all(asked).max(PARTS_MIN);
+            state.told = if state.answered.is_some() { all.get() } else { 0 };
             let late = state.clock.map_or(0, |(shown, at)| {
                 let elapsed = asked.saturating_duration_since(at) + PRESENCE_PERIOD;
                 shown.saturating_add(microseconds(elapsed))

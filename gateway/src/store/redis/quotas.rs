@@ -18,6 +18,7 @@ use super::link::{Fault, Link};
 use super::presence::{MILLION, Mode, Presence, Silent};
 use super::quota_metrics::QuotaMetrics;
 use super::scripts::{self, Bucket, Count, Settle, Take};
+use crate::store::Instance;
 use crate::store::flight::Flights;
 use crate::store::limits::LEASE_ATTEMPTS_MAX;
 use crate::store::quota::Limit;
@@ -61,9 +62,13 @@ enum Asked {
 }
 
 impl Quotas {
-    pub(super) fn new(link: Arc<Link>, share_for: Duration, metrics: QuotaMetrics) -> Self {
+    pub(super) fn new(
+        link: Arc<Link>,
+        gateway: (Duration, Option<Instance>),
+        metrics: QuotaMetrics,
+    ) -> Self {
         Quotas {
-            presence: Presence::new(Arc::clone(&link), share_for, metrics.clone()),
+            presence: Presence::new(Arc::clone(&link), gateway, metrics.clone()),
             metrics,
             link,
             leases: Leases::new(),

@@ -63,7 +63,7 @@ impl LocalShare {
         let mut all = AllLeft::new();
         let since = self.buckets.instant(now).saturating_sub(alone_for.into());
         let since = since.max(Nanos::from(self.began.load(Ordering::Relaxed)));
-        for (place, charge) in charges.iter().enumerate() {
+        for charge in charges {
             let whole = Limit::of(charge.quota);
             let Some((whole, share)) = whole.and_then(|whole| Some((whole, whole.share(shares)?)))
             else {
@@ -77,9 +77,6 @@ impl LocalShare {
             match self.buckets.take(&charge.bucket, share, now, Unseen::EmptySince(since)) {
                 Taken::Granted(left) => all.push(left),
                 // The share is not the limit: the TPP may well be within its rights.
-                Taken::Wait(retry_after) if shares.get() == 1 => {
-                    return QuotaFact::Exhausted { charge: place, retry_after };
-                }
                 Taken::Wait(_) | Taken::NoRoom => return QuotaFact::Unavailable,
             }
             let mut owed = self.owed();

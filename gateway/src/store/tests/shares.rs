@@ -33,6 +33,7 @@ async fn among_each_other(server: &RedisServer, number: usize) -> Vec<Arc<RedisS
     let mut stores = Vec::new();
     for _ in 0..number {
         let store = Arc::new(RedisStore::open(&server.url(), BRISK).unwrap());
+        store.join();
         eventually_healthy(&*store).await;
         stores.push(store);
     }

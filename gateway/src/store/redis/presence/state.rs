@@ -44,6 +44,10 @@ pub(in crate::store::redis) struct Silent {
     pub(in crate::store::redis) least: u32,
 }
 
+/// A gateway that is the only one grants half alone: another may come that cannot tell whether it is dead,
+/// and must not stand before nothing.
+pub(super) const PARTS_MIN: NonZeroU32 = NonZeroU32::MIN.saturating_add(1);
+
 /// The whole of a limit.
 pub(in crate::store::redis) const MILLION: u32 = 1_000_000;
 
@@ -128,7 +132,7 @@ impl State {
     /// What the silent ones may grant, those included that Redis forgot.
     fn silent(&self, now: Instant) -> Silent {
         match self.forgotten_by(now).filter(|all| *all > self.crowd.present) {
-            Some(all) => parts_of(all - self.crowd.present, all),
+            Some(all) => parts_of(all - self.crowd.present, all.max(PARTS_MIN.get())),
             None => self.crowd.silent,
         }
     }
@@ -160,7 +164,8 @@ impl State {
         // The others take it for gone by the last sign that Redis saw.
         let in_time = unanswered < PRESENCE_ALONE_AFTER + share_for;
         // The others leave as much alone as the last sign spoke of.
-        let all = all.max(NonZeroU32::new(self.told).unwrap_or(NonZeroU32::MIN));
+        let parts = NonZeroU32::new(self.told).unwrap_or(PARTS_MIN);
+        let all = all.max(parts).max(PARTS_MIN);
         if long_enough && in_time { Mode::Alone { all, since } } else { Mode::Nothing }
     }
 }
