@@ -79,6 +79,8 @@ impl Replicas {
 
     /// Runs both at once, many times, and shows how each race ended and which tokens live.
     async fn race(&self, rivals: [Request; 2], mut show: impl FnMut([Told; 2], &BTreeSet<u32>)) {
+        // What is read before Redis tells of changes is kept for a second of a clock that stands still here.
+        self.settled().await;
         let mut races = Vec::new();
         for salt in 0..ROUNDS {
             let names = Names::of(salt);
