@@ -5,10 +5,14 @@
 //! room: when the log cannot keep up or cannot be written, requests are refused instead
 //! (`state_unavailable`), as DESIGN's "fail closed" demands of every dependency.
 
+pub mod chain;
+pub mod entry;
 mod record;
+pub mod shelf;
 mod writer;
 
-pub use record::{Client, Event, Outcome, People, Probing, Record, Timing};
+pub use entry::Entry;
+pub use record::{Client, Event, Outcome, People, Probing, REQUEST, Record, Timing};
 pub use writer::{Audit, AuditError, Pseudonyms, Slot};
 
 #[cfg(test)]

@@ -92,12 +92,12 @@ impl Place {
 
     /// The audit records of requests so far.
     pub fn audit(&self) -> Vec<Value> {
-        self.audit_lines().filter(|line| line["event"].is_null()).collect()
+        self.audit_lines().filter(|line| line["event.action"] == "request").collect()
     }
 
     /// The other lines of the audit log so far.
     pub fn events(&self) -> Vec<Value> {
-        self.audit_lines().filter(|line| !line["event"].is_null()).collect()
+        self.audit_lines().filter(|line| line["event.action"] != "request").collect()
     }
 
     fn audit_lines(&self) -> impl Iterator<Item = Value> {
@@ -276,7 +276,7 @@ impl Gateway {
     pub fn record_of(&self, answer: &Answer) -> Value {
         let id = answer.header("octroi-request-id").expect("every answer names its request");
         eventually("the audit record", || {
-            self.place.audit().into_iter().find(|record| record["request_id"] == id)
+            self.place.audit().into_iter().find(|record| record["http.request.id"] == id)
         })
     }
 

@@ -104,6 +104,11 @@ impl Scene {
     }
 
     pub fn events(&self, event: &str) -> Vec<Value> {
-        self.gateway.place().events().into_iter().filter(|line| line["event"] == event).collect()
+        self.gateway
+            .place()
+            .events()
+            .into_iter()
+            .filter(|line| line["event.action"] == event)
+            .collect()
     }
 }

@@ -111,7 +111,7 @@ impl Scene {
 
     fn events(&self, event: &str) -> Vec<Value> {
         let events = self.gateway.place().events();
-        events.into_iter().filter(|line| line["event"] == event).collect()
+        events.into_iter().filter(|line| line["event.action"] == event).collect()
     }
 
     #[track_caller]
@@ -164,8 +164,8 @@ fn an_application_is_enrolled_read_changed_and_removed_by_its_tpp_and_outlives_a
             let found = scene.events(event);
             (found.len() == times).then_some(found)
         });
-        assert_eq!(found[0]["subject"], OWNER);
-        let detail = found[0]["detail"].as_str().unwrap();
+        assert_eq!(found[0]["octroi.subject"], OWNER);
+        let detail = found[0]["message"].as_str().unwrap();
         assert!(detail.contains(client_id) && detail.contains("qsealc "), "{detail}");
     }
     let log = scene.gateway.place().audit_text() + &scene.gateway.place().log();
@@ -278,13 +278,13 @@ fn a_private_key_is_refused_loudly_and_stands_in_no_log_and_no_answer() {
         assert!(why.contains("private key") && why.contains("compromised"), "{why}");
         assert!(!String::from_utf8_lossy(&answer.body).contains(&secret[..12]));
         let record = scene.gateway.record_of(&answer);
-        assert_eq!(record["code"], "registration_invalid");
+        assert_eq!(record["event.reason"], "registration_invalid");
     }
     let events = eventually("the events", || {
         let events = scene.events("private_key_received");
         (events.len() == 2).then_some(events)
     });
-    assert_eq!(events[0]["subject"], OWNER);
+    assert_eq!(events[0]["octroi.subject"], OWNER);
     let place = scene.gateway.leave();
     for text in [place.audit_text(), place.log()] {
         assert!(!text.contains(&secret[..12]), "the key stands in a log");
@@ -348,7 +348,7 @@ fn a_removed_application_has_no_tokens() {
         let events = scene.events("client_removed");
         (!events.is_empty()).then_some(events)
     });
-    assert!(events[0]["detail"].as_str().unwrap().starts_with(OWNER), "{events:#?}");
+    assert!(events[0]["message"].as_str().unwrap().starts_with(OWNER), "{events:#?}");
 }
 
 #[test]

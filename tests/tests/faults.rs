@@ -111,7 +111,7 @@ fn sixty_four_clients_while_redis_and_an_upstream_die_and_come_back_and_then_sig
         .place()
         .audit()
         .into_iter()
-        .map(|record| (record["request_id"].as_str().unwrap().to_owned(), record))
+        .map(|record| (record["http.request.id"].as_str().unwrap().to_owned(), record))
         .collect();
     for told in &told {
         let (code, answer) = (told.code(), told.answer.as_ref().unwrap());
@@ -123,9 +123,9 @@ fn sixty_four_clients_while_redis_and_an_upstream_die_and_come_back_and_then_sig
         assert!(expected.contains(&code.as_str()), "{} {code}", answer.status);
         let id = answer.header("octroi-request-id").unwrap();
         let record = records.get(id).unwrap_or_else(|| panic!("{id} was answered, not recorded"));
-        assert_eq!(record["status"], answer.status);
+        assert_eq!(record["http.response.status_code"], answer.status);
         if answer.status == 200 {
-            let decided = record["checks"].as_array().unwrap().iter().any(|check| {
+            let decided = record["octroi.checks"].as_array().unwrap().iter().any(|check| {
                 check["check"] == "token" && check["passed"] == true && check["as_of"].is_string()
             });
             assert!(decided, "let through without a token decision: {record}");
@@ -158,7 +158,7 @@ fn a_request_in_flight_at_sigterm_is_finished_and_recorded() {
     assert_eq!(answer.status, 200);
     assert!(gateway.wait().success());
     let id = answer.header("octroi-request-id").unwrap();
-    assert!(gateway.place().audit().iter().any(|record| record["request_id"] == id));
+    assert!(gateway.place().audit().iter().any(|record| record["http.request.id"] == id));
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn an_upstream_that_is_slow_or_broken_is_told_apart_and_its_words_stay_inside() 
         let answer = gateway.tpp("funds-co").send(&gateway.request(&token));
         assert_eq!((answer.status, answer.code().as_str()), (status, code));
         assert!(!String::from_utf8_lossy(&answer.body).contains("Secret"));
-        assert_eq!(gateway.record_of(&answer)["code"], code);
+        assert_eq!(gateway.record_of(&answer)["event.reason"], code);
         if status == 503 {
             assert!(answer.header("retry-after").is_some());
         }

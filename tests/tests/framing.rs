@@ -83,7 +83,7 @@ fn ambiguous_requests_are_malformed_and_never_reach_the_bank() {
         let answer = connection.exchange(&octets).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!((answer.status, answer.code().as_str()), (400, "request_malformed"), "{name}");
         assert!(connection.is_ended(), "{name}: what follows is not read as a request");
-        assert_eq!(scene.gateway.record_of(&answer)["code"], "request_malformed", "{name}");
+        assert_eq!(scene.gateway.record_of(&answer)["event.reason"], "request_malformed", "{name}");
     }
     assert!(scene.bank.heard().is_empty(), "{:?}", scene.bank.heard());
 

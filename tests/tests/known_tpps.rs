@@ -46,8 +46,11 @@ fn a_tpp_without_any_token_reads_who_it_is_and_what_is_open_to_it() {
     }
     assert!(told["apis"].as_array().unwrap().iter().any(|api| api["open"] == true));
     let record = gateway.record_of(&answer);
-    assert_eq!((&record["outcome"], &record["path"]), (&"allowed".into(), &"/tpp/self".into()));
-    assert_eq!(record["organisation_id"], told["organisation_id"]);
+    assert_eq!(
+        (&record["octroi.outcome"], &record["url.path"]),
+        (&"allowed".into(), &"/tpp/self".into())
+    );
+    assert_eq!(record["organization.id"], told["organisation_id"]);
 
     // Whoever lacks a role or a register entry learns which.
     for (tpp, code) in [

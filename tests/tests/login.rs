@@ -186,7 +186,7 @@ fn of_many_that_come_back_at_once_one_gets_a_code() {
     let late = landed.into_iter().filter(|landed| landed.at.starts_with('/'));
     assert_eq!(late.filter(|landed| landed.answer.status == 404).count(), 15);
     Pair::of(&bank.app.exchange(&codes[0], &[]));
-    let given = |event: &Value| event["event"] == "consent_given";
+    let given = |event: &Value| event["event.action"] == "consent_given";
     let given = eventually("the consent is recorded", || {
         let given = bank.gateway.place().events().into_iter().filter(given).count();
         (given > 0).then_some(given)

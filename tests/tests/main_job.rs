@@ -68,7 +68,7 @@ fn an_account_that_is_not_the_customers_is_unknown_and_told_by_the_bank() {
     for (persona, iban) in [("lea", GILLES_IBAN), ("gilles", "FR7630006000011234567890189")] {
         let answer = funds(persona, iban, "1");
         assert_eq!((answer.status, answer.code().as_str()), (404, "account_unknown"));
-        assert_eq!(shared.record_of(&answer)["code"], "account_unknown");
+        assert_eq!(shared.record_of(&answer)["event.reason"], "account_unknown");
     }
 }
 
@@ -97,7 +97,7 @@ fn each_faulty_tpp_reads_its_own_code_in_body_record_metric_and_explanation() {
         let answer = shared.tpp(name).send(&shared.request(&token));
         assert_eq!((answer.status, answer.code().as_str()), (status, code), "{name}");
         assert_eq!(answer.header("content-type"), Some("application/problem+json"));
-        assert_eq!(shared.record_of(&answer)["code"], code);
+        assert_eq!(shared.record_of(&answer)["event.reason"], code);
         let counted = shared.metrics();
         let line = counted.lines().find(|line| line.contains(&format!("reason=\"{code}\"")));
         assert!(line.is_some_and(|line| !line.ends_with(" 0")), "{name}: {line:?}");
@@ -154,8 +154,8 @@ fn each_of_the_eighteen_codetabs_answers_at_its_own_host_with_its_own_bank() {
         // Gilles has his accounts at one of them; the others do not know him.
         assert_eq!(answer.status, if codetab == "17515" { 200 } else { 404 }, "{codetab}");
         let record = shared.record_of(&answer);
-        assert_eq!(record["codetab"], codetab);
-        banks.push(record["upstream"].as_str().unwrap().to_owned());
+        assert_eq!(record["octroi.codetab"], codetab);
+        banks.push(record["server.address"].as_str().unwrap().to_owned());
 
         let elsewhere = if codetab == "17515" { "11315" } else { "17515" };
         let other = shared.token("funds-co", "gilles", &["--codetab", elsewhere]);
@@ -336,7 +336,9 @@ fn in_production_a_stranger_is_cut_and_recorded_and_a_trusted_tpp_is_told_why() 
     assert!(answered.is_err(), "{answered:?}");
     eventually("the stranger's record", || {
         let records = gateway.place().audit();
-        records.into_iter().find(|r| r["code"] == "certificate_untrusted" && r["status"] == 0)
+        records.into_iter().find(|r| {
+            r["event.reason"] == "certificate_untrusted" && r["http.response.status_code"] == 0
+        })
     });
     assert_eq!(gateway.tpp("withdrawn").send(&request).code(), "register_withdrawn");
 }

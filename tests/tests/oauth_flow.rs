@@ -236,7 +236,8 @@ fn who_takes_too_long_is_told_so_and_sent_back_without_a_consent() {
     assert!(link.starts_with(&format!("{}?error=access_denied&", app.call_back)), "{link}");
     assert!(link.contains("state=xyz") && link.contains("iss=https%3A%2F%2Fwww.17515."), "{link}");
     assert_eq!(browser.open(&page.path).page().status, 404);
-    let timed_out = gateway.place().events().iter().any(|e| e["event"] == "consent_timed_out");
+    let timed_out =
+        gateway.place().events().iter().any(|e| e["event.action"] == "consent_timed_out");
     assert!(timed_out);
 }
 

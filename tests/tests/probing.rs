@@ -94,11 +94,11 @@ fn a_search_by_halves_is_refused_before_it_knows_the_balance() {
     // What teaches nothing is answered.
     assert_eq!(asker.ask("known", low).status, 200);
     let record = gateway.record_of(&refused);
-    assert_eq!(record["code"], "balance_probing");
-    assert_eq!(record["probing"]["action"], "refuse");
-    assert_eq!(record["probing"]["enforced"], true);
-    assert!(record["iban_hmac"].is_string(), "{record}");
-    let check = record["checks"].as_array().unwrap().last().unwrap();
+    assert_eq!(record["event.reason"], "balance_probing");
+    assert_eq!(record["octroi.probing"]["action"], "refuse");
+    assert_eq!(record["octroi.probing"]["enforced"], true);
+    assert!(record["octroi.iban_hmac"].is_string(), "{record}");
+    let check = record["octroi.checks"].as_array().unwrap().last().unwrap();
     assert_eq!((&check["check"], &check["passed"]), (&"balance_probing".into(), &false.into()));
     let signs = ["converging", "growing_precision"];
     let counted: u64 = signs.map(|sign| count(&gateway, sign, "refuse")).iter().sum();
@@ -116,13 +116,13 @@ fn a_search_is_only_told_where_the_guard_observes_which_it_does_by_itself() {
     assert!((high - low) * 20 <= high);
     let told = eventually("the record of it", || {
         let records = gateway.place().audit();
-        records.into_iter().find(|record| record["probing"]["action"] == "refuse")
+        records.into_iter().find(|record| record["octroi.probing"]["action"] == "refuse")
     });
     assert_eq!(
-        (&told["outcome"], &told["probing"]["enforced"]),
+        (&told["octroi.outcome"], &told["octroi.probing"]["enforced"]),
         (&"allowed".into(), &false.into())
     );
-    let check = told["checks"].as_array().unwrap().last().unwrap();
+    let check = told["octroi.checks"].as_array().unwrap().last().unwrap();
     assert_eq!(
         (&check["check"], &check["warning"]),
         (&"balance_probing".into(), &"balance_probing".into())
@@ -134,7 +134,7 @@ fn where_the_guard_is_off_nothing_is_told() {
     let gateway = Gateway::configured(|config| guarded(config, "off"));
     let (.., refused) = Asker::of(&gateway).bisect(100_000_000);
     assert!(refused.is_none());
-    assert!(gateway.place().audit().iter().all(|record| record["probing"].is_null()));
+    assert!(gateway.place().audit().iter().all(|record| record["octroi.probing"].is_null()));
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn a_day_of_shopping_raises_nothing() {
     for (number, cents) in basket.into_iter().enumerate() {
         let answer = asker.ask(&format!("shop-{number}"), cents);
         assert_eq!(answer.status, 200, "{number}");
-        assert!(gateway.record_of(&answer)["probing"].is_null(), "{number}");
+        assert!(gateway.record_of(&answer)["octroi.probing"].is_null(), "{number}");
     }
 }
 
@@ -172,12 +172,12 @@ fn a_repeated_question_is_answered_without_asking_the_bank_and_another_one_is_re
     let spelt = asker.send(&spelt);
     assert_eq!(spelt.header(REPEATED), again.header(REPEATED));
     let record = gateway.record_of(&spelt);
-    assert_eq!(record["outcome"], "allowed");
-    assert_eq!(record["answered_before"], again.header(REPEATED).unwrap());
-    assert_eq!(record["upstream"], serde_json::Value::Null);
+    assert_eq!(record["octroi.outcome"], "allowed");
+    assert_eq!(record["octroi.answered_before"], again.header(REPEATED).unwrap());
+    assert_eq!(record["server.address"], serde_json::Value::Null);
     let other = asker.ask("once", 5_001);
     assert_eq!((other.status, other.code().as_str()), (429, "balance_probing"));
-    assert_eq!(gateway.record_of(&other)["probing"]["sign"], "repeated_id");
+    assert_eq!(gateway.record_of(&other)["octroi.probing"]["sign"], "repeated_id");
     assert_eq!(bank.heard().len(), heard);
 }
 

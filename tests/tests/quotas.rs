@@ -61,7 +61,7 @@ fn the_limit_that_refused_is_named_to_the_tpp_and_in_the_record_and_the_metric()
     assert_eq!(told["quota"]["limit"], 2);
     assert_eq!(told["quota"]["left"], 0);
     assert!(told["quota"]["until"].is_string());
-    assert_eq!(gateway.record_of(&answer)["quota"], "narrow");
+    assert_eq!(gateway.record_of(&answer)["octroi.quota"], "narrow");
     assert!(gateway.metrics().contains("octroi_quota_refused_total{quota=\"narrow\"} 1"));
 }
 
@@ -114,7 +114,7 @@ fn one_bank_takes_so_many_at_once_and_the_others_go_on() {
     let refused = ask(&gateway, &request);
     assert_eq!((refused.status, refused.code().as_str()), (503, "upstream_busy"));
     assert_eq!(refused.header("retry-after"), Some("1"));
-    assert_eq!(gateway.record_of(&refused)["quota"], "core");
+    assert_eq!(gateway.record_of(&refused)["octroi.quota"], "core");
     for connection in &mut held {
         assert_eq!(connection.read().unwrap().status, 200);
     }

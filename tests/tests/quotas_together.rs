@@ -133,12 +133,15 @@ impl Scene {
         let told = self.load.take().unwrap().stop();
         for gateway in self.gateways.iter().flatten() {
             for record in gateway.place().audit() {
-                let decided = record["checks"].as_array().unwrap().iter().any(|check| {
+                let decided = record["octroi.checks"].as_array().unwrap().iter().any(|check| {
                     check["check"] == "token"
                         && check["passed"] == true
                         && check["as_of"].is_string()
                 });
-                assert!(record["status"] != 200 || decided, "let in without a token: {record}");
+                assert!(
+                    record["http.response.status_code"] != 200 || decided,
+                    "let in without a token: {record}"
+                );
             }
         }
         for told in &told {

@@ -22,10 +22,14 @@ fn a_withdrawal_that_is_published_ends_an_open_connection_without_a_restart() {
     let after = scene.snapshot();
     assert_ne!(before, after);
     eventually("the event in the log", || {
-        scene.events("register_in_force").iter().any(|e| e["subject"] == *after).then_some(())
+        scene
+            .events("register_in_force")
+            .iter()
+            .any(|e| e["octroi.subject"] == *after)
+            .then_some(())
     });
     let record = scene.gateway.record_of(&scene.ask(&mut connection));
-    assert_eq!(record["code"], "register_withdrawn");
+    assert_eq!(record["event.reason"], "register_withdrawn");
 
     // Both stay in the archive, and what was before can be put in force again, by name.
     let config = scene.config();
@@ -36,7 +40,7 @@ fn a_withdrawal_that_is_published_ends_an_open_connection_without_a_restart() {
     // It is let in again; its tokens of before stay ended.
     scene.until(&mut connection, Some("token_unknown"));
     eventually("who did it", || {
-        scene.events("register_in_force").iter().any(|e| e["by"][0] == "Ada").then_some(())
+        scene.events("register_in_force").iter().any(|e| e["octroi.by"][0] == "Ada").then_some(())
     });
     // Known is who was let in or holds tokens.
     let _ = scene.gateway.fresh_token("funds-co", "gilles", &[]);
@@ -154,7 +158,7 @@ fn whatever_is_published_instead_of_a_register_the_old_one_serves_and_the_alarm_
     let told = scene.events("register_refused");
     assert!(told.len() >= 13, "{told:#?}");
     let all_say_where =
-        told.iter().all(|event| event["detail"].as_str().unwrap().contains("register/eba.json"));
+        told.iter().all(|event| event["message"].as_str().unwrap().contains("register/eba.json"));
     assert!(all_say_where, "{told:#?}");
 
     // Read, but ten times smaller: held.
@@ -253,10 +257,10 @@ fn a_decision_of_two_people_stands_above_the_registers_until_it_is_taken_back() 
     scene.until(&mut connection, Some("token_unknown"));
     let answer = scene.ask(&mut connection);
     let record = scene.gateway.record_of(&answer);
-    let checks = record["checks"].as_array().unwrap();
+    let checks = record["octroi.checks"].as_array().unwrap();
     assert!(checks.iter().any(|check| check["source"] == "register_override"), "{record:#}");
     let event = &scene.events("register_override")[0];
-    assert_eq!((&event["by"][0], &event["by"][1]), (&"Ada".into(), &"Bob".into()));
+    assert_eq!((&event["octroi.by"][0], &event["octroi.by"][1]), (&"Ada".into(), &"Bob".into()));
     let shown = text(&register(&["show", "PSDFR-ACPR-99901"], &config));
     assert!(shown.contains("override 1: authorised for PS_05A until"), "{shown}");
     assert!(shown.contains("withdrawn 2026-11-01"), "{shown}");
@@ -343,7 +347,9 @@ fn two_gateways_at_one_directory_take_in_the_same_snapshot() {
     for gateway in [&scene.gateway, &other] {
         eventually("each to tell of it", || {
             let mut events = gateway.place().events();
-            events.retain(|one| one["event"] == "register_in_force" && one["subject"] == *after);
+            events.retain(|one| {
+                one["event.action"] == "register_in_force" && one["octroi.subject"] == *after
+            });
             (events.len() == 1).then_some(())
         });
     }

@@ -304,7 +304,7 @@ fn an_answer_that_is_cut_short_is_recorded_as_such_with_its_reason() {
     assert!(connection.read().is_err(), "a client can tell that the answer is not whole");
     let record = eventually("its record", || gateway.place().audit().into_iter().next());
     assert_eq!(
-        (&record["outcome"], &record["code"]),
+        (&record["octroi.outcome"], &record["event.reason"]),
         (&"aborted".into(), &"upstream_unavailable".into()),
         "{record:#}"
     );

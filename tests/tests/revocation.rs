@@ -31,7 +31,7 @@ fn a_certificate_is_refused_until_its_status_is_known_and_again_once_it_is_revok
     let took = case.until(&mut connection, Some("certificate_revoked"));
     assert!(took < EFFECT_MAX, "{took:?} on an open connection");
     let record = case.gateway.record_of(&case.ask(&mut connection));
-    assert_eq!(record["code"], "certificate_revoked");
+    assert_eq!(record["event.reason"], "certificate_revoked");
     // A responder that takes it back by an older answer, or goes away, changes nothing.
     case.responds(reply(Said::Good));
     let asked = case.publication.asked();

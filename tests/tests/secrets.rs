@@ -46,9 +46,9 @@ fn neither_tokens_nor_ibans_nor_names_reach_log_audit_metrics_or_errors() {
         .place()
         .audit()
         .into_iter()
-        .filter(|r| r["iban_hmac"].is_string() && r["outcome"] == "allowed")
+        .filter(|r| r["octroi.iban_hmac"].is_string() && r["octroi.outcome"] == "allowed")
         .collect();
     let [allowed] = allowed.as_slice() else { panic!("{allowed:?}") };
-    assert_eq!(allowed["iban_hmac"].as_str().unwrap().len(), 64);
-    assert_eq!(allowed["psu_hmac"].as_str().unwrap().len(), 64);
+    assert_eq!(allowed["octroi.iban_hmac"].as_str().unwrap().len(), 64);
+    assert_eq!(allowed["octroi.psu_hmac"].as_str().unwrap().len(), 64);
 }

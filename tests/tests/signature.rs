@@ -125,7 +125,7 @@ fn a_signed_request_is_answered_in_both_forms_and_each_tampering_has_its_reason(
     let request = scene.request(&good).with("psu-ip-address", "192.0.2.1");
     assert_eq!(tpp.send(&request).code(), "signature_invalid");
     let record = scene.gateway.record_of(&tpp.send(&request));
-    assert_eq!(record["code"], "signature_invalid");
+    assert_eq!(record["event.reason"], "signature_invalid");
     assert!(!record.to_string().contains("192.0.2.1"), "{record}");
 }
 

@@ -56,18 +56,23 @@ fn listed_and_revoked(gateway: &Gateway, file: &str, tokens: &[String; 2]) {
     let events = eventually("the event in the log", || {
         let events = gateway.place().events();
         let found: Vec<Value> =
-            events.into_iter().filter(|event| event["event"] == "token_revoked").collect();
+            events.into_iter().filter(|event| event["event.action"] == "token_revoked").collect();
         (!found.is_empty()).then_some(found)
     });
     assert_eq!(events.len(), 1);
-    assert_eq!((&events[0]["by"][0], &events[0]["subject"]), (&"Ada".into(), &tpp[1].into()));
-    assert!(events[0]["detail"].as_str().unwrap().ends_with("the customer called"));
+    assert_eq!(
+        (&events[0]["octroi.by"][0], &events[0]["octroi.subject"]),
+        (&"Ada".into(), &tpp[1].into())
+    );
+    assert!(events[0]["message"].as_str().unwrap().ends_with("the customer called"));
 
     let all = token(&[&["revoke", "--all"], &tpp[..], &who].concat(), gateway, file);
     assert!(all.status.success(), "{}", text(&all));
     assert_eq!(code(second), "token_unknown");
     eventually("the event in the log", || {
-        let ended = |event: &Value| event["event"] == "tokens_ended" && event["by"][0] == "Ada";
+        let ended = |event: &Value| {
+            event["event.action"] == "tokens_ended" && event["octroi.by"][0] == "Ada"
+        };
         gateway.place().events().iter().any(ended).then_some(())
     });
     let again = token(&[&["revoke", "--all"], &tpp[..], &who].concat(), gateway, file);

@@ -34,11 +34,11 @@ impl Bank<'_> {
         let found = eventually(event, || {
             let events = self.gateway.place().events();
             let found: Vec<Value> =
-                events.into_iter().filter(|line| line["event"] == event).collect();
+                events.into_iter().filter(|line| line["event.action"] == event).collect();
             found.last().cloned()
         });
-        assert_eq!(found["by"][0], "Ada", "{found:#}");
-        assert!(found["detail"].as_str().unwrap().ends_with("incident 4711"), "{found:#}");
+        assert_eq!(found["octroi.by"][0], "Ada", "{found:#}");
+        assert!(found["message"].as_str().unwrap().ends_with("incident 4711"), "{found:#}");
         found
     }
 }
@@ -79,7 +79,7 @@ fn whole_life(bank: &Bank<'_>, token: &str) {
     assert_eq!(code(token), "200", "who was not suspended loses nothing by being resumed");
     good(&bank.tpp(&[&["suspend", OWNER], &WHO[..]].concat()));
     assert_eq!(code(token), "tpp_suspended");
-    assert_eq!(bank.event("tpp_suspended")["subject"], OWNER);
+    assert_eq!(bank.event("tpp_suspended")["octroi.subject"], OWNER);
     let shown = bank.show(OWNER);
     assert_eq!(shown["live_tokens"], 0);
     assert_eq!(shown["suspended"]["because"], "incident 4711");
@@ -159,8 +159,8 @@ fn a_tpp_whose_authorisation_ends_has_no_token_even_when_it_is_authorised_anew()
     scene.until(&mut connection, Some("register_withdrawn"));
     let ended =
         eventually("the end of its tokens", || scene.events("tokens_ended").into_iter().next());
-    assert_eq!(ended["subject"], OWNER);
-    assert!(ended["detail"].as_str().unwrap().contains("ended on"), "{ended:#}");
+    assert_eq!(ended["octroi.subject"], OWNER);
+    assert!(ended["message"].as_str().unwrap().contains("ended on"), "{ended:#}");
     scene.publish(&scene.eba);
     scene.until(&mut connection, Some("token_unknown"));
 }

@@ -1,7 +1,7 @@
 //! One record: what was asked, by whom, what was looked at, what was answered.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use certs::OrganisationId;
@@ -10,6 +10,9 @@ use policies::probing::Suspicion;
 use policies::{CheckName, CheckOutcome, Reason, Trail, World};
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
+
+/// `event.action` of the record of a request; every other line is an event.
+pub const REQUEST: &str = "request";
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -35,6 +38,15 @@ impl Outcome {
             Self::Allowed => "allowed",
             Self::Refused => "refused",
             Self::Aborted => "aborted",
+        }
+    }
+
+    /// `event.outcome` of the Elastic Common Schema.
+    const fn ecs(self) -> &'static str {
+        match self {
+            Self::Allowed => "success",
+            Self::Refused => "failure",
+            Self::Aborted => "unknown",
         }
     }
 }
@@ -122,16 +134,19 @@ pub struct Record {
 #[derive(Clone, Debug, Serialize)]
 pub struct Event {
     /// When.
+    #[serde(rename = "@timestamp")]
     pub time: Timestamp,
     /// What happened: a word of a closed set.
+    #[serde(rename = "event.action")]
     pub event: &'static str,
     /// What it is about: a snapshot, an organisation id.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "octroi.subject", skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// A sentence.
+    #[serde(rename = "message")]
     pub detail: String,
     /// Who did it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "octroi.by", skip_serializing_if = "Vec::is_empty")]
     pub by: Vec<String>,
 }
 
@@ -173,42 +188,76 @@ impl std::fmt::Debug for People {
 /// `docs/src/operating/audit.md`.
 #[derive(Serialize)]
 pub(super) struct Line<'a> {
+    #[serde(rename = "@timestamp")]
     time: Timestamp,
+    /// Tells requests from events.
+    #[serde(rename = "event.action")]
+    action: &'static str,
+    /// ECS knows no refusal: "success", "failure", "unknown".
+    #[serde(rename = "event.outcome")]
+    ecs_outcome: &'static str,
+    /// Nanoseconds.
+    #[serde(rename = "event.duration")]
+    duration: u64,
+    #[serde(rename = "http.request.id")]
     request_id: Uuid,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "octroi.tpp_request_id", skip_serializing_if = "Option::is_none")]
     tpp_request_id: Option<&'a str>,
+    #[serde(rename = "trace.id")]
     trace_id: Shown<uuid::fmt::Simple>,
-    client: Shown<SocketAddr>,
+    #[serde(rename = "client.ip")]
+    client_ip: Shown<IpAddr>,
+    #[serde(rename = "client.port")]
+    client_port: u16,
+    #[serde(rename = "tls.version")]
     tls_version: &'a str,
+    #[serde(rename = "tls.client.hash.sha256")]
     certificate_sha256: &'a str,
+    #[serde(rename = "tls.client.x509.serial_number")]
     certificate_serial: &'a str,
+    #[serde(rename = "organization.id", skip_serializing_if = "Option::is_none")]
     organisation_id: Option<&'a str>,
-    protocol: &'a str,
+    #[serde(rename = "http.version")]
+    http_version: &'a str,
+    #[serde(rename = "http.request.method")]
     method: &'a str,
+    #[serde(rename = "url.domain")]
     host: &'a str,
+    #[serde(rename = "url.path")]
     path: &'a str,
+    #[serde(rename = "octroi.codetab", skip_serializing_if = "Option::is_none")]
     codetab: Option<&'a str>,
+    #[serde(rename = "octroi.api", skip_serializing_if = "Option::is_none")]
     api: Option<&'a str>,
+    #[serde(rename = "octroi.version", skip_serializing_if = "Option::is_none")]
     version: Option<&'a str>,
+    #[serde(rename = "octroi.outcome")]
     outcome: Outcome,
+    #[serde(rename = "event.reason", skip_serializing_if = "Option::is_none")]
     code: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "message", skip_serializing_if = "Option::is_none")]
     detail: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "octroi.quota", skip_serializing_if = "Option::is_none")]
     quota: Option<&'a str>,
+    #[serde(rename = "http.response.status_code")]
     status: u16,
+    #[serde(rename = "octroi.checks")]
     checks: Checks<'a>,
+    #[serde(rename = "http.request.body.bytes")]
     bytes_in: u64,
+    #[serde(rename = "http.response.body.bytes")]
     bytes_out: u64,
+    #[serde(rename = "server.address", skip_serializing_if = "Option::is_none")]
     upstream: Option<Shown<SocketAddr>>,
+    #[serde(rename = "octroi.timing")]
     timing: Timing,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "octroi.probing", skip_serializing_if = "Option::is_none")]
     probing: Option<Probing>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "octroi.answered_before", skip_serializing_if = "Option::is_none")]
     answered_before: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "octroi.psu_hmac", skip_serializing_if = "Option::is_none")]
     psu_hmac: Option<Shown<Hex>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "octroi.iban_hmac", skip_serializing_if = "Option::is_none")]
     iban_hmac: Option<Shown<Hex>>,
 }
 
@@ -302,15 +351,19 @@ impl Record {
         let pseudonym = |name: &String| Shown(Hex(hmac(name)));
         Line {
             time: self.time,
+            action: REQUEST,
+            ecs_outcome: self.outcome.ecs(),
+            duration: self.timing.total_us.saturating_mul(1000),
             request_id: self.request_id,
             tpp_request_id: self.tpp_request_id.as_deref(),
             trace_id: Shown(self.trace_id.simple()),
-            client: Shown(client.address),
-            tls_version: client.tls_version,
+            client_ip: Shown(client.address.ip()),
+            client_port: client.address.port(),
+            tls_version: client.tls_version.trim_start_matches("TLSv"),
             certificate_sha256: &client.certificate_sha256,
             certificate_serial: &client.certificate_serial,
             organisation_id: client.organisation_id.as_ref().map(OrganisationId::as_str),
-            protocol: self.protocol,
+            http_version: self.protocol.trim_start_matches("HTTP/"),
             method: &self.method,
             host: &self.host,
             path: &self.path,

@@ -67,7 +67,7 @@ fn every_record_becomes_one_line_and_closing_writes_them_all() {
     audit.close();
     let written = lines(directory.path());
     let written: Vec<&str> =
-        written.iter().map(|line| line["request_id"].as_str().unwrap()).collect();
+        written.iter().map(|line| line["http.request.id"].as_str().unwrap()).collect();
     assert_eq!(written, ids);
     assert_eq!(audit.outstanding(), 0);
 }
@@ -82,7 +82,8 @@ fn people_stand_in_a_line_only_as_keyed_hmacs() {
         audit.close();
     }
     let written = lines(directory.path());
-    let hmacs: Vec<&str> = written.iter().map(|line| line["iban_hmac"].as_str().unwrap()).collect();
+    let hmacs: Vec<&str> =
+        written.iter().map(|line| line["octroi.iban_hmac"].as_str().unwrap()).collect();
     assert_eq!(hmacs.len(), 2);
     assert_ne!(hmacs[0], hmacs[1], "another key must give another pseudonym");
     assert!(hmacs.iter().all(|hmac| hmac.len() == 64));
