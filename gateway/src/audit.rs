@@ -3,17 +3,30 @@
 //!
 //! A [`Slot`] is reserved before a request is judged, so a record can never be dropped for want of
 //! room: when the log cannot keep up or cannot be written, requests are refused instead
-//! (`state_unavailable`), as DESIGN's "fail closed" demands of every dependency.
+//! (`state_unavailable`), as DESIGN's "fail closed" demands of every dependency. Nothing goes to the
+//! bank before a line says that it may ([`Permitted`]), and no answer is whole before its record is
+//! written ([`Hold`]).
 
+mod author;
 pub mod chain;
 pub mod entry;
+mod file;
+mod log;
+mod metrics;
+mod pseudonyms;
 mod record;
+mod room;
 pub mod shelf;
 mod writer;
 
 pub use entry::Entry;
-pub use record::{Client, Event, Outcome, People, Probing, REQUEST, Record, Timing};
-pub use writer::{Audit, AuditError, Pseudonyms, Slot};
+pub use log::{Audit, AuditError, Unwritten};
+pub use metrics::AuditMetrics;
+pub use pseudonyms::Pseudonyms;
+pub use record::{
+    Client, Event, Outcome, PERMITTED, People, Permitted, Probing, REQUEST, Record, Timing,
+};
+pub use room::{Hold, Slot, Unrecorded};
 
 #[cfg(test)]
 mod tests;

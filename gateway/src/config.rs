@@ -49,7 +49,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::DeTable;
 
-pub use audit::AuditSettings;
+pub use audit::{AuditSettings, Durability, WhenUnwritable};
 pub use authorization::{AuthorizationSettings, BankUrl, TppPaths};
 pub use balance_guard::BalanceGuardSettings;
 pub use drain::DrainSettings;

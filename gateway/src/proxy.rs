@@ -91,14 +91,21 @@ impl ProxyHttp for Line {
                 Ok(true)
             }
             Ok(Verdict::Permitted(permit)) => {
-                ctx.permitted_at = Some(Instant::now());
                 ctx.chosen = self.upstream(ctx).and_then(|upstream| upstream.choose(&permit, None));
                 ctx.permit = Some(permit);
-                if ctx.chosen.is_none() {
-                    let refusal = Refusal::because(Reason::UpstreamUnavailable, NOBODY_SERVES);
-                    refuse::answer(&self.0, session, ctx, refusal).await?;
+                let refusal = if ctx.chosen.is_none() {
+                    Some(Refusal::because(Reason::UpstreamUnavailable, NOBODY_SERVES))
+                } else {
+                    let written = ctx.record_permit().await;
+                    written.err().map(|_| Refusal::because(Reason::StateUnavailable, UNWRITTEN))
+                };
+                ctx.permitted_at = Some(Instant::now());
+                match refusal {
+                    Some(refusal) => {
+                        refuse::answer(&self.0, session, ctx, refusal).await.map(|()| true)
+                    }
+                    None => Ok(false),
                 }
-                Ok(ctx.chosen.is_none())
             }
             Err(refusal) => {
                 refuse::answer(&self.0, session, ctx, refusal).await?;
@@ -187,6 +194,7 @@ impl ProxyHttp for Line {
         if let Some(permitted_at) = ctx.permitted_at {
             ctx.timing.upstream_us = micros(permitted_at.elapsed());
         }
+        probing::known(&self.0, ctx).await;
         if self.0.drain.is_draining() {
             session.set_keepalive(None);
         }
@@ -194,7 +202,8 @@ impl ProxyHttp for Line {
         if let Some(reason) =
             reason.and_then(Reason::from_code).filter(|r| r.is_upstream_reportable())
         {
-            return refuse::replace(&self.0, response, ctx, Refusal::new(reason));
+            refuse::replace(&self.0, response, ctx, Refusal::new(reason))?;
+            return answered(session, response, ctx);
         }
         if response.status.is_server_error() {
             // What a broken core says about itself is not for the outside.
@@ -202,11 +211,13 @@ impl ProxyHttp for Line {
                 Reason::UpstreamUnavailable,
                 "the bank's system answered with an error",
             );
-            return refuse::replace(&self.0, response, ctx, refusal);
+            refuse::replace(&self.0, response, ctx, refusal)?;
+            return answered(session, response, ctx);
         }
         probing::head(ctx, response);
         headers::to_client(response, ctx)?;
-        quotas::tell(response, &ctx.counted)
+        quotas::tell(response, &ctx.counted)?;
+        answered(session, response, ctx)
     }
 
     fn response_body_filter(
@@ -227,6 +238,12 @@ impl ProxyHttp for Line {
         }
         if let Some(replacement) = &ctx.replacement {
             *body = end_of_stream.then(|| replacement.clone());
+        }
+        let (status, bytes) = &mut ctx.passing;
+        *bytes += body.as_ref().map_or(0, |chunk| u64::try_from(chunk.len()).unwrap_or(u64::MAX));
+        if end_of_stream {
+            let (status, bytes) = (*status, *bytes);
+            ctx.close(status, bytes);
         }
         Ok(None)
     }
@@ -278,8 +295,8 @@ impl ProxyHttp for Line {
         {
             upstream.note(address, exchange);
         }
-        ctx.complete(session);
         probing::over(&self.0, ctx).await;
+        ctx.complete(session);
     }
 }
 
@@ -290,6 +307,16 @@ impl Line {
     }
 }
 
+/// The head of the answer passes. One without a body is the end of it already.
+fn answered(session: &Session, response: &ResponseHeader, ctx: &mut Context) -> Result<()> {
+    ctx.passing.0 = response.status.as_u16();
+    let is_end = headers::is_bodiless(session.req_header(), response);
+    if is_end && !response.status.is_informational() {
+        ctx.close(ctx.passing.0, 0);
+    }
+    Ok(())
+}
+
 /// Whether it may have been the client that took so long: a long answer waits for its reader. No TPP may
 /// make an adapter look as if it failed.
 fn is_held_up(session: &Session, ctx: &Context) -> bool {
@@ -298,6 +325,9 @@ fn is_held_up(session: &Session, ctx: &Context) -> bool {
 
 /// So many bytes of an answer pass on however slowly a client reads: they fit into the buffers.
 const UNREAD_BYTES_MAX: usize = 4 * 1024;
+
+/// What a caller is told whose request could not be written down.
+const UNWRITTEN: &str = "the access log cannot take more now";
 
 /// What a caller is told whose request goes nowhere.
 const NOBODY_SERVES: &str = "the bank's system has not answered lately and is left alone";

@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
 use crate::admin::{self, Admin};
-use crate::audit::{Audit, AuditError};
+use crate::audit::{Audit, AuditError, AuditMetrics};
 use crate::authorization::{AuthorizationMetrics, AuthorizationServer, Sealers};
 use crate::clock;
 use crate::config::{Config, KeyPair, Listen, RefusalMode, UpstreamAddress};
@@ -216,11 +216,7 @@ async fn open(
 ) -> Result<Arc<Gateway>, StartError> {
     let world = world::load(config)?;
     let metrics = Arc::new(Metrics::new(&world.routes)?);
-    let audit = Arc::new(Audit::open(
-        &config.audit.directory,
-        config.audit.key.expose(),
-        config.audit.queue_records_max,
-    )?);
+    let audit = Arc::new(Audit::open(&config.audit, AuditMetrics::new(metrics.registry())?)?);
     let store = store::open(&config.store, instance(config))?;
     keepers::hold_store_to_its_layout(store.as_ref()).await?;
     store.join();

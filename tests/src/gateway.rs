@@ -106,10 +106,35 @@ impl Place {
         lines.into_iter()
     }
 
+    /// The files of the access log, oldest first; one that is both plain and compressed once.
+    pub fn audit_files(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.file("audit")).unwrap();
+        let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        files.retain(|file| {
+            path_text(file).ends_with(".jsonl") || path_text(file).ends_with(".zst")
+        });
+        files.retain(|file| path_text(file).contains("/access-"));
+        let number = |file: &PathBuf| {
+            path_text(file).rsplit('/').next().unwrap().split('.').nth(1).unwrap().to_owned()
+        };
+        files.sort_by_key(|file| (number(file), file.clone()));
+        files.dedup_by_key(|file| number(file));
+        files
+    }
+
+    /// Every whole line of the access log. What is read while it is written may end in half a line.
     pub fn audit_text(&self) -> String {
         let mut text = String::new();
-        for entry in fs::read_dir(self.file("audit")).unwrap() {
-            text.push_str(&fs::read_to_string(entry.unwrap().path()).unwrap());
+        for file in self.audit_files() {
+            // Between being listed and being read it may have been compressed.
+            let octets = fs::read(&file).or_else(|_| fs::read(file.with_extension("jsonl.zst")));
+            let octets = octets.unwrap();
+            let plain = match octets.starts_with(ZSTD) {
+                true => zstd::decode_all(&octets[..]).unwrap(),
+                false => octets,
+            };
+            let whole = plain.iter().rposition(|octet| *octet == b'\n').map_or(0, |end| end + 1);
+            text.push_str(std::str::from_utf8(&plain[..whole]).unwrap());
         }
         text
     }
@@ -271,13 +296,12 @@ impl Gateway {
         get(self.addresses.admin, path)
     }
 
-    /// The audit record of a request, which may be written a moment after its answer.
+    /// The audit record of a request, which is written before the end of its answer.
     #[track_caller]
     pub fn record_of(&self, answer: &Answer) -> Value {
         let id = answer.header("octroi-request-id").expect("every answer names its request");
-        eventually("the audit record", || {
-            self.place.audit().into_iter().find(|record| record["http.request.id"] == id)
-        })
+        let found = self.place.audit().into_iter().find(|record| record["http.request.id"] == id);
+        found.expect("every answer has its record")
     }
 
     /// Sends a signal by its name.
@@ -320,6 +344,9 @@ impl Drop for Gateway {
         let _ = self.child.wait();
     }
 }
+
+/// How a frame of zstd begins (RFC 8878 §3.1.1).
+const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 
 /// The body of a funds confirmation.
 pub fn body(iban: &str, amount: &str) -> String {

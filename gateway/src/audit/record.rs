@@ -4,15 +4,19 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use certs::OrganisationId;
+use certs::{OrganisationId, PspRole};
 use jiff::Timestamp;
 use policies::probing::Suspicion;
 use policies::{CheckName, CheckOutcome, Reason, Trail, World};
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
+use super::pseudonyms::Pseudonyms;
+
 /// `event.action` of the record of a request; every other line is an event.
 pub const REQUEST: &str = "request";
+/// `event.action` of the line that stands before anything goes to the bank.
+pub const PERMITTED: &str = "request_permitted";
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -60,6 +64,19 @@ pub struct Timing {
     pub store_us: u64,
     /// From the permit to the head of the upstream's answer.
     pub upstream_us: u64,
+    /// Waiting for the line of the permit.
+    pub audit_us: u64,
+    /// The rest: the gateway's own share.
+    pub gateway_us: u64,
+}
+
+impl Timing {
+    /// Ends after `total_us`.
+    pub const fn end(&mut self, total_us: u64) {
+        self.total_us = total_us;
+        let others = self.store_us.saturating_add(self.upstream_us).saturating_add(self.audit_us);
+        self.gateway_us = total_us.saturating_sub(others);
+    }
 }
 
 /// What does not change while a connection is open, kept once for all its records.
@@ -102,6 +119,8 @@ pub struct Record {
     pub world: Option<Arc<World>>,
     /// The codetab that the host names, and the version of an API that the path names.
     pub route: (Option<usize>, Option<usize>),
+    /// The role of its certificate that opens the API.
+    pub role: Option<PspRole>,
     /// How it ended.
     pub outcome: Outcome,
     /// Why it was refused.
@@ -128,6 +147,22 @@ pub struct Record {
     pub answered_before: Option<Timestamp>,
     /// The people behind the request, kept only as keyed HMACs.
     pub people: People,
+}
+
+/// What is known of a request when it may go to the bank.
+pub struct Permitted {
+    /// When the request head had been read.
+    pub time: Timestamp,
+    /// As in its [`Record`].
+    pub request_id: Uuid,
+    /// As in its [`Record`].
+    pub trace_id: Uuid,
+    /// Who asks.
+    pub client: Arc<Client>,
+    /// The world that it was judged by.
+    pub world: Arc<World>,
+    /// As in its [`Record`].
+    pub route: (Option<usize>, Option<usize>),
 }
 
 /// Something that changed what requests are judged by. It stands in the log between the requests.
@@ -231,6 +266,8 @@ pub(super) struct Line<'a> {
     api: Option<&'a str>,
     #[serde(rename = "octroi.version", skip_serializing_if = "Option::is_none")]
     version: Option<&'a str>,
+    #[serde(rename = "octroi.role", skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
     #[serde(rename = "octroi.outcome")]
     outcome: Outcome,
     #[serde(rename = "event.reason", skip_serializing_if = "Option::is_none")]
@@ -259,6 +296,29 @@ pub(super) struct Line<'a> {
     psu_hmac: Option<Shown<Hex>>,
     #[serde(rename = "octroi.iban_hmac", skip_serializing_if = "Option::is_none")]
     iban_hmac: Option<Shown<Hex>>,
+    #[serde(rename = "octroi.hmac_key", skip_serializing_if = "Option::is_none")]
+    hmac_key: Option<&'a str>,
+}
+
+/// The line of a permit.
+#[derive(Serialize)]
+pub(super) struct PermittedLine<'a> {
+    #[serde(rename = "@timestamp")]
+    time: Timestamp,
+    #[serde(rename = "event.action")]
+    action: &'static str,
+    #[serde(rename = "http.request.id")]
+    request_id: Uuid,
+    #[serde(rename = "trace.id")]
+    trace_id: Shown<uuid::fmt::Simple>,
+    #[serde(rename = "organization.id", skip_serializing_if = "Option::is_none")]
+    organisation_id: Option<&'a str>,
+    #[serde(rename = "octroi.codetab", skip_serializing_if = "Option::is_none")]
+    codetab: Option<&'a str>,
+    #[serde(rename = "octroi.api", skip_serializing_if = "Option::is_none")]
+    api: Option<&'a str>,
+    #[serde(rename = "octroi.version", skip_serializing_if = "Option::is_none")]
+    version: Option<&'a str>,
 }
 
 /// A value that is written as people read it.
@@ -341,14 +401,50 @@ impl CheckLine {
     }
 }
 
+impl Line<'_> {
+    /// Ended otherwise than it was to.
+    pub(super) const fn turn_into(&mut self, outcome: Outcome) {
+        self.outcome = outcome;
+        self.ecs_outcome = outcome.ecs();
+    }
+}
+
+/// Names of where a request landed: codetab, API, version.
+type Landed<'a> = (Option<&'a str>, Option<&'a str>, Option<&'a str>);
+
+fn landed(world: Option<&Arc<World>>, route: (Option<usize>, Option<usize>)) -> Landed<'_> {
+    let routes = world.map(|world| &world.routes);
+    let codetab = route.0.and_then(|index| routes?.codetabs().nth(index));
+    let version = route.1.and_then(|index| routes?.versions().nth(index));
+    (
+        codetab.map(|codetab| codetab.code.as_str()),
+        version.map(|(api, _)| api.name.as_str()),
+        version.map(|(_, version)| version.name.as_str()),
+    )
+}
+
+impl Permitted {
+    pub(super) fn line(&self) -> PermittedLine<'_> {
+        let (codetab, api, version) = landed(Some(&self.world), self.route);
+        PermittedLine {
+            time: self.time,
+            action: PERMITTED,
+            request_id: self.request_id,
+            trace_id: Shown(self.trace_id.simple()),
+            organisation_id: self.client.organisation_id.as_ref().map(OrganisationId::as_str),
+            codetab,
+            api,
+            version,
+        }
+    }
+}
+
 impl Record {
-    pub(super) fn line<'a>(&'a self, hmac: impl Fn(&str) -> [u8; 32]) -> Line<'a> {
+    pub(super) fn line<'a>(&'a self, people: &'a Pseudonyms) -> Line<'a> {
         let client = &*self.client;
-        let routes = self.world.as_ref().map(|world| &world.routes);
-        let (codetab, version) = self.route;
-        let codetab = codetab.and_then(|index| routes?.codetabs().nth(index));
-        let version = version.and_then(|index| routes?.versions().nth(index));
-        let pseudonym = |name: &String| Shown(Hex(hmac(name)));
+        let (codetab, api, version) = landed(self.world.as_ref(), self.route);
+        let pseudonym = |name: &String| Shown(Hex(people.of(name)));
+        let is_about_people = self.people.psu.is_some() || self.people.iban.is_some();
         Line {
             time: self.time,
             action: REQUEST,
@@ -367,9 +463,10 @@ impl Record {
             method: &self.method,
             host: &self.host,
             path: &self.path,
-            codetab: codetab.map(|codetab| codetab.code.as_str()),
-            api: version.map(|(api, _)| api.name.as_str()),
-            version: version.map(|(_, version)| version.name.as_str()),
+            codetab,
+            api,
+            version,
+            role: self.role.map(PspRole::code),
             outcome: self.outcome,
             code: self.reason.map(Reason::code),
             detail: self.detail.as_deref(),
@@ -384,6 +481,7 @@ impl Record {
             answered_before: self.answered_before,
             psu_hmac: self.people.psu.as_ref().map(pseudonym),
             iban_hmac: self.people.iban.as_ref().map(pseudonym),
+            hmac_key: is_about_people.then(|| people.key_id()),
         }
     }
 }

@@ -1,11 +1,19 @@
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use policies::{Reason, Trail};
+use prometheus::Registry;
 use uuid::Uuid;
 
+use super::chain::{Chain, Checkpoint, VerifyingKeys};
+use super::shelf::Line;
 use super::*;
 use crate::clock;
+use crate::config::{AuditSettings, Durability, Secret, WhenUnwritable};
 
 const IBAN: &str = "FR7617515000920440878790811";
 
@@ -28,6 +36,7 @@ fn record() -> Record {
         host: "www.17515.sandbox.api.localhost".to_owned(),
         world: None,
         route: (None, None),
+        role: None,
         outcome: Outcome::Refused,
         reason: Some(Reason::TokenMissing),
         detail: None,
@@ -44,50 +53,90 @@ fn record() -> Record {
     }
 }
 
-fn lines(directory: &std::path::Path) -> Vec<serde_json::Value> {
-    let mut lines = Vec::new();
-    for entry in std::fs::read_dir(directory).unwrap() {
-        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
-        lines.extend(text.lines().map(|line| serde_json::from_str(line).unwrap()));
+fn settings(directory: &Path) -> AuditSettings {
+    AuditSettings {
+        directory: directory.to_owned(),
+        key: Secret::new([1; 32]),
+        signing_key: None,
+        queue_records_max: 5000,
+        durability: Durability::Process,
+        when_unwritable: WhenUnwritable::Refuse,
+        checkpoint_records: 1000,
+        checkpoint_every: Duration::from_secs(60),
+        file_bytes_max: 1 << 30,
+        compress: false,
+        keep_for: None,
     }
-    lines
+}
+
+fn open(settings: &AuditSettings) -> Audit {
+    Audit::open(settings, AuditMetrics::new(&Registry::new()).unwrap()).unwrap()
+}
+
+fn write(audit: &Audit) -> String {
+    let record = record();
+    let id = record.request_id.to_string();
+    let slot = audit.reserve().unwrap();
+    audit.write(record, slot, None);
+    id
+}
+
+/// Every line of every file, each chain checked on the way.
+fn files(directory: &Path) -> Vec<Vec<serde_json::Value>> {
+    let files = shelf::files(directory).unwrap();
+    let lines = files.iter().map(|file| {
+        let (mut reader, mut line) = (file.open().unwrap(), Vec::new());
+        let (mut chain, mut lines) = (Chain::default(), Vec::new());
+        while shelf::read_line(&mut *reader, &mut line).unwrap() == Line::Whole {
+            chain.check(&line).unwrap();
+            lines.push(serde_json::from_slice(&line).unwrap());
+        }
+        lines
+    });
+    lines.collect()
+}
+
+fn actions(lines: &[serde_json::Value]) -> Vec<&str> {
+    lines.iter().map(|line| line["event.action"].as_str().unwrap()).collect()
+}
+
+fn ids(lines: &[serde_json::Value]) -> Vec<&str> {
+    let requests = lines.iter().filter(|line| line["event.action"] == REQUEST);
+    requests.map(|line| line["http.request.id"].as_str().unwrap()).collect()
 }
 
 #[test]
 fn every_record_becomes_one_line_and_closing_writes_them_all() {
     let directory = tempfile::tempdir().unwrap();
-    let audit = Audit::open(directory.path(), &[1; 32], 5000).unwrap();
-    let mut ids = Vec::new();
-    for _ in 0..3000 {
-        let record = record();
-        ids.push(record.request_id.to_string());
-        let slot = audit.reserve().unwrap();
-        audit.write(record, slot);
-    }
+    let audit = open(&settings(directory.path()));
+    let written: Vec<String> = (0..3000).map(|_| write(&audit)).collect();
     audit.close();
-    let written = lines(directory.path());
-    let written: Vec<&str> =
-        written.iter().map(|line| line["http.request.id"].as_str().unwrap()).collect();
-    assert_eq!(written, ids);
+    let files = files(directory.path());
+    assert_eq!(files.len(), 1);
+    assert_eq!(ids(&files[0]), written);
     assert_eq!(audit.outstanding(), 0);
+    let actions = actions(&files[0]);
+    assert_eq!(actions[0], "audit_opened");
+    assert_eq!(actions[actions.len() - 2..], ["audit_closed", "audit_checkpoint"]);
 }
 
 #[test]
 fn people_stand_in_a_line_only_as_keyed_hmacs() {
     let directory = tempfile::tempdir().unwrap();
     for key in [[1; 32], [2; 32]] {
-        let audit = Audit::open(directory.path(), &key, 10).unwrap();
-        let slot = audit.reserve().unwrap();
-        audit.write(record(), slot);
+        let audit = open(&AuditSettings { key: Secret::new(key), ..settings(directory.path()) });
+        write(&audit);
         audit.close();
     }
-    let written = lines(directory.path());
-    let hmacs: Vec<&str> =
-        written.iter().map(|line| line["octroi.iban_hmac"].as_str().unwrap()).collect();
-    assert_eq!(hmacs.len(), 2);
-    assert_ne!(hmacs[0], hmacs[1], "another key must give another pseudonym");
-    assert!(hmacs.iter().all(|hmac| hmac.len() == 64));
-    let text = serde_json::to_string(&written).unwrap();
+    let files = files(directory.path());
+    let records: Vec<_> = files.iter().flatten().filter(|l| l["event.action"] == REQUEST).collect();
+    assert_eq!(records.len(), 2);
+    for member in ["octroi.iban_hmac", "octroi.hmac_key"] {
+        assert_ne!(records[0][member], records[1][member], "another key, another {member}");
+    }
+    assert_eq!(records[0]["octroi.iban_hmac"].as_str().unwrap().len(), 64);
+    assert_eq!(records[0]["octroi.hmac_key"], files[0][0]["octroi.hmac_key"]);
+    let text = serde_json::to_string(&files).unwrap();
     assert!(!text.contains(IBAN) && !text.contains("gilles"));
     assert!(!format!("{:?}", record().people).contains(IBAN));
 }
@@ -95,7 +144,7 @@ fn people_stand_in_a_line_only_as_keyed_hmacs() {
 #[test]
 fn no_more_slots_than_configured_are_given_and_each_comes_back() {
     let directory = tempfile::tempdir().unwrap();
-    let audit = Audit::open(directory.path(), &[1; 32], 2).unwrap();
+    let audit = open(&AuditSettings { queue_records_max: 2, ..settings(directory.path()) });
     let first = audit.reserve().unwrap();
     let second = audit.reserve();
     assert!(second.is_some());
@@ -105,19 +154,106 @@ fn no_more_slots_than_configured_are_given_and_each_comes_back() {
 }
 
 #[test]
-fn a_full_disk_refuses_new_slots_instead_of_losing_records() {
+fn each_file_names_the_last_line_of_the_one_before_it() {
     let directory = tempfile::tempdir().unwrap();
-    let today = clock::now().to_zoned(jiff::tz::TimeZone::UTC).date();
-    let file = directory.path().join(format!("access-{today}.jsonl"));
-    std::os::unix::fs::symlink("/dev/full", file).unwrap();
-    let audit = Audit::open(directory.path(), &[1; 32], 10).unwrap();
-    let slot = audit.reserve().unwrap();
-    audit.write(record(), slot);
+    for _ in 0..2 {
+        let audit = open(&AuditSettings { file_bytes_max: 4096, ..settings(directory.path()) });
+        for _ in 0..20 {
+            write(&audit);
+            eventually(|| audit.outstanding() == 0);
+        }
+        audit.close();
+    }
+    let files = files(directory.path());
+    assert!(files.len() > 6, "{} files", files.len());
+    assert!(files[0][0]["octroi.previous"].is_null());
+    for pair in files.windows(2) {
+        let (last, link) = (pair[0].last().unwrap(), &pair[1][0]["octroi.previous"]);
+        assert_eq!(link["file"], pair[0][0]["octroi.file"]);
+        assert_eq!(link["sequence"], last["event.sequence"]);
+        assert_eq!(link["hash"], last["octroi.hash"]);
+    }
+    assert_eq!(files.iter().map(|file| ids(file).len()).sum::<usize>(), 40);
+}
+
+#[test]
+fn a_torn_last_line_is_left_as_it_is_and_the_next_file_goes_on_after_the_whole_ones() {
+    let directory = tempfile::tempdir().unwrap();
+    let audit = open(&settings(directory.path()));
+    write(&audit);
+    audit.close();
+    let path = shelf::files(directory.path()).unwrap()[0].path.clone();
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, [&whole[..], b"{\"torn\":"].concat()).unwrap();
+    open(&settings(directory.path())).close();
+    let files = files(directory.path());
+    assert_eq!(files[1][0]["octroi.previous"]["hash"], files[0].last().unwrap()["octroi.hash"]);
+    assert!(std::fs::read(&path).unwrap().ends_with(b"{\"torn\":"));
+}
+
+#[test]
+fn checkpoints_are_signed_in_the_file_and_stand_beside_it_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let audit = open(&AuditSettings { checkpoint_records: 10, ..settings(directory.path()) });
+    for _ in 0..25 {
+        write(&audit);
+        eventually(|| audit.outstanding() == 0);
+    }
+    audit.close();
+    let files = files(directory.path());
+    let mut keys = VerifyingKeys::default();
+    let public = files[0][0]["octroi.public_key"].as_str().unwrap();
+    keys.add_raw(&STANDARD.decode(public).unwrap()).unwrap();
+    let beside = std::fs::read_to_string(directory.path().join("checkpoints.jsonl")).unwrap();
+    let beside: Vec<Checkpoint> =
+        beside.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let inside = files[0].iter().filter(|line| line["event.action"] == "audit_checkpoint");
+    let inside: Vec<Checkpoint> =
+        inside.map(|line| serde_json::from_value(line.clone()).unwrap()).collect();
+    assert_eq!(inside, beside);
+    assert!(inside.len() >= 3, "{inside:?}");
+    for checkpoint in &inside {
+        keys.verify(checkpoint).unwrap();
+        let covered = &files[0][usize::try_from(checkpoint.sequence).unwrap()];
+        assert_eq!(covered["octroi.hash"], checkpoint.hash);
+    }
+}
+
+#[test]
+fn the_key_that_signs_is_made_once_and_is_nobody_elses_to_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = || {
+        open(&settings(directory.path())).close();
+        std::fs::read(directory.path().join("signing-key.pem")).unwrap()
+    };
+    assert_eq!(key(), key());
+    let mode = directory.path().join("signing-key.pem").metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn an_answer_is_held_until_its_record_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let audit = open(&settings(directory.path()));
+    let (hold, slot) = (Arc::new(Hold::default()), audit.reserve().unwrap());
+    let record = record();
+    let id = record.request_id.to_string();
+    audit.write(record, slot, Some(&hold));
+    let word = futures_util::future::poll_fn(|cx| hold.poll(cx));
+    runtime().block_on(word).unwrap();
+    let text = std::fs::read_to_string(&shelf::files(directory.path()).unwrap()[0].path).unwrap();
+    assert!(text.contains(&id), "{text}");
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+#[track_caller]
+fn eventually(holds: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
-    while !audit.is_failing() {
-        assert!(Instant::now() < deadline, "the failed write was never noticed");
+    while !holds() {
+        assert!(Instant::now() < deadline, "it never came to be");
         std::thread::yield_now();
     }
-    assert!(audit.reserve().is_none());
-    assert_eq!(audit.outstanding(), 1, "the record is kept until it can be written");
 }

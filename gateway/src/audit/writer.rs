@@ -1,349 +1,342 @@
-//! The one thread that writes the log: records come to it whole, leave it in batches.
+//! The one thread that writes the log: lines come to it one by one, leave it in batches, and whoever
+//! waits for one is told when it is written.
 
-use std::fs::{File, OpenOptions};
+mod trouble;
+
+use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use hmac::{Hmac, KeyInit, Mac};
-use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use sha2::Sha256;
+use jiff::{Timestamp, ToSpan};
 
-use super::record::{Event, Record};
+use super::chain::Chain;
+use super::file::{self, Author, Link, OpenFile};
+use super::log::{AuditError, Entry, Shared};
+use super::metrics::AuditMetrics;
+use super::pseudonyms::Pseudonyms;
+use super::record::{Event, Outcome};
+use crate::clock;
+use crate::config::{AuditSettings, Durability};
+use trouble::Trouble;
 
-/// Keyed once; each use clones the state after the key.
-type Key = Hmac<Sha256>;
-
-/// How long records gather for one write: the most that a crash of the machine or a kill without
-/// warning can lose of the log.
-const GATHERED_FOR: Duration = Duration::from_millis(10);
-/// Records that one write to the file may carry.
-const BATCH_RECORDS_MAX: usize = 512;
+/// Lines that one write to the file may carry.
+const BATCH_LINES_MAX: usize = 512;
 /// Pause before a failed write is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
-/// Longest wait for the queue to empty at the end.
+/// Longest wait for a disk that fails at the end of the process.
 const FLUSH_LIMIT: Duration = Duration::from_secs(5);
+/// Every checkpoint, beside the files.
+const CHECKPOINTS: &str = "checkpoints.jsonl";
+const CHECKPOINTS_MODE: u32 = 0o640;
+/// Checkpoints that wait for their own file to be written to.
+const CHECKPOINT_BYTES_MAX: usize = 64 * 1024;
+/// `event.action` of the line that ends a file in order.
+const CLOSED: &str = "audit_closed";
 
-/// The log cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum AuditError {
-    /// The directory or the file of today.
-    #[error("audit.directory {path}: {source}; make it a directory that this user can write")]
-    Open {
-        /// What was tried.
-        path: PathBuf,
-        /// The operating system's reason.
-        source: io::Error,
-    },
-    /// The HMAC key.
-    #[error("audit.key_file: not usable as an HMAC key")]
-    Key,
-    /// No thread for the writer.
-    #[error("the audit writer's thread does not start: {0}")]
-    Thread(io::Error),
-}
-
-/// The log as the rest of the program sees it.
-pub struct Audit {
+/// Begins the first file and starts the thread.
+pub(super) fn start(
+    settings: AuditSettings,
+    author: Author,
+    people: Pseudonyms,
     shared: Arc<Shared>,
-    records_max: usize,
-    pseudonyms: Pseudonyms,
-    writer: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// What waits to be written. The lock is held for as long as it takes to move one record.
-struct Shared {
-    queue: Mutex<Vec<Entry>>,
-    /// The writer sleeps until somebody wakes it.
-    asleep: AtomicBool,
-    stopping: AtomicBool,
-    state: Arc<State>,
-}
-
-/// Turns the name of a person or an account into what records may hold: HMAC-SHA-256 (RFC 2104)
-/// under the configured key. Whoever has the key may compare, nobody can read.
-#[derive(Clone)]
-pub struct Pseudonyms(Key);
-
-impl Pseudonyms {
-    /// Pseudonyms under `key`.
-    ///
-    /// # Errors
-    /// The key is no key.
-    pub fn new(key: &[u8]) -> Result<Self, AuditError> {
-        Key::new_from_slice(key).map(Self).map_err(|_| AuditError::Key)
-    }
-
-    /// The pseudonym of `name`.
-    #[must_use]
-    pub fn of(&self, name: &str) -> [u8; 32] {
-        let mut hmac = self.0.clone();
-        hmac.update(name.as_bytes());
-        hmac.finalize().into_bytes().into()
-    }
-}
-
-impl std::fmt::Debug for Pseudonyms {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Pseudonyms([redacted])")
-    }
-}
-
-/// One line of the log.
-// Nearly all are requests: a box for each would cost them an allocation.
-#[allow(clippy::large_enum_variant)]
-enum Entry {
-    Request(Record, #[allow(dead_code)] Slot),
-    Event(Event),
-}
-
-impl Shared {
-    fn queue(&self) -> MutexGuard<'_, Vec<Entry>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-struct State {
-    outstanding: AtomicUsize,
-    failing: AtomicBool,
-}
-
-/// Room for one record, held from before the judgement until the record is on its way to disk.
-#[derive(Debug)]
-pub struct Slot(Arc<State>);
-
-impl std::fmt::Debug for State {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("audit::State")
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.0.outstanding.fetch_sub(1, Ordering::Release);
-    }
-}
-
-impl Audit {
-    /// Opens the log in `directory` and starts its writer.
-    ///
-    /// `key` makes the HMACs of PSUs and IBANs; `records_max` bounds what may wait to be written.
-    ///
-    /// # Errors
-    /// When today's file cannot be opened for appending: nothing may run unrecorded.
-    pub fn open(directory: &Path, key: &[u8], records_max: usize) -> Result<Self, AuditError> {
-        let pseudonyms = Pseudonyms::new(key)?;
-        let file = DayFile::open(directory, today())?;
-        let shared = Arc::new(Shared {
-            queue: Mutex::default(),
-            asleep: AtomicBool::new(false),
-            stopping: AtomicBool::new(false),
-            state: Arc::new(State {
-                outstanding: AtomicUsize::new(0),
-                failing: AtomicBool::new(false),
-            }),
-        });
-        let writer = Writer { shared: Arc::clone(&shared), pseudonyms: pseudonyms.clone(), file };
-        let writer = std::thread::Builder::new()
-            .name("audit".to_owned())
-            .spawn(move || writer.run())
-            .map_err(AuditError::Thread)?;
-        Ok(Self { shared, records_max, pseudonyms, writer: Mutex::new(Some(writer)) })
-    }
-
-    /// Room for one record, or `None` when the log is full or cannot be written: then the request
-    /// must be refused.
-    #[must_use]
-    pub fn reserve(&self) -> Option<Slot> {
-        if self.shared.state.failing.load(Ordering::Acquire) {
-            return None;
-        }
-        let before = self.shared.state.outstanding.fetch_add(1, Ordering::AcqRel);
-        let slot = Slot(Arc::clone(&self.shared.state));
-        (before < self.records_max).then_some(slot)
-    }
-
-    /// Hands a record over. It cannot be refused: its room was reserved. It reaches the file within
-    /// [`GATHERED_FOR`]; while records keep coming, nobody has to be woken for one.
-    pub fn write(&self, record: Record, slot: Slot) {
-        self.push(Entry::Request(record, slot));
-    }
-
-    /// What stands for people and accounts in records.
-    #[must_use]
-    pub fn pseudonyms(&self) -> &Pseudonyms {
-        &self.pseudonyms
-    }
-
-    /// Writes down something that is no request.
-    pub fn event(&self, event: Event) {
-        self.push(Entry::Event(event));
-    }
-
-    fn push(&self, entry: Entry) {
-        self.shared.queue().push(entry);
-        if self.shared.asleep.swap(false, Ordering::AcqRel) {
-            self.wake();
-        }
-    }
-
-    fn wake(&self) {
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(writer) = &*writer {
-            writer.thread().unpark();
-        }
-    }
-
-    /// Whether the last write failed.
-    #[must_use]
-    pub fn is_failing(&self) -> bool {
-        self.shared.state.failing.load(Ordering::Acquire)
-    }
-
-    /// Records that wait to be written.
-    #[must_use]
-    pub fn outstanding(&self) -> usize {
-        self.shared.state.outstanding.load(Ordering::Relaxed)
-    }
-
-    /// Writes what is left and ends the writer; for the end of the process.
-    pub fn close(&self) {
-        self.shared.stopping.store(true, Ordering::Release);
-        self.wake();
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(writer) = writer {
-            let _ = writer.join();
-        }
-    }
+    metrics: AuditMetrics,
+) -> Result<JoinHandle<()>, AuditError> {
+    let directory = settings.directory.clone();
+    let begun = OpenFile::begin(&directory, &author, None, clock::now());
+    let file = begun.map_err(|source| AuditError::Open { path: directory, source })?;
+    let writer = Writer {
+        settings,
+        author,
+        people,
+        shared,
+        metrics,
+        file: Some(file),
+        previous: None,
+        lines: Vec::new(),
+        checkpoints: Vec::new(),
+        unsigned: 0,
+        unsigned_since: None,
+        trouble: None,
+        has_given_up: false,
+    };
+    writer.keep_reserve();
+    let thread = std::thread::Builder::new().name("audit".to_owned());
+    thread.spawn(move || writer.run()).map_err(AuditError::Thread)
 }
 
 struct Writer {
+    settings: AuditSettings,
+    author: Author,
+    people: Pseudonyms,
     shared: Arc<Shared>,
-    pseudonyms: Pseudonyms,
-    file: DayFile,
+    metrics: AuditMetrics,
+    /// None after one that had to be left; the next attempt begins another.
+    file: Option<OpenFile>,
+    /// The last line of our last file.
+    previous: Option<Link>,
+    /// The batch, as it goes to the file.
+    lines: Vec<u8>,
+    /// Checkpoints that are in the file, and not yet in their own.
+    checkpoints: Vec<u8>,
+    /// Lines since the last checkpoint.
+    unsigned: u64,
+    unsigned_since: Option<Instant>,
+    trouble: Option<Trouble>,
+    /// The process ends, and the disk was waited for long enough.
+    has_given_up: bool,
 }
 
 impl Writer {
     fn run(mut self) {
-        let (mut records, mut lines) = (Vec::new(), Vec::new());
+        let mut entries = Vec::new();
         loop {
             // Read before the queue: what came before the end is written before the end.
             let stopping = self.shared.stopping.load(Ordering::Acquire);
-            std::mem::swap(&mut *self.shared.queue(), &mut records);
-            if records.is_empty() {
+            std::mem::swap(&mut *self.shared.queue(), &mut entries);
+            self.rotate();
+            if entries.is_empty() {
                 if stopping {
+                    self.close();
                     return;
                 }
-                self.sleep();
+                if !self.checkpoint() {
+                    self.sleep();
+                }
                 continue;
             }
-            for batch in records.chunks(BATCH_RECORDS_MAX) {
-                lines.clear();
-                for entry in batch {
-                    self.append(entry, &mut lines);
-                }
-                self.persist(&lines, stopping);
+            for batch in entries.chunks_mut(BATCH_LINES_MAX) {
+                self.persist(batch);
+                self.checkpoint();
             }
             // Only now is there room for others.
-            records.clear();
-            if !stopping {
-                std::thread::park_timeout(GATHERED_FOR);
-            }
+            entries.clear();
         }
     }
 
+    /// Until there is a line, a checkpoint is due, or the day ends.
     fn sleep(&self) {
         self.shared.asleep.store(true, Ordering::Release);
         // Whoever pushed before seeing the flag does not wake anybody.
         if self.shared.queue().is_empty() && !self.shared.stopping.load(Ordering::Acquire) {
-            std::thread::park();
+            let due = self.unsigned_since.map(|since| since + self.settings.checkpoint_every);
+            let due = due.map(|due| due.saturating_duration_since(Instant::now()));
+            let midnight = until_midnight(clock::now());
+            std::thread::park_timeout(due.map_or(midnight, |due| due.min(midnight)));
         }
         self.shared.asleep.store(false, Ordering::Release);
     }
 
-    fn append(&self, entry: &Entry, batch: &mut Vec<u8>) {
-        let before = batch.len();
-        let written = match entry {
-            Entry::Request(record, _) => {
-                serde_json::to_writer(&mut *batch, &record.line(|value| self.pseudonyms.of(value)))
+    /// Writes `batch` whole, trying again for as long as it takes: the slots stay taken meanwhile.
+    /// Only at the end of the process there is a limit.
+    fn persist(&mut self, batch: &mut [Entry]) {
+        let mut leaving_since: Option<Instant> = None;
+        loop {
+            match self.attempt(batch) {
+                Ok(()) => {
+                    batch.iter_mut().for_each(Entry::written);
+                    self.recovered();
+                    return;
+                }
+                Err(error) => self.failed(&error, batch),
             }
-            Entry::Event(event) => serde_json::to_writer(&mut *batch, event),
-        };
-        if written.is_err() {
-            // Cannot happen for these shapes; a line is still better than none.
-            batch.truncate(before);
-            let id = match entry {
-                Entry::Request(record, _) => record.request_id.to_string(),
-                Entry::Event(event) => event.event.to_owned(),
-            };
-            batch.extend_from_slice(
-                format!("{{\"request_id\":\"{id}\",\"outcome\":\"unwritable\"}}").as_bytes(),
-            );
-        }
-        batch.push(b'\n');
-    }
-
-    /// Writes `batch` whole, trying again for as long as it takes: the slots stay taken meanwhile
-    /// and nothing is admitted. Only at the end of the process there is a limit.
-    fn persist(&mut self, batch: &[u8], stopping: bool) {
-        let mut waited = Duration::ZERO;
-        let mut rest = batch;
-        while !rest.is_empty() {
-            match self.file.append(rest, today()) {
-                Ok(written) => rest = rest.get(written..).unwrap_or_default(),
-                Err(error) => {
-                    if !self.shared.state.failing.swap(true, Ordering::AcqRel) {
-                        tracing::error!(%error, "the audit log cannot be written; requests are refused until it can");
-                    }
-                    if stopping && waited >= FLUSH_LIMIT {
-                        return;
-                    }
-                    std::thread::sleep(RETRY_AFTER);
-                    waited += RETRY_AFTER;
+            if self.shared.stopping.load(Ordering::Acquire) {
+                let since = *leaving_since.get_or_insert_with(Instant::now);
+                self.has_given_up |= since.elapsed() > FLUSH_LIMIT;
+                if self.has_given_up {
+                    return;
                 }
             }
+            std::thread::sleep(RETRY_AFTER);
         }
-        if self.shared.state.failing.swap(false, Ordering::AcqRel) {
-            tracing::warn!("the audit log can be written again");
+    }
+
+    /// Formats and seals the batch, and writes it in one piece.
+    fn attempt(&mut self, batch: &[Entry]) -> io::Result<()> {
+        let now = clock::now();
+        let mut file = match self.file.take() {
+            Some(file) => file,
+            None => {
+                let previous = self.previous.clone();
+                OpenFile::begin(&self.settings.directory, &self.author, previous, now)?
+            }
+        };
+        let (mut chain, mut checkpoints) = (file.chain().clone(), Vec::new());
+        self.lines.clear();
+        for entry in batch {
+            self.line(entry, &file, &mut chain, &mut checkpoints, now);
+        }
+        match self.put(&mut file, chain) {
+            Ok(()) => {}
+            Err(error) => {
+                self.previous = file.link();
+                // A file whose end is unknown, or that will not grow, is left as it is.
+                if trouble::is_want_of_room(&error) {
+                    self.file = Some(file);
+                }
+                return Err(error);
+            }
+        }
+        self.file = Some(file);
+        self.metrics.records.inc_by(batch.len() as u64);
+        self.metrics.bytes.inc_by(self.lines.len() as u64);
+        self.unsigned += batch.len() as u64;
+        self.unsigned_since.get_or_insert_with(Instant::now);
+        if !checkpoints.is_empty() {
+            (self.unsigned, self.unsigned_since) = (0, None);
+            self.metrics.checkpoint.set(now.as_second());
+            self.copy_checkpoints(&checkpoints);
+        }
+        Ok(())
+    }
+
+    fn put(&self, file: &mut OpenFile, chain: Chain) -> io::Result<()> {
+        let state = &self.shared.state;
+        state.goes_to_disk();
+        let timer = self.metrics.write.start_timer();
+        let before = file.chain().clone();
+        let mut put = file.append(&self.lines, chain);
+        timer.observe_duration();
+        if put.is_ok() && self.settings.durability == Durability::Fsync {
+            let timer = self.metrics.sync.start_timer();
+            put = file.sync();
+            timer.observe_duration();
+            if let Err(error) = put {
+                // Nobody knows what the disk has of it.
+                put = Err(file.forget(self.lines.len() as u64, before).err().unwrap_or(error));
+            }
+        }
+        state.is_back();
+        put
+    }
+
+    fn line(
+        &mut self,
+        entry: &Entry,
+        file: &OpenFile,
+        chain: &mut Chain,
+        checkpoints: &mut Vec<u8>,
+        now: Timestamp,
+    ) {
+        let lines = &mut self.lines;
+        let before = lines.len();
+        let written = match entry {
+            Entry::Request(record, held, _) => {
+                let mut line = record.line(&self.people);
+                if held.is_refused() {
+                    // The answer was kept from leaving for want of this very record.
+                    line.turn_into(Outcome::Aborted);
+                }
+                serde_json::to_writer(&mut *lines, &line).map_err(|error| error.to_string())
+            }
+            Entry::Permitted(line, _) => {
+                serde_json::to_writer(&mut *lines, &line.line()).map_err(|error| error.to_string())
+            }
+            Entry::Event(event) => {
+                serde_json::to_writer(&mut *lines, event).map_err(|error| error.to_string())
+            }
+            Entry::Checkpoint => match self.author.key.sign(file.name(), chain, now) {
+                Ok(None) => return,
+                Ok(Some(checkpoint)) => serde_json::to_writer(&mut *lines, &checkpoint)
+                    .map(|()| {
+                        checkpoints.extend_from_slice(lines.get(before..).unwrap_or_default());
+                        checkpoints.push(b'\n');
+                    })
+                    .map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            },
+        };
+        if let Err(error) = written {
+            // Cannot happen for these shapes; a line is still better than none.
+            lines.truncate(before);
+            tracing::error!(%error, "a line of the access log could not be written down");
+            let unwritable = match entry {
+                Entry::Request(record, ..) => record.request_id.to_string(),
+                Entry::Permitted(line, _) => line.request_id.to_string(),
+                Entry::Event(event) => event.event.to_owned(),
+                Entry::Checkpoint => String::new(),
+            };
+            let line = format!(
+                "{{\"@timestamp\":\"{now}\",\"event.action\":\"unwritable\",\"octroi.subject\":\"{unwritable}\"}}"
+            );
+            lines.extend_from_slice(line.as_bytes());
+        }
+        chain.seal(lines, before);
+    }
+
+    /// Signs where the chain stands, when that is due.
+    fn checkpoint(&mut self) -> bool {
+        let waited = self.unsigned_since.is_some_and(|since| {
+            self.unsigned > 0 && since.elapsed() >= self.settings.checkpoint_every
+        });
+        let due = waited || self.unsigned >= self.settings.checkpoint_records;
+        if due {
+            self.persist(&mut [Entry::Checkpoint]);
+        }
+        due
+    }
+
+    /// Appends to the file of all checkpoints what the log has already.
+    fn copy_checkpoints(&mut self, fresh: &[u8]) {
+        if self.checkpoints.len() < CHECKPOINT_BYTES_MAX {
+            self.checkpoints.extend_from_slice(fresh);
+        }
+        let path = self.settings.directory.join(CHECKPOINTS);
+        let options = OpenOptions::new().create(true).append(true).mode(CHECKPOINTS_MODE).clone();
+        let copied = options.open(path).and_then(|mut file| {
+            file.write_all(&self.checkpoints)?;
+            if self.settings.durability == Durability::Fsync { file.sync_data() } else { Ok(()) }
+        });
+        match copied {
+            Ok(()) => self.checkpoints.clear(),
+            Err(error) => tracing::warn!(%error, "checkpoints.jsonl cannot be written"),
+        }
+    }
+
+    /// Goes on in a new file, when the day is over or this one is long enough.
+    fn rotate(&mut self) {
+        let now = clock::now();
+        let due = self.file.as_ref().is_some_and(|file| {
+            file.day() != file::day(now) || file.bytes() >= self.settings.file_bytes_max
+        });
+        if due {
+            self.close();
+        }
+        if due && let Err(error) = self.attempt(&[]) {
+            // The next line tries again, and for as long as it takes.
+            tracing::warn!(%error, "the next file of the access log cannot be begun yet");
+        }
+    }
+
+    /// Ends the file in order. One that cannot be ended is left as after a crash.
+    fn close(&mut self) {
+        if self.file.is_none() {
+            return;
+        }
+        let closed = Event {
+            time: clock::now(),
+            event: CLOSED,
+            subject: self.file.as_ref().map(|file| file.name().to_owned()),
+            detail: "this file is complete".to_owned(),
+            by: Vec::new(),
+        };
+        let ended = self.attempt(&[Entry::Event(closed), Entry::Checkpoint]);
+        let Some(file) = self.file.take() else { return };
+        self.previous = file.link();
+        if let Err(error) = ended.and_then(|()| file.sync()) {
+            tracing::warn!(file = file.name(), %error, "a file of the access log could not be closed in order");
         }
     }
 }
 
-/// One file a day (UTC), `access-2026-11-21.jsonl`, only ever appended to.
-struct DayFile {
-    directory: PathBuf,
-    day: Date,
-    file: File,
-}
-
-impl DayFile {
-    fn open(directory: &Path, day: Date) -> Result<Self, AuditError> {
-        let path = directory.join(format!("access-{day}.jsonl"));
-        let file = std::fs::create_dir_all(directory)
-            .and_then(|()| OpenOptions::new().create(true).append(true).mode(0o640).open(&path))
-            .map_err(|source| AuditError::Open { path, source })?;
-        Ok(Self { directory: directory.to_owned(), day, file })
-    }
-
-    fn append(&mut self, bytes: &[u8], day: Date) -> io::Result<usize> {
-        if day != self.day {
-            *self = Self::open(&self.directory, day).map_err(|error| match error {
-                AuditError::Open { source, .. } => source,
-                other => io::Error::other(other.to_string()),
-            })?;
-        }
-        match self.file.write(bytes) {
-            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
-            other => other,
-        }
-    }
-}
-
-fn today() -> Date {
-    crate::clock::now().to_zoned(TimeZone::UTC).date()
+fn until_midnight(now: Timestamp) -> Duration {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let tomorrow = file::day(now).checked_add(1.day());
+    let midnight = tomorrow.and_then(|day| day.to_zoned(TimeZone::UTC));
+    let left = midnight.ok().map(|midnight| now.duration_until(midnight.timestamp()));
+    left.and_then(|left| Duration::try_from(left).ok()).unwrap_or(DAY)
 }

@@ -13,7 +13,7 @@ use super::key::Key;
 use super::reading::Reading;
 
 /// Each variable and the key that it sets.
-const OVERRIDES: [(&str, &[&str]); 11] = [
+const OVERRIDES: [(&str, &[&str]); 12] = [
     ("OCTROI_LISTEN_TPP__ADDRESS", &["listen", "tpp", "address"]),
     ("OCTROI_LISTEN_TPP__KEY_FILE", &["listen", "tpp", "key_file"]),
     ("OCTROI_LISTEN_PSU__ADDRESS", &["listen", "psu", "address"]),
@@ -25,6 +25,7 @@ const OVERRIDES: [(&str, &[&str]); 11] = [
     ("OCTROI_STORE__REDIS", &["store", "redis"]),
     ("OCTROI_STORE__REDIS_FILE", &["store", "redis_file"]),
     ("OCTROI_AUDIT__KEY_FILE", &["audit", "key_file"]),
+    ("OCTROI_AUDIT__SIGNING_KEY_FILE", &["audit", "signing_key_file"]),
 ];
 
 /// The variables that concern the configuration.

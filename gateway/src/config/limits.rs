@@ -26,6 +26,8 @@ pub(super) const QUOTA_NAME_CHARACTERS_MAX: usize = 40;
 pub(super) const LEASE_MAX: Duration = Duration::from_secs(1);
 /// Bytes of the audit key, exactly: the width of HMAC-SHA-256.
 pub(super) const AUDIT_KEY_BYTES: usize = 32;
+/// For how long closed files of the access log are kept at least.
+pub(super) const AUDIT_KEEP_MIN: Duration = Duration::from_secs(24 * 60 * 60);
 /// Bytes of a request body that the proxy can keep for a second attempt upstream.
 pub const RETRY_BUFFER_BYTES: usize = 64 * 1024;
 

@@ -32,7 +32,7 @@ pub(crate) use routes::{
 };
 pub(crate) use service::{Drain, Insecure, Limits, Sandbox};
 pub(crate) use signature::{SealFetch, Signature, SignatureForm};
-pub(crate) use store::{Audit, Store};
+pub(crate) use store::{Audit, Durability, Store, WhenUnwritable};
 pub(crate) use text::{DateText, DurationText, InstantText};
 pub(crate) use trust::{ClientAuthEku, Lists, Revocation, Trust};
 pub(crate) use upstream::{Codetab, Upstream, UpstreamTls};

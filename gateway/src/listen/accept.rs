@@ -127,7 +127,7 @@ where
                 self.metrics.connections_closed.with_label_values(&[cause]).inc();
             }
         }
-        if connection.heads_without_request() > 0 {
+        if connection.take_head_without_request() {
             self.refusing.refused_by_parser(&connection);
         }
     }

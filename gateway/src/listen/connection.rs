@@ -13,7 +13,7 @@ use certs::Identity;
 use http::HeaderValue;
 use pingora::proxy::Session;
 
-use crate::audit::Client;
+use crate::audit::{Client, Hold};
 
 /// What a connection is doing, as its watchdog must know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +40,7 @@ pub struct Connection {
     active: AtomicU32,
     heads: AtomicU32,
     requests: AtomicU32,
+    hold: Arc<Hold>,
 }
 
 impl fmt::Debug for Connection {
@@ -82,6 +83,7 @@ impl Connection {
             active: AtomicU32::new(0),
             heads: AtomicU32::new(0),
             requests: AtomicU32::new(0),
+            hold: Arc::default(),
         }
     }
 
@@ -128,6 +130,12 @@ impl Connection {
         self.client_cert.as_ref()
     }
 
+    /// What keeps its answers from leaving before their records are written.
+    #[must_use]
+    pub fn hold(&self) -> &Arc<Hold> {
+        &self.hold
+    }
+
     /// The phase and how long it has lasted, in milliseconds.
     #[must_use]
     pub fn phase(&self) -> (Phase, u64) {
@@ -165,11 +173,15 @@ impl Connection {
         }
     }
 
-    /// Heads that passed the gate and that Pingora then refused before any hook of ours.
+    /// Whether a head passed the gate that reached none of our hooks: Pingora refuses it, or has. Each is
+    /// told of once.
     #[must_use]
-    pub fn heads_without_request(&self) -> u32 {
-        let heads = self.heads.load(Ordering::Relaxed);
-        heads.saturating_sub(self.requests.load(Ordering::Relaxed))
+    pub fn take_head_without_request(&self) -> bool {
+        let is_without = self.heads.load(Ordering::Relaxed) > self.requests.load(Ordering::Relaxed);
+        if is_without {
+            self.requests.fetch_add(1, Ordering::Relaxed);
+        }
+        is_without
     }
 
     fn enter(&self, phase: Phase) {

@@ -16,11 +16,13 @@ use pingora::protocols::{
     TimingDigest, UniqueID,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::connection::{Connection, Phase};
 use super::head::{self, Head, HeadBounds, HeadFault};
-use super::limits::SOCKET_READ_BUFFER_BYTES;
+use super::limits::{HELD_MAX, SOCKET_READ_BUFFER_BYTES};
 use super::socket::Socket;
+use crate::audit::Unrecorded;
 
 /// What the gate does with a head that it refuses: record it, and say what to answer.
 pub trait Refusing: Send + Sync {
@@ -44,6 +46,9 @@ pub(super) struct Guarded {
     head: BytesMut,
     passed: Bytes,
     answer: Option<Bytes>,
+    /// Ends the wait for records; kept for the next one.
+    patience: Option<Pin<Box<Sleep>>>,
+    is_held: bool,
 }
 
 impl fmt::Debug for Guarded {
@@ -72,6 +77,8 @@ impl Guarded {
             head: BytesMut::new(),
             passed: Bytes::new(),
             answer: None,
+            patience: None,
+            is_held: false,
         }
     }
 
@@ -80,8 +87,26 @@ impl Guarded {
         buf.put_slice(&self.passed.split_to(length));
     }
 
+    /// Waits until every record of what was answered on this connection is written.
+    fn poll_recorded(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let word = self.connection.hold().poll(cx);
+        if let Poll::Ready(word) = word {
+            self.is_held = false;
+            return Poll::Ready(word.map_err(io::Error::other));
+        }
+        let patience = self.patience.get_or_insert_with(|| Box::pin(sleep(HELD_MAX)));
+        if !self.is_held {
+            self.is_held = true;
+            patience.as_mut().reset(Instant::now() + HELD_MAX);
+        }
+        ready!(patience.as_mut().poll(cx));
+        self.connection.hold().refuse();
+        Poll::Ready(Err(io::Error::other(Unrecorded)))
+    }
+
     /// Writes our own answer to the end; the reader above then sees the end of the stream.
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_recorded(cx))?;
         while let Some(answer) = self.answer.as_mut().filter(|answer| !answer.is_empty()) {
             let written = ready!(Pin::new(&mut self.tls).poll_write(cx, answer))?;
             if written == 0 {
@@ -169,6 +194,13 @@ impl AsyncWrite for Guarded {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.inspecting && self.connection.take_head_without_request() {
+            // Nobody else writes before a request has reached our hooks.
+            self.refusing.refused_by_parser(&self.connection);
+        }
+        // What was written before a record was handed over is not the end of its answer, and may be
+        // flushed meanwhile.
+        ready!(self.poll_recorded(cx))?;
         Pin::new(&mut self.tls).poll_write(cx, buf)
     }
 

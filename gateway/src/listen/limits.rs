@@ -1,5 +1,7 @@
 //! Bounds of the listeners that are not configuration.
 
+use std::time::Duration;
+
 /// Connections that the kernel may hold before we accept them.
 pub(super) const ACCEPT_BACKLOG_MAX: u32 = 1024;
 /// Read buffer of one connection. A request of this API fits in one read.
@@ -10,3 +12,5 @@ pub(super) const SOCKET_WRITE_BUFFER_BYTES: usize = 4 * 1024;
 pub(super) const ACCEPT_PAUSE_MS: u64 = 100;
 /// Header fields of one request, HTTP/1.1. Also the size of the parser's table.
 pub(super) const FIELDS_MAX: usize = 256;
+/// How long an answer waits for its record; then its connection ends.
+pub(super) const HELD_MAX: Duration = Duration::from_secs(5);

@@ -4,23 +4,25 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use certs::PspRole;
 use http::HeaderValue;
 use jiff::Timestamp;
 use pingora::proxy::Session;
 use policies::{Permit, Reason, Refusal, Trail, World};
 use uuid::Uuid;
 
-use super::Gateway;
 use super::probing::Guarded;
 use super::quotas::Counted;
-use crate::audit::{Outcome, People, Probing, Record, Slot, Timing};
+use super::{Gateway, micros};
+use crate::audit::{Outcome, People, Permitted, Probing, Record, Slot, Timing, Unwritten};
 use crate::in_flight::Places;
 use crate::listen::Connection;
 use crate::problem;
 use crate::upstream::{Deadline, Upstream};
 
-/// The state of one request. Its drop writes the audit record and counts the request, because a
-/// panic or a forced shutdown skips every hook of Pingora's but not a drop.
+/// The state of one request. Its record is handed over before the end of its answer can leave
+/// ([`Context::close`]); where there is no end, its drop does it, because a panic or a forced shutdown
+/// skips every hook of Pingora's but not a drop.
 pub struct Context {
     gateway: Arc<Gateway>,
     /// The connection that it came on; absent until `request_filter`.
@@ -48,6 +50,8 @@ pub struct Context {
     pub(super) counted: Counted,
     /// The places that it holds until it ends.
     pub(super) places: Option<Places>,
+    /// The role of its certificate that opens the API.
+    pub(super) role: Option<PspRole>,
     /// Set when every check has passed.
     pub(super) permit: Option<Permit>,
     /// A funds confirmation whose answer is still to be noted.
@@ -74,10 +78,15 @@ pub struct Context {
     /// Body bytes read while judging.
     pub(super) bytes_in: u64,
     pub(super) timing: Timing,
+    /// The status that passes on to the client, and how many bytes of the body have.
+    pub(super) passing: (u16, u64),
     /// Status and body bytes sent, once known.
-    pub(super) sent: Option<(u16, u64)>,
-    completed: bool,
+    sent: Option<(u16, u64)>,
     is_cut_short: bool,
+    /// The log does not take what this request does: its refusal does not wait for a record.
+    is_unrecordable: bool,
+    /// It was counted, and its record handed over.
+    is_closed: bool,
 }
 
 /// The request as sent, for the record.
@@ -107,6 +116,7 @@ impl Context {
             speaks_oauth: false,
             counted: Counted::new(),
             places: None,
+            role: None,
             permit: None,
             guarded: None,
             probing: None,
@@ -121,9 +131,11 @@ impl Context {
             limit: None,
             bytes_in: 0,
             timing: Timing::default(),
+            passing: (0, 0),
             sent: None,
-            completed: false,
             is_cut_short: false,
+            is_unrecordable: false,
+            is_closed: false,
         }
     }
 
@@ -160,18 +172,69 @@ impl Context {
         self.is_cut_short
     }
 
+    /// Writes down that the request may go to the bank.
+    ///
+    /// # Errors
+    /// It must not: there would be nothing to show for it.
+    pub(super) async fn record_permit(&mut self) -> Result<(), Unwritten> {
+        let asked = Instant::now();
+        let (Some(connection), Some(world), Some(slot)) =
+            (&self.connection, &self.world, &self.slot)
+        else {
+            return Err(Unwritten);
+        };
+        let line = Permitted {
+            time: self.now,
+            request_id: self.request_id,
+            trace_id: self.trace_id,
+            client: Arc::clone(connection.client()),
+            world: Arc::clone(world),
+            route: self.route,
+        };
+        let written = self.gateway.audit.permitted(line, slot).await;
+        self.timing.audit_us = micros(asked.elapsed());
+        self.is_unrecordable = written.is_err();
+        written
+    }
+
+    /// The answer is whole with `status` and `bytes_out` of body, and about to leave: it is counted, and
+    /// the end of it waits until its record is written.
+    pub(super) fn close(&mut self, status: u16, bytes_out: u64) {
+        self.sent = Some((status, bytes_out));
+        self.end(!self.is_unrecordable);
+    }
+
     /// The answer has been written as far as it will be.
     pub(super) fn complete(&mut self, session: &Session) {
+        if self.is_closed {
+            return;
+        }
         if let Some(header) = session.response_written() {
             let body = u64::try_from(session.body_bytes_sent()).unwrap_or(u64::MAX);
             self.sent = Some((header.status.as_u16(), body));
         }
-        self.completed = true;
+        self.is_cut_short = true;
+    }
+
+    /// Counts the request and hands its record over, once.
+    fn end(&mut self, is_held: bool) {
+        if std::mem::replace(&mut self.is_closed, true) {
+            return;
+        }
+        let elapsed = self.started.elapsed();
+        self.timing.end(micros(elapsed));
+        let reason = self.refusal.as_ref().map(|refusal| refusal.reason);
+        let (codetab, version) = self.route;
+        let outcome = self.outcome();
+        self.gateway.metrics.request(codetab, version, outcome, reason, elapsed.as_secs_f64());
+        if let (Some(connection), Some(slot)) = (self.connection.clone(), self.slot.take()) {
+            let record = self.record(&connection, reason);
+            self.gateway.audit.write(record, slot, is_held.then(|| connection.hold()));
+        }
     }
 
     fn outcome(&self) -> Outcome {
-        let whole = self.completed && self.sent.is_some() && !self.is_cut_short;
-        match (&self.refusal, whole) {
+        match (&self.refusal, self.sent.is_some() && !self.is_cut_short) {
             (_, false) => Outcome::Aborted,
             (Some(_), true) => Outcome::Refused,
             (None, true) => Outcome::Allowed,
@@ -205,6 +268,7 @@ impl Context {
             host: std::mem::take(&mut self.asked.host),
             world: self.world.take(),
             route: self.route,
+            role: self.role,
             outcome: self.outcome(),
             reason,
             detail: self.refusal.as_ref().map(problem::detail),
@@ -228,18 +292,10 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        let elapsed = self.started.elapsed();
-        self.timing.total_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
-        let reason = self.refusal.as_ref().map(|refusal| refusal.reason);
-        let metrics = &self.gateway.metrics;
-        metrics.requests_in_flight.dec();
-        let (codetab, version) = self.route;
-        metrics.request(codetab, version, self.outcome(), reason, elapsed.as_secs_f64());
+        // Nothing leaves after this.
+        self.end(false);
+        self.gateway.metrics.requests_in_flight.dec();
         if let Some(connection) = self.connection.take() {
-            if let Some(slot) = self.slot.take() {
-                let record = self.record(&connection, reason);
-                self.gateway.audit.write(record, slot);
-            }
             connection.request_ends();
         }
     }

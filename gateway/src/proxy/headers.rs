@@ -10,7 +10,7 @@ use http::header::{
     ACCEPT, ACCEPT_LANGUAGE, ALT_SVC, CONTENT_LENGTH, CONTENT_TYPE, DATE, FORWARDED, HOST, SERVER,
     SET_COOKIE, USER_AGENT, VIA,
 };
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -33,6 +33,13 @@ const PASSED: [HeaderName; 8] = [
 
 /// STET part 2: the context of the PSU's own request, `PSU-IP-Address` and its family.
 const PSU_PREFIX: &str = "psu-";
+
+/// Whether an answer ends with its head (RFC 9112 §6.3).
+pub(super) fn is_bodiless(request: &RequestHeader, response: &ResponseHeader) -> bool {
+    request.method == Method::HEAD
+        || matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+        || response.headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0")
+}
 
 /// What the adapter never says to a TPP.
 const HIDDEN: [HeaderName; 6] = [

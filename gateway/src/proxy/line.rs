@@ -10,7 +10,7 @@ use policies::{Permit, Presented, QuotaFact, Reason, Refusal, TokenFact, TokenNa
 use super::context::{Asked, Context};
 use super::probing::{self, Guard};
 use super::request::{self, Head};
-use super::{Gateway, body, headers, micros, offices, quotas};
+use super::{Gateway, UNWRITTEN, body, headers, micros, offices, quotas};
 use crate::authorization::Answer;
 use crate::introduction;
 use crate::jwt::Jwts;
@@ -41,10 +41,7 @@ pub(super) async fn judge(
     ctx.connection = Some(connection.clone());
     note(session, ctx);
     if ctx.slot.is_none() {
-        return Err(Refusal::because(
-            Reason::StateUnavailable,
-            "the access log cannot take more now",
-        ));
+        return Err(Refusal::because(Reason::StateUnavailable, UNWRITTEN));
     }
     session.set_write_timeout(Some(gateway.limits.body_timeout));
     if gateway.drain.is_draining() {
@@ -87,6 +84,7 @@ pub(super) async fn judge(
         ctx.route = world.routes.locate(head.host, head.target);
         admitted?
     };
+    ctx.role = admitted.role_used();
 
     let token = admitted.token();
     let fact = match signed(gateway, session, &token, now) {

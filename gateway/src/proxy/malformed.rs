@@ -64,6 +64,7 @@ impl AtTheGate {
             host: String::new(),
             world: None,
             route: (None, None),
+            role: None,
             outcome: Outcome::Refused,
             reason: Some(refusal.reason),
             detail: Some(problem::detail(refusal)),
@@ -78,6 +79,8 @@ impl AtTheGate {
             answered_before: None,
             people: People::default(),
         };
-        gateway.audit.write(record, slot);
+        // Where an answer follows, it waits for this record.
+        let hold = (status != NOTHING_SENT).then(|| connection.hold());
+        gateway.audit.write(record, slot, hold);
     }
 }

@@ -23,7 +23,7 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 pub(super) async fn answer(
     gateway: &Gateway,
     session: &mut Session,
-    ctx: &Context,
+    ctx: &mut Context,
     answer: Answer,
 ) -> Result<()> {
     let mut response = ResponseHeader::build(answer.status, Some(8))?;
@@ -32,16 +32,18 @@ pub(super) async fn answer(
     }
     response.insert_header(CONTENT_LENGTH, answer.body.len())?;
     headers::identify(&mut response, ctx)?;
-    write(gateway, session, response, answer.body).await
+    write(gateway, session, ctx, response, answer.body).await
 }
 
-/// Writes an answer without closing the connection, which would cost a TPP a new mTLS handshake.
+/// Writes an answer without closing the connection, which would cost a TPP a new mTLS handshake. The
+/// record of the request goes before it.
 ///
 /// # Errors
 /// The client is gone.
 pub(super) async fn write(
     gateway: &Gateway,
     session: &mut Session,
+    ctx: &mut Context,
     mut response: ResponseHeader,
     body: Bytes,
 ) -> Result<()> {
@@ -49,6 +51,9 @@ pub(super) async fn write(
         session.set_keepalive(None);
         response.insert_header(CONNECTION, "close")?;
     }
+    let is_bodiless = headers::is_bodiless(session.req_header(), &response);
+    let bytes_out = if is_bodiless { 0 } else { u64::try_from(body.len()).unwrap_or(u64::MAX) };
+    ctx.close(response.status.as_u16(), bytes_out);
     session.write_response_header(Box::new(response), false).await?;
     session.write_response_body(Some(body), true).await
 }

@@ -264,21 +264,28 @@ pub(super) fn body(gateway: &Arc<Gateway>, ctx: &mut Context, chunk: &[u8]) {
     });
 }
 
-/// The request is over: what was asked before is known by now. A question whose answer never began taught
-/// its asker nothing.
+/// What was asked before is waited for, where nobody has yet: it belongs into the record.
+pub(super) async fn known(gateway: &Gateway, ctx: &mut Context) {
+    let Some(settings) = &gateway.balance_guard else { return };
+    let asking = ctx.guarded.as_mut().and_then(|guarded| guarded.asking.take());
+    let (Some(asking), Some(guarded)) = (asking, &ctx.guarded) else { return };
+    let asked_at = Instant::now();
+    let asked = asking.await.unwrap_or(Asked::Unreadable);
+    ctx.timing.store_us += micros(asked_at.elapsed());
+    let fact = fact(&asked, &guarded.question, settings);
+    raised(gateway, ctx, fact, settings.mode);
+    // A trail ends with the check that failed.
+    if ctx.trail.failed().is_none() {
+        policies::observe(fact, &mut ctx.trail);
+    }
+}
+
+/// The request is over. A question whose answer never began taught its asker nothing.
 pub(super) async fn over(gateway: &Gateway, ctx: &mut Context) {
-    let (Some(mut guarded), Some(settings)) = (ctx.guarded.take(), &gateway.balance_guard) else {
+    known(gateway, ctx).await;
+    let (Some(guarded), Some(settings)) = (ctx.guarded.take(), &gateway.balance_guard) else {
         return;
     };
-    if let Some(asking) = guarded.asking.take() {
-        let asked = asking.await.unwrap_or(Asked::Unreadable);
-        let fact = fact(&asked, &guarded.question, settings);
-        raised(gateway, ctx, fact, settings.mode);
-        // A trail ends with the check that failed.
-        if ctx.trail.failed().is_none() {
-            policies::observe(fact, &mut ctx.trail);
-        }
-    }
     if matches!(guarded.answer, Awaited::Head) {
         let told = Told { answer: None, kept: None };
         gateway.store.told(&guarded.ask(settings), told).await;

@@ -6,7 +6,7 @@ use pingora::{Error, ErrorType, Result};
 use policies::{Reason, Refusal};
 
 use super::context::Context;
-use super::{Gateway, headers, own};
+use super::{Gateway, headers, own, probing};
 use crate::problem;
 
 /// Writes the refusal.
@@ -22,6 +22,7 @@ pub(super) async fn answer(
     ctx: &mut Context,
     refusal: Refusal,
 ) -> Result<()> {
+    probing::known(gateway, ctx).await;
     let stranger = stranger(&refusal).filter(|_| !gateway.explains_tokens);
     let told = stranger.as_ref().unwrap_or(&refusal);
     let body = if ctx.speaks_oauth {
@@ -37,7 +38,7 @@ pub(super) async fn answer(
         gateway.metrics.quota_refused.with_label_values(&[&exceeded.name]).inc();
     }
     ctx.refusal = Some(refusal);
-    own::write(gateway, session, response, body).await
+    own::write(gateway, session, ctx, response, body).await
 }
 
 /// What whoever found or stole a token is told: that there is none, as of any other text. The record says

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use certs::http_signature::HttpRequest;
-use certs::{OrganisationId, RoleSet};
+use certs::{OrganisationId, PspRole, RoleSet};
 use jiff::Timestamp;
 
 use super::Steps;
@@ -36,7 +36,7 @@ impl Admitted {
         Caller {
             organisation_id: &self.organisation_id,
             api: &api.name,
-            role: self.roles_used().iter().next(),
+            role: self.role_used(),
             roles: self.roles_used(),
             codetab: &self.codetab.codetab.code,
             account,
@@ -47,6 +47,12 @@ impl Admitted {
     /// The roles that open the API.
     fn roles_used(&self) -> RoleSet {
         self.route.api.required_roles.intersection(self.roles)
+    }
+
+    /// The role of the certificate that opens the API; the first one where several do.
+    #[must_use]
+    pub fn role_used(&self) -> Option<PspRole> {
+        self.roles_used().iter().next()
     }
 
     fn quotas(&self) -> &[Arc<Quota>] {

@@ -1,7 +1,7 @@
 //! `[store]` and `[audit]`: what the gateway remembers.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::DurationText;
 
@@ -85,21 +85,92 @@ impl Store {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Audit {
-    /// Directory of the `.jsonl` files.
+    /// Directory of the log, which only gateways write to. Two of them may share it for as long as an
+    /// upgrade takes.
     #[schemars(required)]
     pub(crate) directory: Option<String>,
     /// File with 32 random bytes (raw, or as 64 hexadecimal digits) that turn IBANs and PSUs into
-    /// keyed digests. Keep it: with another key old and new records no longer compare.
+    /// keyed digests. Keep it: with another key old and new records no longer compare. Whoever
+    /// destroys it forgets the people in all records that were written with it.
     #[schemars(required)]
     pub(crate) key_file: Option<String>,
+    /// PEM file with the Ed25519 key that signs the checkpoints of the log; make one with
+    /// `openssl genpkey -algorithm ed25519`. Without it one is made in the directory, once.
+    pub(crate) signing_key_file: Option<String>,
     /// Records that may wait for the disk. When the queue is full, requests are refused; no record is dropped.
     #[serde(default = "Audit::queue_records_max_default")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(crate) queue_records_max: u64,
+    /// When a line counts as written. `process`: when the operating system has it, so that it outlives
+    /// the end of the process in whatever way. `fsync`: when the disk has it, so that it outlives a
+    /// power failure, too; each answer then waits for the disk.
+    #[serde(default)]
+    pub(crate) durability: Durability,
+    /// What becomes of requests while the log cannot be written. `refuse`: they are refused with
+    /// `state_unavailable`. `continue-and-alarm`: they go on; records that find no room in the queue
+    /// are lost and counted. That loosens what the log is worth, and is printed at each start.
+    #[serde(default)]
+    pub(crate) when_unwritable: WhenUnwritable,
+    /// After so many lines the gateway signs where the chain of the log stands.
+    #[serde(default = "Audit::checkpoint_records_default")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(crate) checkpoint_records: u64,
+    /// It also signs when a line has waited for a signature for so long.
+    #[serde(default = "Audit::checkpoint_every_default")]
+    pub(crate) checkpoint_every: DurationText,
+    /// A file that has grown to so many bytes is closed, and the next one begun. Each start of the
+    /// gateway and each midnight (UTC) begin a new one, too.
+    #[serde(default = "Audit::file_bytes_max_default")]
+    #[schemars(range(min = 65_536, max = 1_099_511_627_776_u64))]
+    pub(crate) file_bytes_max: u64,
+    /// Whether closed files are compressed (zstd).
+    #[serde(default = "Audit::compress_default")]
+    pub(crate) compress: bool,
+    /// Files whose day ended so long ago are removed, after their removal was recorded. Without it
+    /// they are kept for ever. At least a day.
+    pub(crate) keep_for: Option<DurationText>,
 }
 
 impl Audit {
     fn queue_records_max_default() -> u64 {
         8192
     }
+
+    fn checkpoint_records_default() -> u64 {
+        10_000
+    }
+
+    fn checkpoint_every_default() -> DurationText {
+        "1m".into()
+    }
+
+    fn file_bytes_max_default() -> u64 {
+        268_435_456
+    }
+
+    fn compress_default() -> bool {
+        true
+    }
+}
+
+/// What a line of the access log survives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Durability {
+    /// The end of the process.
+    #[default]
+    Process,
+    /// The end of the machine.
+    Fsync,
+}
+
+/// What becomes of requests while the access log cannot be written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum WhenUnwritable {
+    /// They are refused.
+    #[default]
+    Refuse,
+    /// They go on.
+    ContinueAndAlarm,
 }

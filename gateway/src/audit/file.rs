@@ -1,0 +1,267 @@
+//! One open file of the log: begun with a header that ties it to the file before it, only ever
+//! appended to, and cut back to its last whole line where a write failed.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use super::chain::{Chain, SigningKey, split};
+use super::shelf::{self, LINE_BYTES_MAX, LogFile};
+
+/// `event.action` of the first line of a file.
+const OPENED: &str = "audit_opened";
+/// The version of the Elastic Common Schema whose names are used.
+const ECS_VERSION: &str = "8.17.0";
+/// The version of the log's own format.
+const FORMAT: u32 = 1;
+/// Held while a file is begun, so that no number is given twice.
+const LOCK: &str = "lock";
+/// How long another process may hold it.
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(2);
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
+/// Other processes of its group may read the log, nobody else.
+const MODE: u32 = 0o640;
+
+/// Who writes.
+pub(super) struct Author {
+    /// Host name and instance.
+    pub(super) gateway: String,
+    /// Signs the checkpoints.
+    pub(super) key: SigningKey,
+    /// The key of the pseudonyms.
+    pub(super) hmac_key: String,
+}
+
+/// The last line of another file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Link {
+    file: String,
+    sequence: u64,
+    hash: String,
+}
+
+/// The first line of a file.
+#[derive(Serialize)]
+struct Opened<'a> {
+    #[serde(rename = "@timestamp")]
+    time: Timestamp,
+    #[serde(rename = "event.action")]
+    action: &'static str,
+    #[serde(rename = "ecs.version")]
+    ecs: &'static str,
+    #[serde(rename = "octroi.format")]
+    format: u32,
+    #[serde(rename = "octroi.file")]
+    file: &'a str,
+    #[serde(rename = "octroi.gateway")]
+    gateway: &'a str,
+    #[serde(rename = "octroi.software")]
+    software: &'static str,
+    #[serde(rename = "octroi.public_key")]
+    public_key: String,
+    #[serde(rename = "octroi.hmac_key")]
+    hmac_key: &'a str,
+    #[serde(rename = "octroi.previous")]
+    previous: Option<&'a Link>,
+}
+
+/// The file that is written to.
+pub(super) struct OpenFile {
+    file: File,
+    name: String,
+    path: PathBuf,
+    day: Date,
+    bytes: u64,
+    chain: Chain,
+}
+
+impl OpenFile {
+    /// Begins the next file in `directory`; `previous` is our own last one, where there was one.
+    ///
+    /// # Errors
+    /// The operating system's. Nothing is left behind.
+    pub(super) fn begin(
+        directory: &Path,
+        author: &Author,
+        previous: Option<Link>,
+        now: Timestamp,
+    ) -> io::Result<Self> {
+        let _lock = lock(directory)?;
+        let files = shelf::files(directory)?;
+        let previous = match previous {
+            Some(previous) => Some(previous),
+            None => files.iter().rev().find_map(known_link),
+        };
+        let (day, number) = (day(now), files.last().map_or(0, |file| file.number) + 1);
+        let name = LogFile::name_of(day, number);
+        let path = directory.join(&name);
+        let file =
+            OpenOptions::new().create_new(true).append(true).read(true).mode(MODE).open(&path)?;
+        let mut begun = Self { file, name, path, day, bytes: 0, chain: Chain::default() };
+        let headed = begun.head(author, previous.as_ref(), now);
+        // Taken for as long as this process lives: whoever gets it knows that nobody writes any more.
+        if let Err(error) = headed.and_then(|()| begun.file.lock()) {
+            let _ = std::fs::remove_file(&begun.path);
+            return Err(error);
+        }
+        Ok(begun)
+    }
+
+    fn head(&mut self, author: &Author, previous: Option<&Link>, now: Timestamp) -> io::Result<()> {
+        let public = author.key.public().map_err(io::Error::other)?;
+        let mut line = serde_json::to_vec(&Opened {
+            time: now,
+            action: OPENED,
+            ecs: ECS_VERSION,
+            format: FORMAT,
+            file: &self.name,
+            gateway: &author.gateway,
+            software: concat!("octroi ", env!("CARGO_PKG_VERSION")),
+            public_key: STANDARD.encode(public),
+            hmac_key: &author.hmac_key,
+            previous,
+        })?;
+        let mut chain = self.chain.clone();
+        chain.seal(&mut line, 0);
+        self.append(&line, chain)
+    }
+
+    /// Appends sealed `lines`, whole or not at all; `chain` is where they lead to.
+    ///
+    /// # Errors
+    /// The operating system's. Where not even what was written of them could be cut off again, the
+    /// error is of the kind [`io::ErrorKind::InvalidData`], and the file must be left.
+    pub(super) fn append(&mut self, lines: &[u8], chain: Chain) -> io::Result<()> {
+        if let Err(error) = self.file.write_all(lines) {
+            self.cut_back()?;
+            return Err(error);
+        }
+        self.bytes += lines.len() as u64;
+        self.chain = chain;
+        Ok(())
+    }
+
+    fn cut_back(&self) -> io::Result<()> {
+        let torn = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+        self.file.set_len(self.bytes).map_err(torn)
+    }
+
+    /// Cuts off the last `bytes`, which may not have reached the disk; the chain stands at `chain` again.
+    ///
+    /// # Errors
+    /// As of [`OpenFile::append`].
+    pub(super) fn forget(&mut self, bytes: u64, chain: Chain) -> io::Result<()> {
+        self.bytes = self.bytes.saturating_sub(bytes);
+        self.chain = chain;
+        self.cut_back()
+    }
+
+    /// Has the disk keep what was appended.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    /// Where its chain stands.
+    pub(super) fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    /// How it is called in checkpoints.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The UTC day on which it was begun.
+    pub(super) fn day(&self) -> Date {
+        self.day
+    }
+
+    /// How long it is.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Its last line, for the header of the next file.
+    pub(super) fn link(&self) -> Option<Link> {
+        let sequence = self.chain.next().checked_sub(1)?;
+        Some(Link { file: self.name.clone(), sequence, hash: hex::encode(self.chain.hash()) })
+    }
+}
+
+impl std::fmt::Debug for OpenFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenFile").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// [`last_link`]; a file that cannot be read keeps nobody from starting, and is missed by those who
+/// verify.
+fn known_link(file: &LogFile) -> Option<Link> {
+    last_link(file).unwrap_or_else(|error| {
+        let file = file.path.display();
+        tracing::warn!(%file, %error, "a file of the access log cannot be read");
+        None
+    })
+}
+
+/// The last whole line of a file; nothing where it has none.
+pub(super) fn last_link(file: &LogFile) -> io::Result<Option<Link>> {
+    let last = match file.compressed {
+        true => last_of_all(file)?,
+        false => last_of_tail(&file.path)?,
+    };
+    let link = last.as_deref().and_then(split).map(|(_, sequence, hash)| Link {
+        file: file.name(),
+        sequence,
+        hash: hex::encode(hash),
+    });
+    Ok(link)
+}
+
+fn last_of_all(file: &LogFile) -> io::Result<Option<Vec<u8>>> {
+    let (mut reader, mut line, mut last) = (file.open()?, Vec::new(), None);
+    while shelf::read_line(&mut *reader, &mut line)? == shelf::Line::Whole {
+        last = Some(line.clone());
+    }
+    Ok(last)
+}
+
+fn last_of_tail(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let mut file = File::open(path)?;
+    let length = file.seek(SeekFrom::End(0))?;
+    // A torn line, and the whole one before it.
+    let from = length.saturating_sub(2 * LINE_BYTES_MAX as u64);
+    let mut tail = Vec::new();
+    file.seek(SeekFrom::Start(from))?;
+    file.read_to_end(&mut tail)?;
+    let Some(end) = tail.iter().rposition(|byte| *byte == b'\n') else { return Ok(None) };
+    tail.truncate(end);
+    let begin = tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |before| before + 1);
+    Ok(Some(tail.split_off(begin)))
+}
+
+/// Keeps other processes from beginning a file, or making a key, at the same time. One that does not
+/// let go is not waited for: names are never taken twice in any case.
+pub(super) fn lock(directory: &Path) -> io::Result<File> {
+    let options = OpenOptions::new().create(true).truncate(false).write(true).mode(MODE).clone();
+    let lock = options.open(directory.join(LOCK))?;
+    let deadline = Instant::now() + LOCK_WAIT_MAX;
+    while lock.try_lock().is_err() && Instant::now() < deadline {
+        std::thread::sleep(LOCK_PAUSE);
+    }
+    Ok(lock)
+}
+
+/// The UTC day of an instant.
+pub(super) fn day(now: Timestamp) -> Date {
+    now.to_zoned(TimeZone::UTC).date()
+}

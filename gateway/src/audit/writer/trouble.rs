@@ -1,0 +1,108 @@
+//! A log that cannot be written: whoever waits is told, the last reserve of the disk says so in the
+//! log itself, and it goes on alone when there is room again.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::io::Write;
+
+use jiff::Timestamp;
+
+use super::{Entry, Writer};
+use crate::audit::record::Event;
+use crate::clock;
+
+/// Given up when the disk is full, so that the log can still say so.
+const RESERVE: &str = "reserve";
+const RESERVE_BYTES: usize = 16 * 1024;
+const FULL: &str = "audit_full";
+const RECOVERED: &str = "audit_recovered";
+
+/// What began when a write failed.
+pub(super) struct Trouble {
+    since: Timestamp,
+    lost_before: u64,
+}
+
+/// Whether a write failed for a reason that passes when files are removed.
+pub(super) fn is_want_of_room(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+impl Writer {
+    /// Keeps some blocks of the disk for the day on which there are no others.
+    pub(super) fn keep_reserve(&self) {
+        let path = self.settings.directory.join(RESERVE);
+        if path.metadata().is_ok_and(|known| known.len() == RESERVE_BYTES as u64) {
+            return;
+        }
+        let options = OpenOptions::new().create(true).truncate(true).write(true).clone();
+        let kept = options.open(&path).and_then(|mut file| {
+            // Written, not only made longer: a hole takes no room.
+            file.write_all(&[0; RESERVE_BYTES])?;
+            file.sync_data()
+        });
+        if let Err(error) = kept {
+            let _ = std::fs::remove_file(&path);
+            tracing::debug!(%error, "no reserve for the access log yet");
+        }
+    }
+
+    /// The batch is not written: nobody waits for it any longer, and no request gets a slot.
+    pub(super) fn failed(&mut self, error: &io::Error, batch: &mut [Entry]) {
+        let (state, loose) = (&self.shared.state, self.shared.state.is_loose());
+        let first = state.fails();
+        batch.iter_mut().for_each(|entry| entry.give_up(loose));
+        self.shared.queue().iter_mut().for_each(|entry| entry.give_up(loose));
+        if !first {
+            return;
+        }
+        let since = clock::now();
+        self.trouble = Some(Trouble { since, lost_before: self.metrics.lost.get() });
+        let (full, consequence) = (is_want_of_room(error), consequence(loose));
+        tracing::error!(%error, "the access log cannot be written; {consequence}");
+        if full && std::fs::remove_file(self.settings.directory.join(RESERVE)).is_ok() {
+            let told = self.attempt(&[Entry::Event(Event {
+                time: since,
+                event: FULL,
+                subject: None,
+                detail: format!("the disk of the access log is full; {consequence}"),
+                by: Vec::new(),
+            })]);
+            if let Err(error) = told {
+                tracing::warn!(%error, "the reserve was not enough to say so in the access log");
+            }
+        }
+    }
+
+    /// A write went through. After trouble the log says how long it was and what it cost.
+    pub(super) fn recovered(&mut self) {
+        let Some(trouble) = self.trouble.take() else { return };
+        let (unrecorded, lost) = (
+            self.shared.state.take_unrecorded(),
+            self.metrics.lost.get().saturating_sub(trouble.lost_before),
+        );
+        let detail = format!(
+            "the access log could not be written since {}; {unrecorded} requests were refused \
+             without a record, {lost} records were lost",
+            trouble.since
+        );
+        let told =
+            Event { time: clock::now(), event: RECOVERED, subject: None, detail, by: Vec::new() };
+        if let Err(error) = self.attempt(&[Entry::Event(told)]) {
+            tracing::warn!(%error, "the access log fails again");
+            self.trouble = Some(trouble);
+            return;
+        }
+        self.shared.state.works_again();
+        self.keep_reserve();
+        tracing::warn!(since = %trouble.since, unrecorded, lost, "the access log can be written again");
+    }
+}
+
+const fn consequence(loose: bool) -> &'static str {
+    if loose {
+        "requests go on, and records that find no room are lost"
+    } else {
+        "requests are refused until it can"
+    }
+}
