@@ -83,7 +83,7 @@ fn a_signed_list_is_imported_and_one_changed_octet_is_refused() {
     assert_eq!(imported.status.code(), Some(0), "{}", text(&imported));
     let cas = scene.cas();
     assert_eq!(cas.len(), 1);
-    assert!(cas[0]["octroi.subject"].as_str().unwrap().contains("Listed Issuing CA"));
+    assert!(cas[0]["subject"].as_str().unwrap().contains("Listed Issuing CA"));
     assert_eq!((&cas[0]["web"], &cas[0]["territory"]), (&true.into(), &"IE".into()));
 
     let good = fs::read(scene.file("ie.xml")).unwrap();

@@ -19,14 +19,12 @@ impl RedisStore {
     /// Half of the tolerated time is left to a record that is in use: otherwise the one that Redis
     /// vouched for longest ago would not outlive the first second of an outage.
     pub(super) fn is_fresh(&self, kept: &Kept, now: Timestamp) -> bool {
-        // What was read before Redis began to tell may have changed untold: it counts only while there
-        // is no better.
-        if self.tracking.live(Instant::now()) != kept.generation {
-            return false;
-        }
         match kept.generation {
             None => is_younger(kept, now, self.policy.fresh_for.min(UNTRACKED_FRESH_MAX)),
-            Some(_) => is_younger(kept, now, self.policy.tolerated_for / 2),
+            Some(_) => {
+                self.tracking.live(Instant::now()) == kept.generation
+                    && is_younger(kept, now, self.policy.tolerated_for / 2)
+            }
         }
     }
 
