@@ -5,6 +5,7 @@ mod check;
 mod explain;
 mod files;
 mod register;
+mod report;
 mod run;
 mod sandbox;
 mod token;
@@ -47,6 +48,8 @@ enum Verb {
     Tpp(tpp::Args),
     /// Live tokens: list, revoke
     Token(token::Args),
+    /// The regulator's quarterly statistics, from the access log
+    Report(report::Args),
     /// Tell which program and which OpenSSL this is
     Version(version::Args),
 }
@@ -101,6 +104,7 @@ impl Cli {
             Verb::Trust(args) => trust::run(args, out),
             Verb::Tpp(args) => tpp::run(args, out),
             Verb::Token(args) => token::run(args, out),
+            Verb::Report(args) => report::run(args, out),
             Verb::Version(args) => version::run(args, out),
         }
     }

@@ -27,6 +27,7 @@ pub mod revocation;
 pub mod sandbox;
 pub mod seals;
 pub mod server;
+pub mod statistics;
 pub mod store;
 pub mod tpps;
 pub mod trust;

@@ -13,6 +13,7 @@ pub mod limits;
 pub mod probing;
 pub mod quota;
 pub mod register;
+pub mod statistics;
 
 mod check;
 mod decide;

@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["main"],
     &["cli"],
     &["server"],
-    &["admin"],
+    &["admin", "statistics"],
     &["pages"],
     &["sandbox"],
     &["proxy"],
