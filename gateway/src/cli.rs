@@ -4,6 +4,7 @@ mod cert;
 mod check;
 mod explain;
 mod files;
+mod openapi;
 mod register;
 mod run;
 mod sandbox;
@@ -47,6 +48,8 @@ enum Verb {
     Tpp(tpp::Args),
     /// Live tokens: list, revoke
     Token(token::Args),
+    /// Describe what a configuration serves, as OpenAPI
+    Openapi(openapi::Args),
     /// Tell which program and which OpenSSL this is
     Version(version::Args),
 }
@@ -101,6 +104,7 @@ impl Cli {
             Verb::Trust(args) => trust::run(args, out),
             Verb::Tpp(args) => tpp::run(args, out),
             Verb::Token(args) => token::run(args, out),
+            Verb::Openapi(args) => openapi::run(&args, out),
             Verb::Version(args) => version::run(args, out),
         }
     }
