@@ -78,7 +78,7 @@ fn answered(description: &str, schema: &Value) -> Value {
 }
 
 fn client_id() -> Value {
-    let schema = json!({ "type": "string", "pattern": "^[!-~]+$" });
+    let schema = json!({ "type": "string", "pattern": "^[A-Za-z0-9._~-]+$" });
     parameter("path", "client_id", true, "As the enrolment gave it.", &schema)
 }
 

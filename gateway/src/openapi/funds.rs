@@ -132,6 +132,9 @@ fn said(api: &Api, version: &ApiVersion) -> String {
     text
 }
 
+/// Unicode's control characters are these.
+const NO_CONTROLS: &str = r"^[^\u0000-\u001F\u007F-\u009F]*$";
+
 /// STET PSD2 API part 3: PaymentCoverageRequestResource, as the policies read it.
 fn request(form: AmountForm) -> Value {
     let decimal = json!({ "type": "string", "pattern": r"^[0-9]{1,13}(\.[0-9]{0,5})?$" });
@@ -153,9 +156,9 @@ fn request(form: AmountForm) -> Value {
         "additionalProperties": false,
         "properties": {
             "paymentCoverageRequestId": {
-                "type": "string", "minLength": 1, "maxLength": 35, "pattern": r"^[^\p{Cc}]*$",
+                "type": "string", "minLength": 1, "maxLength": 35, "pattern": NO_CONTROLS,
             },
-            "payee": { "type": "string", "maxLength": 70, "pattern": r"^[^\p{Cc}]*$" },
+            "payee": { "type": "string", "maxLength": 70, "pattern": NO_CONTROLS },
             "instructedAmount": {
                 "type": "object",
                 "required": ["currency", "amount"],
