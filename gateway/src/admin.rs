@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use policies::freshness::Step;
+use schemars::JsonSchema;
 use serde::Serialize;
 use subtle::ConstantTimeEq;
 
@@ -23,8 +24,10 @@ use crate::config::Secret;
 use crate::proxy::Gateway;
 use crate::store::Circuit;
 
-pub use tokens::ListedToken;
-pub use tpps::{Application, Decided, Removed};
+pub use client::{Answer as TokenAnswer, Question};
+pub use consents::{Rejection, SendOn};
+pub use tokens::{ListedToken, Revocation};
+pub use tpps::{Application, Decided, Decision, Removal, Removed};
 
 /// What the admin routes work on.
 #[derive(Clone)]
@@ -47,14 +50,22 @@ pub fn routes(admin: Admin) -> Router {
     routes.with_state(admin)
 }
 
-#[derive(Serialize)]
-struct Readiness {
+/// What `/readyz` says.
+#[derive(Serialize, JsonSchema)]
+pub struct Readiness {
+    /// Whether new traffic may be sent here.
     ready: bool,
+    /// The listeners accept, and the gateway is not about to leave.
     serving: bool,
+    /// `ok` or `failing`.
     audit: &'static str,
+    /// `fresh`, `tolerated` or `expired`.
     register: &'static str,
+    /// `ok` or `unavailable`.
     store: &'static str,
+    /// Adapters of which an address answers.
     upstreams_healthy: usize,
+    /// All adapters.
     upstreams: usize,
 }
 

@@ -44,6 +44,7 @@ pub use conclusion::{FinishFault, Finished};
 pub use consent::{Acceptance, Begun, DecideFault};
 pub use interaction::{Interaction, Progress, Shown};
 pub use listing::{ListedApplication, ListedCertificate, ListedTpp, listed};
+pub use metadata::PATH as METADATA_PATH;
 pub use metrics::AuthorizationMetrics;
 pub use registration::named;
 pub use request::{AuthorizationRequest, RequestFault};

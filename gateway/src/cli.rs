@@ -4,6 +4,7 @@ mod cert;
 mod check;
 mod explain;
 mod files;
+mod openapi;
 mod register;
 mod report;
 mod run;
@@ -50,6 +51,8 @@ enum Verb {
     Token(token::Args),
     /// The regulator's quarterly statistics, from the access log
     Report(report::Args),
+    /// Describe what a configuration serves, as OpenAPI
+    Openapi(openapi::Args),
     /// Tell which program and which OpenSSL this is
     Version(version::Args),
 }
@@ -105,6 +108,7 @@ impl Cli {
             Verb::Tpp(args) => tpp::run(args, out),
             Verb::Token(args) => token::run(args, out),
             Verb::Report(args) => report::run(args, out),
+            Verb::Openapi(args) => openapi::run(&args, out),
             Verb::Version(args) => version::run(args, out),
         }
     }

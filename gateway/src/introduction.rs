@@ -5,11 +5,13 @@ use certs::{Finding, Leaf, Lint};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use policies::{Introduction, Opening, Standing};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 
 use crate::problem;
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Introduction")]
 struct Body<'a> {
     organisation_id: &'a str,
     /// Codes of the roles that the certificate carries.
@@ -22,13 +24,15 @@ struct Body<'a> {
     timestamp: Timestamp,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Authority")]
 struct Authority<'a> {
     id: &'a str,
     name: &'a str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "OwnCertificate")]
 struct Certificate<'a> {
     sha256: String,
     serial: &'a str,
@@ -40,13 +44,15 @@ struct Certificate<'a> {
     remarks: Vec<Remark>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CertificateRemark")]
 struct Remark {
     lint: &'static str,
     detail: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RegisterEntry")]
 struct Registered {
     standing: &'static str,
     services: Vec<&'static str>,
@@ -55,13 +61,15 @@ struct Registered {
     as_of: Option<Timestamp>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Bank")]
 struct Codetab<'a> {
     code: &'a str,
     name: &'a str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Opening")]
 struct Api<'a> {
     name: &'a str,
     version: &'a str,
@@ -73,6 +81,11 @@ struct Api<'a> {
     open: bool,
     code: Option<&'static str>,
     detail: Option<String>,
+}
+
+/// The shape of the body.
+pub fn describe(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<Body<'static>>()
 }
 
 /// The body for `introduction`, whose certificate is `leaf`.

@@ -11,6 +11,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use jiff::Timestamp;
 use policies::Refusal;
 use policies::quota::Exceeded;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -28,7 +29,8 @@ pub struct About<'a> {
     pub now: Timestamp,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
 struct Body<'a> {
     r#type: String,
     title: &'a str,
@@ -51,7 +53,8 @@ struct Body<'a> {
 }
 
 /// The limit that refused.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ExceededQuota")]
 struct QuotaBody<'a> {
     name: &'a str,
     /// Which requests it counts: `all`, `attended` or `unattended`.
@@ -62,6 +65,12 @@ struct QuotaBody<'a> {
     left: u32,
     /// Nothing is left until then.
     until: Timestamp,
+}
+
+/// Names the two bodies of a refusal, `Problem` and `OAuthError`, among the shapes of `generator`.
+pub fn describe(generator: &mut SchemaGenerator) {
+    generator.subschema_for::<Body<'static>>();
+    generator.subschema_for::<OauthBody<'static>>();
 }
 
 impl<'a> QuotaBody<'a> {
@@ -78,7 +87,8 @@ impl<'a> QuotaBody<'a> {
 }
 
 /// What is wrong with a signature, for its sender.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SignatureDiagnosis")]
 struct Signature<'a> {
     /// What the signature was verified over.
     signing_string: Option<&'a str>,
@@ -88,7 +98,8 @@ struct Signature<'a> {
     first_difference: Option<Difference<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SignatureDifference")]
 struct Difference<'a> {
     line: usize,
     expected: &'a str,
@@ -146,7 +157,8 @@ pub fn body(refusal: &Refusal, type_base: &str, about: About<'_>) -> Bytes {
     serde_json::to_vec(&body).map(Bytes::from).unwrap_or_default()
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "OAuthError")]
 struct OauthBody<'a> {
     error: &'a str,
     error_description: String,

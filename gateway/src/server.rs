@@ -21,6 +21,7 @@ use crate::audit::{Audit, AuditError, AuditMetrics};
 use crate::authorization::{AuthorizationMetrics, AuthorizationServer, Sealers};
 use crate::clock;
 use crate::config::{Config, KeyPair, Listen, RefusalMode, UpstreamAddress};
+use crate::descriptors::{TooFew, Wanted};
 use crate::drain::{Drain, Signal, Signals, Stage};
 use crate::in_flight::InFlight;
 use crate::jwt::{JwtError, Jwts};
@@ -93,6 +94,9 @@ pub enum StartError {
     /// What keeps seals current.
     #[error(transparent)]
     Seals(#[from] SealsError),
+    /// What the operating system lets it open.
+    #[error(transparent)]
+    Descriptors(#[from] TooFew),
     /// A metric registered twice.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -148,7 +152,9 @@ pub async fn run(
     let (for_seals, seal_anchors) = watch::channel(Arc::new(world::seal_anchors(&config)?));
     let gateway = open(&config, &drain, seal_anchors.clone()).await?;
     let bounds = bounds(&config);
-    let connections = Arc::new(Semaphore::new(config.limits.connections_max));
+    keepers::watch_clock(&gateway, &drain)?;
+    let room = wanted(&config).make_room()?;
+    let connections = Arc::new(Semaphore::new(room.tpp));
     let proxy = Arc::new(engine(&config, &gateway));
     let for_world = Arc::clone(&gateway);
     let watch = keepers::watch_revocations(&config, &gateway, &drain)?.map(Arc::new);
@@ -174,7 +180,7 @@ pub async fn run(
         metrics: Arc::clone(&gateway.metrics),
         drain: drain.clone(),
     };
-    let psu_connections = Arc::new(Semaphore::new(PSU_CONNECTIONS_MAX));
+    let psu_connections = Arc::new(Semaphore::new(room.psu));
     let admin_routes = admin::routes(Admin {
         gateway: Arc::clone(&gateway),
         key: config.listen.admin.key.clone().map(Arc::new),
@@ -204,7 +210,7 @@ pub async fn run(
     tracing::info!(tpp = %addresses.tpp, psu = %addresses.psu, admin = %addresses.admin, "serving");
 
     let signal = signals.next().await;
-    leave(&config, &gateway, &proxy, &connections, (signal, signals)).await;
+    leave(&config, &gateway, &proxy, (&connections, room.tpp), (signal, signals)).await;
     Ok(())
 }
 
@@ -282,6 +288,16 @@ async fn open(
     Ok(gateway)
 }
 
+/// The connections that there should be room for. A TPP's needs one to the adapter, whose other end is ours
+/// too where the sandbox plays the bank.
+fn wanted(config: &Config) -> Wanted {
+    let sandbox = |codetab: &crate::config::CodetabSettings| {
+        matches!(codetab.upstream.address, UpstreamAddress::SandboxBank)
+    };
+    let each = if config.codetabs.iter().any(sandbox) { 3 } else { 2 };
+    Wanted { tpp: config.limits.connections_max, each, psu: PSU_CONNECTIONS_MAX }
+}
+
 /// The same after a crash: this machine and the directory of its log, which this process holds for as long as
 /// it lives. Whoever does not get it is a gateway of its own.
 fn instance(config: &Config) -> Option<Instance> {
@@ -342,7 +358,7 @@ async fn leave(
     config: &Config,
     gateway: &Arc<Gateway>,
     proxy: &Arc<HttpProxy<Line>>,
-    connections: &Arc<Semaphore>,
+    (connections, all): (&Arc<Semaphore>, usize),
     (signal, mut signals): (Signal, Signals),
 ) {
     gateway.drain.enter(Stage::Draining);
@@ -355,7 +371,7 @@ async fn leave(
     }
     gateway.drain.enter(Stage::Closing);
     proxy.cleanup().await;
-    let all = u32::try_from(config.limits.connections_max).unwrap_or(u32::MAX);
+    let all = u32::try_from(all).unwrap_or(u32::MAX);
     tokio::select! {
         _ = connections.acquire_many(all) => tracing::info!("nothing is in flight any more"),
         () = tokio::time::sleep(config.drain.timeout) => {

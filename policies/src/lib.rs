@@ -39,7 +39,7 @@ pub use quota::{Quota, QuotaFact};
 pub use reason::{Blame, Reason};
 pub use register::{Register, ServiceCode, ServiceSet, Standing, WhenUndetermined};
 pub use routes::{
-    AmountForm, Api, ApiVersion, BodyRule, Codetab, Domain, Method, Routes, RoutesError,
+    AmountForm, Api, ApiVersion, BodyRule, Codetab, Domain, Method, Routes, RoutesError, SELF_PATH,
 };
 pub use scope::Scope;
 pub use seals::Seals;

@@ -18,7 +18,7 @@ pub(crate) use table::{Route, Seat};
 pub use table::{Routes, RoutesError};
 
 /// Where a TPP asks who it is taken for: the gateway's own, at every host.
-pub(crate) const SELF_PATH: &str = "/tpp/self";
+pub const SELF_PATH: &str = "/tpp/self";
 
 /// A domain under which the codetabs' hosts live.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -46,6 +46,7 @@ pub struct Gateway {
 pub struct Place {
     dir: TempDir,
     inside: Option<(String, IpAddr)>,
+    under: Vec<String>,
 }
 
 impl Place {
@@ -66,16 +67,22 @@ impl Place {
         let dir = tempfile::tempdir().unwrap();
         let copied = Command::new("cp").arg("-a").arg(self.dir()).arg(dir.path()).status().unwrap();
         assert!(copied.success());
-        Self { dir, inside: None }
+        Self { dir, inside: None, under: Vec::new() }
     }
 
     fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), inside: None }
+        Self { dir: tempfile::tempdir().unwrap(), inside: None, under: Vec::new() }
     }
 
     /// A gateway in this place runs in a network namespace and listens on an address there.
     pub fn inside(self, namespace: &str, address: IpAddr) -> Self {
         Self { inside: Some((namespace.to_owned(), address)), ..self }
+    }
+
+    /// A gateway in this place is started by a command that puts itself in its place, such as `prlimit` or
+    /// `env`.
+    pub fn under(self, command: &[&str]) -> Self {
+        Self { under: command.iter().map(|word| (*word).to_owned()).collect(), ..self }
     }
 
     /// A free address for a listener.
@@ -148,7 +155,14 @@ impl Place {
                 command.args(["netns", "exec", namespace]).arg(octroi());
                 command
             }
-            None => Command::new(octroi()),
+            None => match self.under.split_first() {
+                Some((command, words)) => {
+                    let mut command = Command::new(command);
+                    command.args(words).arg(octroi());
+                    command
+                }
+                None => Command::new(octroi()),
+            },
         };
         command
             .args(arguments)

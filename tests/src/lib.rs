@@ -7,6 +7,8 @@
 pub mod bounds;
 pub mod browser;
 pub mod client;
+pub mod description;
+pub mod false_clock;
 pub mod fault_proxy;
 pub mod gateway;
 pub mod lists;

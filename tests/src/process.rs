@@ -85,3 +85,68 @@ fn enter(group: &Path, processes: &[u32]) -> io::Result<()> {
     let procs = group.join("cgroup.procs");
     processes.iter().try_for_each(|process| fs::write(&procs, process.to_string()))
 }
+
+/// Processor time that a process has used, in seconds.
+pub fn processor_seconds(pid: u32) -> f64 {
+    /// Linux counts it for user programs in hundredths, whatever the kernel's own clock.
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name may have blanks and parentheses; after it come the state and the numbers.
+    let numbers = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
+    let ticks = numbers.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<f64>().ok());
+    ticks.sum::<f64>() / TICKS_PER_SECOND
+}
+
+/// A control group whose processes may have so much memory together, until it is dropped.
+pub struct Capped {
+    group: PathBuf,
+    /// Where the kernel counts whom it has killed.
+    kills: PathBuf,
+}
+
+impl Capped {
+    /// `None` where no control group can be made here.
+    pub fn at(bytes: u64) -> Option<Self> {
+        let name = format!("octroi-tests-{}-{bytes}", std::process::id());
+        let first = Path::new("/sys/fs/cgroup/memory");
+        let (group, limit, kills) = if first.is_dir() {
+            (first.join(name), "memory.limit_in_bytes", "memory.oom_control")
+        } else {
+            (Path::new("/sys/fs/cgroup").join(name), "memory.max", "memory.events")
+        };
+        let made =
+            fs::create_dir(&group).and_then(|()| fs::write(group.join(limit), bytes.to_string()));
+        if made.is_err() {
+            let _ = fs::remove_dir(&group);
+            return None;
+        }
+        let kills = group.join(kills);
+        Some(Self { group, kills })
+    }
+
+    /// What a process is started under, so that all its memory counts.
+    pub fn command(&self) -> [String; 3] {
+        let enter =
+            format!("echo $$ > {}/cgroup.procs && exec \"$0\" \"$@\"", self.group.display());
+        ["sh".to_owned(), "-c".to_owned(), enter]
+    }
+
+    /// How many processes the kernel has killed for lack of memory.
+    pub fn kills(&self) -> u64 {
+        let text = fs::read_to_string(&self.kills).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
+        line.expect("the kernel counts its kills").trim().parse().unwrap()
+    }
+}
+
+impl Drop for Capped {
+    fn drop(&mut self) {
+        // Its processes have been ended before; the kernel may take a moment to notice.
+        for _ in 0..100 {
+            if fs::remove_dir(&self.group).is_ok() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+}

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["main"],
     &["cli"],
-    &["server"],
+    &["server", "openapi"],
     &["admin", "statistics"],
     &["pages"],
     &["sandbox"],
@@ -22,7 +22,7 @@ const LAYERS: &[&[&str]] = &[
     &["fetch"],
     &["archive", "problem"],
     &["config"],
-    &["clock", "drain", "log"],
+    &["clock", "descriptors", "drain", "log"],
 ];
 
 /// What would let the pure crates wait, log or reach the outside.

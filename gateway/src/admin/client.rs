@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use policies::{Source, TokenFact, TokenName, TokenRecord};
 use reqwest::Method;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -22,30 +23,31 @@ use crate::config::Config;
 use crate::store::Holders;
 
 /// Where a token is looked up.
-pub(super) const TOKEN_FACT_PATH: &str = "/tokens/fact";
+pub const TOKEN_FACT_PATH: &str = "/tokens/fact";
 /// Where live tokens are counted.
-pub(super) const HOLDERS_PATH: &str = "/tokens/holders";
+pub const HOLDERS_PATH: &str = "/tokens/holders";
 /// Where the live tokens of a TPP are listed.
-pub(super) const TOKENS_PATH: &str = "/tokens";
+pub const TOKENS_PATH: &str = "/tokens";
 /// Where they are revoked.
-pub(super) const REVOKE_PATH: &str = "/tokens/revoke";
+pub const REVOKE_PATH: &str = "/tokens/revoke";
 /// Where TPPs are listed.
-pub(super) const TPPS_PATH: &str = "/tpps";
+pub const TPPS_PATH: &str = "/tpps";
 /// Where one is suspended.
-pub(super) const SUSPEND_PATH: &str = "/tpps/suspend";
+pub const SUSPEND_PATH: &str = "/tpps/suspend";
 /// Where that ends.
-pub(super) const RESUME_PATH: &str = "/tpps/resume";
+pub const RESUME_PATH: &str = "/tpps/resume";
 /// Where applications are removed.
-pub(super) const REMOVE_PATH: &str = "/tpps/remove";
+pub const REMOVE_PATH: &str = "/tpps/remove";
 /// Where one is enrolled.
-pub(super) const ADD_PATH: &str = "/tpps/add";
+pub const ADD_PATH: &str = "/tpps/add";
 /// It is on this machine or near: it answers at once or not at all.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Which token.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Question {
+#[schemars(rename = "TokenQuestion")]
+pub struct Question {
     /// In hexadecimal: the token itself stays where it is.
     pub(super) sha256: String,
     /// Who would present it.
@@ -55,15 +57,18 @@ pub(super) struct Question {
 }
 
 /// What the store says about it.
-#[derive(Serialize, Deserialize)]
-pub(super) struct Answer {
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "TokenAnswer")]
+pub struct Answer {
     fact: Fact,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     record: Option<Box<RawValue>>,
 }
 
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "TokenFact")]
 enum Fact {
     Live,
     Unknown,

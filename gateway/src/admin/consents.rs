@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Form, Json, Router};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Admin, authorised, unauthorised};
@@ -23,9 +24,9 @@ pub(super) fn routes() -> Router<Admin> {
 }
 
 /// Why the page rejects.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Rejection {
+pub struct Rejection {
     /// `access_denied`, `temporarily_unavailable` or `server_error` (RFC 6749 §4.1.2.1).
     error: String,
     /// For the TPP's developers; never about the customer.
@@ -34,8 +35,9 @@ struct Rejection {
 }
 
 /// Where the page sends the browser.
-#[derive(Serialize)]
-struct SendOn {
+#[derive(Serialize, JsonSchema)]
+pub struct SendOn {
+    /// The URL.
     redirect_to: String,
 }
 

@@ -11,6 +11,7 @@ use certs::OrganisationId;
 use jiff::Timestamp;
 use policies::ledger::{Cut, Revoked};
 use policies::{Partition, TokenDigest, TokenKind, TokenName, TokenRecord};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Admin, authorised, client, unauthorised};
@@ -36,11 +37,12 @@ pub(super) fn routes() -> Router<Admin> {
 }
 
 /// One live token, without anything that would open a door or name a person.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ListedToken {
     /// SHA-256 of the token, in hexadecimal: it names the token and does not open anything.
     pub sha256: String,
     /// `access` or `refresh`.
+    #[schemars(with = "String")]
     pub kind: TokenKind,
     /// The bank that issued it.
     pub codetab: String,
@@ -76,9 +78,9 @@ struct Whose {
 }
 
 /// Which tokens to revoke, who does it, and why.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Revocation {
+pub struct Revocation {
     pub(super) tpp: String,
     /// The beginning of the SHA-256 of one of them; none: all.
     #[serde(default)]

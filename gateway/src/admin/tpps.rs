@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use policies::client::{Client, ClientRecordError, RedirectUri, Setting};
 use policies::ledger::{Cut, Suspension};
 use policies::{Scope, limits};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::tokens::{bad, signed_off, unavailable};
@@ -34,16 +35,16 @@ pub(super) fn routes() -> Router<Admin> {
 }
 
 /// Which TPP, who decides, and why.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Decision {
+pub struct Decision {
     pub(super) tpp: String,
     pub(super) by: String,
     pub(super) because: String,
 }
 
 /// What a suspension or its end found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Decided {
     /// Whether it was otherwise before.
     pub changed: bool,
@@ -52,9 +53,9 @@ pub struct Decided {
 }
 
 /// Which applications to remove, who does it, and why.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Removal {
+pub struct Removal {
     /// A client id, or the organisation id of a TPP.
     pub(super) which: String,
     /// All of that organisation id.
@@ -64,7 +65,7 @@ pub(super) struct Removal {
 }
 
 /// An application that was removed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Removed {
     /// Its client id.
     pub client_id: String,
@@ -73,7 +74,7 @@ pub struct Removed {
 }
 
 /// An application that a person enrols, as a portal would.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Application {
     /// Whose it is.

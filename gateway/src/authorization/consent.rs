@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use policies::ledger::Changes;
 use policies::limits::{CLOCK_SKEW_SECONDS_MAX, TOKEN_TEXT_BYTES_MAX};
 use policies::{Refusal, electronic_iban};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::interaction::{self, Decision, Interaction, Progress, Shown};
@@ -24,7 +25,7 @@ const REJECTIONS: [&str; 3] = ["access_denied", "temporarily_unavailable", "serv
 const DESCRIPTION_CHARS_MAX: usize = 200;
 
 /// What the bank's page says when the customer consented.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Acceptance {
     /// The bank's reference of the customer. It goes to the adapter, and into no log.

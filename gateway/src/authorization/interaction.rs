@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use policies::AccountDigest;
 use policies::ledger::{Changes, Kind, Pause, Place};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::request::AuthorizationRequest;
@@ -58,7 +59,8 @@ pub(super) enum Decision {
 }
 
 /// What the bank's page is shown of an interaction.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ConsentRequest")]
 pub struct Shown {
     /// The application.
     pub client_id: String,

@@ -7,16 +7,18 @@ use certs::OrganisationId;
 use jiff::Timestamp;
 use policies::client::{CertificateKind, Client, EnrolmentSource, GrantType, Setting};
 use policies::ledger::{Kind, Standing, Suspension};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::store::{Store, StoreError};
 
 /// A TPP that has enrolled, or that was suspended or cut off.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ListedTpp {
     /// Who it is.
     pub organisation_id: String,
     /// Who suspended it, and why; none: it is not.
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
     pub suspended: Option<Suspension>,
     /// When all its tokens were ended last.
     pub cut_at: Option<Timestamp>,
@@ -25,19 +27,22 @@ pub struct ListedTpp {
 }
 
 /// An enrolled application, without whom to ask about it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ListedApplication {
     /// Under which id it asks for tokens.
     pub client_id: String,
     /// As customers are shown it.
     pub name: String,
     /// Sandbox or production.
+    #[schemars(with = "String")]
     pub setting: Setting,
     /// By which door it came in.
+    #[schemars(with = "String")]
     pub source: EnrolmentSource,
     /// What it may ask for.
     pub scopes: BTreeSet<String>,
     /// How.
+    #[schemars(with = "BTreeSet<String>")]
     pub grant_types: BTreeSet<GrantType>,
     /// Where its customers may be sent.
     pub redirect_uris: Vec<String>,
@@ -50,9 +55,10 @@ pub struct ListedApplication {
 }
 
 /// A certificate that an application was enrolled with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ListedCertificate {
     /// QWAC or QSEALC.
+    #[schemars(with = "String")]
     pub kind: CertificateKind,
     /// Its fingerprint, in hexadecimal.
     pub sha256: String,

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{Answer, AuthorizationServer};
 
 /// Where every issuer without a path has it (RFC 8414 §3).
-pub(super) const PATH: &str = "/.well-known/oauth-authorization-server";
+pub const PATH: &str = "/.well-known/oauth-authorization-server";
 
 impl AuthorizationServer {
     /// The metadata of one bank's authorization server.

@@ -1,6 +1,7 @@
 //! What runs beside the requests and keeps the world current: revocations, trusted lists, seals,
 //! registers.
 
+mod clock;
 mod withdrawn;
 
 use std::sync::Arc;
@@ -14,7 +15,6 @@ use tokio::sync::{mpsc, watch};
 use super::StartError;
 use crate::audit::Event;
 use crate::authorization::{AuthorizationServer, EnrolFault};
-use crate::clock;
 use crate::config::Config;
 use crate::drain::{Drain, Stage};
 use crate::fetch::Fetcher;
@@ -29,6 +29,7 @@ use crate::tpps;
 use crate::trust::{self, Import, Refresh, Source};
 use crate::world;
 
+pub(super) use clock::watch_clock;
 pub(super) use withdrawn::end_withdrawn;
 
 /// The pause before the sandbox's TPPs are enrolled again.
@@ -164,7 +165,7 @@ pub(super) fn refresh_register(
         move || {
             let (gateway, seen) = (Arc::clone(&for_known), seen.clone());
             async move {
-                let now = clock::now();
+                let now = crate::clock::now();
                 let holders = gateway.store.holders(now).await;
                 let anchors = Arc::clone(&gateway.world.load().anchors);
                 tokio::task::block_in_place(|| tpps::known(seen.as_deref(), &anchors, holders, now))
@@ -234,7 +235,7 @@ pub(super) async fn enrol_sandbox(
     drain: &Drain,
 ) -> Result<(), StartError> {
     let public_url = config.listen.psu.public_url.clone();
-    match sandbox::enrol(server, &public_url, clock::now()).await {
+    match sandbox::enrol(server, &public_url, crate::clock::now()).await {
         Ok(()) => return Ok(()),
         Err(ClientsError::Store(error) | ClientsError::Enrol(EnrolFault::Store(error))) => {
             tracing::warn!(%error, "the sandbox's TPPs are not enrolled yet");
@@ -248,7 +249,7 @@ pub(super) async fn enrol_sandbox(
                 () = tokio::time::sleep(ENROL_RETRY) => {}
                 _ = closing.changed() => return,
             }
-            if sandbox::enrol(&server, &public_url, clock::now()).await.is_ok() {
+            if sandbox::enrol(&server, &public_url, crate::clock::now()).await.is_ok() {
                 tracing::info!("the sandbox's TPPs are enrolled");
                 return;
             }
@@ -270,5 +271,5 @@ fn event(tell: Tell) -> Event {
             ("register_override", Some(organisation_id), detail, by)
         }
     };
-    Event { time: clock::now(), event, subject, detail, by }
+    Event { time: crate::clock::now(), event, subject, detail, by }
 }
