@@ -3,6 +3,7 @@
 
 pub mod client;
 mod consents;
+mod reload;
 mod tokens;
 mod tpps;
 
@@ -23,6 +24,7 @@ use crate::config::Secret;
 use crate::proxy::Gateway;
 use crate::store::Circuit;
 
+pub use reload::{Order, Orders, Reloaded};
 pub use tokens::ListedToken;
 pub use tpps::{Application, Decided, Removed};
 
@@ -33,6 +35,8 @@ pub struct Admin {
     pub gateway: Arc<Gateway>,
     /// The bearer that changes of state need; without one they do not exist.
     pub key: Option<Arc<Secret>>,
+    /// Takes orders to read the configuration again.
+    pub orders: Orders,
 }
 
 /// The routes.
@@ -43,6 +47,7 @@ pub fn routes(admin: Admin) -> Router {
         .route("/metrics", get(metrics));
     if admin.key.is_some() {
         routes = routes.merge(tokens::routes()).merge(consents::routes()).merge(tpps::routes());
+        routes = routes.merge(reload::routes());
     }
     routes.with_state(admin)
 }
@@ -62,11 +67,13 @@ struct Readiness {
 /// against it while cached answers may still serve, nor does a single adapter of many.
 async fn ready(State(admin): State<Admin>) -> Response {
     let gateway = &admin.gateway;
-    let register = gateway.world.load().register.freshness(clock::now());
+    let view = gateway.view.load_full();
+    let upstreams = &view.settings.upstreams;
+    let register = view.world.register.freshness(clock::now());
     let store = gateway.store.health().await;
     let audit = !gateway.audit.is_failing();
     let upstreams_healthy =
-        gateway.upstreams.iter().filter(|upstream| upstream.healthy() > 0).count();
+        upstreams.iter().filter(|upstream| upstream.healthy() > 0).count();
     let serving = gateway.drain.is_ready();
     let ready = serving && audit && register != Step::Expired && upstreams_healthy > 0;
     let body = Readiness {
@@ -76,7 +83,7 @@ async fn ready(State(admin): State<Admin>) -> Response {
         register: register.code(),
         store: if store.is_ok() { "ok" } else { "unavailable" },
         upstreams_healthy,
-        upstreams: gateway.upstreams.len(),
+        upstreams: upstreams.len(),
     };
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(body)).into_response()
@@ -93,7 +100,7 @@ async fn metrics(State(admin): State<Admin>) -> Response {
     metrics.store_tracking.set(i64::from(store.tracking == Some(true)));
     let tolerated = i64::try_from(store.tokens_tolerated_total).unwrap_or(i64::MAX);
     metrics.store_tokens_tolerated.set(tolerated);
-    metrics.register_step.set(match gateway.world.load().register.freshness(clock::now()) {
+    metrics.register_step.set(match gateway.world().register.freshness(clock::now()) {
         Step::Fresh => 0,
         Step::Tolerated => 1,
         Step::Expired => 2,

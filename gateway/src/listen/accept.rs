@@ -13,9 +13,9 @@ use pingora::apps::ServerApp;
 use pingora::protocols::Stream;
 use policies::World;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::connection::{Connection, Phase};
+use super::crowd::Crowd;
 use super::gate::{Guarded, Refusing};
 use super::head::HeadBounds;
 use super::limits::ACCEPT_PAUSE_MS;
@@ -40,6 +40,17 @@ pub struct Bounds {
     pub head_size: HeadBounds,
 }
 
+/// What a connection is held to; one that is open keeps what it began with.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// Who gets a connection at all.
+    pub refusal: RefusalMode,
+    /// Bounds of one connection.
+    pub bounds: Bounds,
+    /// Connections at once.
+    pub connections_max: usize,
+}
+
 /// What the TPP listener opens to.
 pub struct Door<A> {
     /// TLS, client certificate required.
@@ -48,16 +59,14 @@ pub struct Door<A> {
     pub world: Arc<dyn Fn() -> Arc<World> + Send + Sync>,
     /// Is told who came.
     pub noticed: Arc<dyn Fn(&Identity) + Send + Sync>,
-    /// Who gets a connection at all.
-    pub refusal: RefusalMode,
-    /// The proxy engine.
-    pub app: Arc<A>,
+    /// The rules of the moment.
+    pub rules: Arc<dyn Fn() -> Rules + Send + Sync>,
+    /// The proxy engine of the moment.
+    pub app: Arc<ArcSwap<A>>,
     /// What answers a malformed head.
     pub refusing: Arc<dyn Refusing>,
-    /// Bounds of one connection.
-    pub bounds: Bounds,
-    /// Connections at once.
-    pub connections: Arc<Semaphore>,
+    /// The open connections.
+    pub crowd: Crowd,
     /// Every series.
     pub metrics: Arc<Metrics>,
     /// Whether we are leaving.
@@ -76,16 +85,17 @@ where
             () = door.drain.reached(Stage::Closing) => return,
         };
         let Some((stream, peer)) = settled(accepted).await else { continue };
-        let Ok(room) = Arc::clone(&door.connections).try_acquire_owned() else {
+        let rules = (door.rules)();
+        let Some(present) = door.crowd.enter(rules.connections_max) else {
             door.metrics.connections_closed.with_label_values(&["too_many"]).inc();
             continue;
         };
         let door = Arc::clone(&door);
         let shutdown = shutdown.clone();
         tokio::spawn(async move {
-            let _room: OwnedSemaphorePermit = room;
+            let _present = present;
             door.metrics.connections.inc();
-            door.connection(stream, peer, &shutdown).await;
+            door.connection(stream, peer, rules, &shutdown).await;
             door.metrics.connections.dec();
         });
     }
@@ -99,17 +109,18 @@ where
         &self,
         stream: TcpStream,
         peer: SocketAddr,
+        Rules { refusal, bounds, .. }: Rules,
         shutdown: &tokio::sync::watch::Receiver<bool>,
     ) {
         let (acceptor, world) = (self.acceptor.load_full(), (self.world)());
         let socket = Socket::new(stream, peer);
         let introduced =
-            tls::introduce(&acceptor, socket, peer, &world, self.bounds.handshake).await;
+            tls::introduce(&acceptor, socket, peer, &world, bounds.handshake).await;
         drop((acceptor, world));
         self.metrics.handshake(introduced.as_ref().err().copied());
         let Ok((tls, connection)) = introduced else { return };
         (self.noticed)(connection.identity());
-        if !admitted(self.refusal, &connection) {
+        if !admitted(refusal, &connection) {
             self.metrics.connections_closed.with_label_values(&["certificate_refused"]).inc();
             self.refusing.cut(&connection);
             return;
@@ -118,12 +129,13 @@ where
             tls,
             Arc::clone(&connection),
             Arc::clone(&self.refusing),
-            self.bounds.head_size,
+            bounds.head_size,
         );
         let stream: Stream = Box::new(guarded);
+        let app = self.app.load_full();
         tokio::select! {
-            _ = self.app.process_new(stream, shutdown) => {}
-            cause = overstayed(&connection, self.bounds) => {
+            _ = app.process_new(stream, shutdown) => {}
+            cause = overstayed(&connection, bounds) => {
                 self.metrics.connections_closed.with_label_values(&[cause]).inc();
             }
         }

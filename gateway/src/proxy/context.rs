@@ -10,7 +10,7 @@ use pingora::proxy::Session;
 use policies::{Permit, Reason, Refusal, Trail, World};
 use uuid::Uuid;
 
-use super::Gateway;
+use super::{Gateway, Settings, View};
 use super::probing::Guarded;
 use super::quotas::Counted;
 use crate::audit::{Outcome, People, Probing, Record, Slot, Timing};
@@ -23,6 +23,8 @@ use crate::upstream::{Deadline, Upstream};
 /// panic or a forced shutdown skips every hook of Pingora's but not a drop.
 pub struct Context {
     gateway: Arc<Gateway>,
+    /// What it is judged and served by, from its beginning to its end.
+    pub(super) view: Arc<View>,
     /// The connection that it came on; absent until `request_filter`.
     pub(super) connection: Option<Arc<Connection>>,
     /// The world that it is judged by.
@@ -95,6 +97,7 @@ impl Context {
         Self {
             now: crate::clock::now(),
             slot: gateway.audit.reserve(),
+            view: gateway.view.load_full(),
             gateway,
             connection: None,
             world: None,
@@ -137,6 +140,11 @@ impl Context {
         let mut buffer = Uuid::encode_buffer();
         let text = self.request_id.hyphenated().encode_lower(&mut buffer);
         HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+    }
+
+    /// How it is served.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.view.settings
     }
 
     /// Which request is answered, for a problem body.
@@ -234,7 +242,8 @@ impl Drop for Context {
         let metrics = &self.gateway.metrics;
         metrics.requests_in_flight.dec();
         let (codetab, version) = self.route;
-        metrics.request(codetab, version, self.outcome(), reason, elapsed.as_secs_f64());
+        let series = &self.view.settings.series;
+        series.count((codetab, version), self.outcome(), reason, elapsed.as_secs_f64());
         if let Some(connection) = self.connection.take() {
             if let Some(slot) = self.slot.take() {
                 let record = self.record(&connection, reason);

@@ -9,7 +9,7 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
 use super::context::Context;
-use super::{Gateway, body, headers};
+use super::{body, headers};
 use crate::authorization::Answer;
 
 /// Longest wait for the rest of a request's body, which nobody reads, before its connection is given
@@ -21,7 +21,6 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 /// # Errors
 /// The client is gone.
 pub(super) async fn answer(
-    gateway: &Gateway,
     session: &mut Session,
     ctx: &Context,
     answer: Answer,
@@ -32,7 +31,7 @@ pub(super) async fn answer(
     }
     response.insert_header(CONTENT_LENGTH, answer.body.len())?;
     headers::identify(&mut response, ctx)?;
-    write(gateway, session, response, answer.body).await
+    write(session, ctx, response, answer.body).await
 }
 
 /// Writes an answer without closing the connection, which would cost a TPP a new mTLS handshake.
@@ -40,12 +39,12 @@ pub(super) async fn answer(
 /// # Errors
 /// The client is gone.
 pub(super) async fn write(
-    gateway: &Gateway,
     session: &mut Session,
+    ctx: &Context,
     mut response: ResponseHeader,
     body: Bytes,
 ) -> Result<()> {
-    if !body::drain(session, gateway.limits.body_bytes_max, DRAIN_LIMIT).await {
+    if !body::drain(session, ctx.settings().limits.body_bytes_max, DRAIN_LIMIT).await {
         session.set_keepalive(None);
         response.insert_header(CONNECTION, "close")?;
     }

@@ -80,7 +80,9 @@ pub(super) async fn guarded(
     ctx: &mut Context,
     placeable: Placeable,
 ) -> Result<Guard, Refusal> {
-    let (Some(settings), Some(request)) = (&gateway.balance_guard, placeable.funds_request())
+    let view = Arc::clone(&ctx.view);
+    let (Some(settings), Some(request)) =
+        (&view.settings.balance_guard, placeable.funds_request())
     else {
         return Ok(Guard::Passes(placeable));
     };
@@ -246,12 +248,13 @@ pub(super) fn body(gateway: &Arc<Gateway>, ctx: &mut Context, chunk: &[u8]) {
     guarded.answer = Awaited::Noted;
     let (history, question) = (guarded.history, guarded.question.clone());
     let (gateway, asking) = (Arc::clone(gateway), guarded.asking.clone());
+    let view = Arc::clone(&ctx.view);
     tokio::spawn(async move {
         if let Some(asking) = asking {
             // The answer belongs to a question that stands there already.
             asking.await;
         }
-        let Some(settings) = &gateway.balance_guard else { return };
+        let Some(settings) = &view.settings.balance_guard else { return };
         let kept = (settings.mode == GuardMode::Enforce)
             .then(|| {
                 let pseudonyms = gateway.audit.pseudonyms();
@@ -267,7 +270,9 @@ pub(super) fn body(gateway: &Arc<Gateway>, ctx: &mut Context, chunk: &[u8]) {
 /// The request is over: what was asked before is known by now. A question whose answer never began taught
 /// its asker nothing.
 pub(super) async fn over(gateway: &Gateway, ctx: &mut Context) {
-    let (Some(mut guarded), Some(settings)) = (ctx.guarded.take(), &gateway.balance_guard) else {
+    let view = Arc::clone(&ctx.view);
+    let (Some(mut guarded), Some(settings)) = (ctx.guarded.take(), &view.settings.balance_guard)
+    else {
         return;
     };
     if let Some(asking) = guarded.asking.take() {
