@@ -72,8 +72,7 @@ async fn ready(State(admin): State<Admin>) -> Response {
     let register = view.world.register.freshness(clock::now());
     let store = gateway.store.health().await;
     let audit = !gateway.audit.is_failing();
-    let upstreams_healthy =
-        upstreams.iter().filter(|upstream| upstream.healthy() > 0).count();
+    let upstreams_healthy = upstreams.iter().filter(|upstream| upstream.healthy() > 0).count();
     let serving = gateway.drain.is_ready();
     let ready = serving && audit && register != Step::Expired && upstreams_healthy > 0;
     let body = Readiness {

@@ -177,7 +177,11 @@ impl Config {
                     reading.refuse_at(key::position(&text, offset), fault.message(), mend);
                 }
                 if reading.is_sound() {
-                    reading.refuse(&key, "names no admin listener", "write `address` and `key_file`");
+                    reading.refuse(
+                        &key,
+                        "names no admin listener",
+                        "write `address` and `key_file`",
+                    );
                 }
                 Err(ConfigProblems(reading.finish().0))
             }
@@ -222,8 +226,9 @@ impl Config {
                 // Those who keep its snapshots look at its files themselves.
                 let kept = config.register.directory.is_some();
                 named.retain(|file| {
-                    !(kept && file.key.starts_with("register."))
-                        && !change::RENEWED.contains(&file.key.as_str())
+                    let looked_at = kept && file.key.starts_with("register.");
+                    let renewed = change::RENEWED.contains(&file.key.as_str());
+                    !(looked_at || renewed)
                 });
                 config.stated = Stated::of(root.get_ref(), &named);
                 let paths = named.into_iter().map(|file| file.path);

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::Router;
-use pingora::apps::{HttpServerOptions, ServerApp};
+use pingora::apps::HttpServerOptions;
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
 use tokio::net::TcpListener;
@@ -170,7 +170,7 @@ pub async fn run(
         acceptor: tpp_certificate.acceptor(),
         world: Arc::new(move || for_world.world()),
         rules: Arc::clone(&rules),
-        app: Arc::clone(&engine),
+        app: engine,
         refusing: Arc::new(AtTheGate(Arc::clone(&gateway))),
         crowd: crowd.clone(),
         metrics: Arc::clone(&gateway.metrics),
@@ -210,7 +210,7 @@ pub async fn run(
     tracing::info!(tpp = %addresses.tpp, psu = %addresses.psu, admin = %addresses.admin, "serving");
 
     let signal = signals.next().await;
-    leave(&gateway, &engine, &crowd, (signal, signals)).await;
+    leave(&gateway, &crowd, (signal, signals)).await;
     Ok(())
 }
 
@@ -317,12 +317,7 @@ fn page_routes(config: &Config, gateway: &Arc<Gateway>) -> Router {
 
 /// SIGTERM: unready, go on accepting while the load balancer notices, then end what is idle, wait
 /// for what is in flight, write what is left of the log.
-async fn leave(
-    gateway: &Arc<Gateway>,
-    engine: &ArcSwap<HttpProxy<Line>>,
-    crowd: &Crowd,
-    (signal, mut signals): (Signal, Signals),
-) {
+async fn leave(gateway: &Arc<Gateway>, crowd: &Crowd, (signal, mut signals): (Signal, Signals)) {
     let settings = gateway.settings();
     gateway.drain.enter(Stage::Draining);
     tracing::info!(?signal, "leaving: no longer ready");
@@ -333,7 +328,6 @@ async fn leave(
         }
     }
     gateway.drain.enter(Stage::Closing);
-    engine.load().cleanup().await;
     tokio::select! {
         () = crowd.gone() => tracing::info!("nothing is in flight any more"),
         () = tokio::time::sleep(settings.drain.timeout) => {

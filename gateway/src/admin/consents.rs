@@ -104,10 +104,7 @@ async fn introspect(
     }
 }
 
-fn server(
-    admin: &Admin,
-    headers: &HeaderMap,
-) -> Result<Arc<AuthorizationServer>, Box<Response>> {
+fn server(admin: &Admin, headers: &HeaderMap) -> Result<Arc<AuthorizationServer>, Box<Response>> {
     if !authorised(admin.key.as_deref(), headers) {
         return Err(Box::new(unauthorised()));
     }

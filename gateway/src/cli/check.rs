@@ -81,7 +81,10 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<Answer, Failu
                     live.iter().try_for_each(|live| live.write(out))?;
                     against.iter().try_for_each(|against| against.write(out))?;
                 }
-                Output::Json => json(&Sound { summary: &summary, live: live.as_ref(), against: against.as_ref() }, out)?,
+                Output::Json => json(
+                    &Sound { summary: &summary, live: live.as_ref(), against: against.as_ref() },
+                    out,
+                )?,
             }
             let good = live.is_none_or(|live| live.sound);
             Ok(if good { Answer::Good } else { Answer::No })

@@ -29,8 +29,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> Result<Answer, Failure> {
     // Only the address and the key are taken from the file: it may be wrong otherwise, and the gateway
     // is to say so.
     let admin = Config::admin_of(&args.config).map_err(Failure::cannot)?;
-    let told =
-        super::run::runtime(1)?.block_on(client::reload(&admin)).map_err(Failure::cannot)?;
+    let told = super::run::runtime(1)?.block_on(client::reload(&admin)).map_err(Failure::cannot)?;
     if args.output == Output::Json {
         serde_json::to_writer_pretty(&mut *out, &told).map_err(std::io::Error::from)?;
         writeln!(out)?;

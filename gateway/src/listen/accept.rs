@@ -10,9 +10,10 @@ use arc_swap::ArcSwap;
 use certs::Identity;
 use openssl::ssl::SslAcceptor;
 use pingora::apps::ServerApp;
-use pingora::protocols::Stream;
+use pingora::protocols::{ALPN, Stream};
 use policies::World;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use super::connection::{Connection, Phase};
 use super::crowd::Crowd;
@@ -24,6 +25,11 @@ use super::tls;
 use crate::config::RefusalMode;
 use crate::drain::{Drain, Stage};
 use crate::metrics::Metrics;
+
+/// A connection on which nothing was asked for so long is closed when the gateway is.
+const QUIET: Duration = Duration::from_secs(2);
+/// The pause before a connection that is at work is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The bounds of one TPP connection.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +84,7 @@ pub async fn serve_tpp<A>(listener: TcpListener, door: Arc<Door<A>>)
 where
     A: ServerApp + Send + Sync + 'static,
 {
-    let shutdown = door.drain.watch(Stage::Draining);
+    let leaving = [door.drain.watch(Stage::Draining), door.drain.watch(Stage::Closing)];
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -91,11 +97,11 @@ where
             continue;
         };
         let door = Arc::clone(&door);
-        let shutdown = shutdown.clone();
+        let leaving = leaving.clone();
         tokio::spawn(async move {
             let _present = present;
             door.metrics.connections.inc();
-            door.connection(stream, peer, rules, &shutdown).await;
+            door.connection(stream, peer, rules, leaving).await;
             door.metrics.connections.dec();
         });
     }
@@ -110,12 +116,11 @@ where
         stream: TcpStream,
         peer: SocketAddr,
         Rules { refusal, bounds, .. }: Rules,
-        shutdown: &tokio::sync::watch::Receiver<bool>,
+        [draining, closing]: [watch::Receiver<bool>; 2],
     ) {
         let (acceptor, world) = (self.acceptor.load_full(), (self.world)());
         let socket = Socket::new(stream, peer);
-        let introduced =
-            tls::introduce(&acceptor, socket, peer, &world, bounds.handshake).await;
+        let introduced = tls::introduce(&acceptor, socket, peer, &world, bounds.handshake).await;
         drop((acceptor, world));
         self.metrics.handshake(introduced.as_ref().err().copied());
         let Ok((tls, connection)) = introduced else { return };
@@ -133,8 +138,14 @@ where
         );
         let stream: Stream = Box::new(guarded);
         let app = self.app.load_full();
+        // HTTP/2 says GOAWAY with the first sign of leaving, but to nobody who has just come. The other
+        // protocol has no such word: each answer says `close`, and who is quiet is left for longer.
+        let http2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
+        let shutdown = if http2 && !*draining.borrow() { draining } else { closing };
         tokio::select! {
-            _ = app.process_new(stream, shutdown) => {}
+            biased;
+            _ = app.process_new(stream, &shutdown) => {}
+            () = quiet(&connection, &self.drain), if !http2 => {}
             cause = overstayed(&connection, bounds) => {
                 self.metrics.connections_closed.with_label_values(&[cause]).inc();
             }
@@ -152,6 +163,20 @@ fn admitted(mode: RefusalMode, connection: &Connection) -> bool {
         RefusalMode::Explain => true,
         RefusalMode::ExplainTrusted => identity.trust().is_ok(),
         RefusalMode::Handshake => identity.trust().is_ok() && identity.profile().is_ok(),
+    }
+}
+
+/// Comes back when the gateway closes and nothing has been asked on the connection for a while: whoever
+/// is just about to ask is answered once more.
+async fn quiet(connection: &Connection, drain: &Drain) {
+    drain.reached(Stage::Closing).await;
+    loop {
+        let (phase, spent_ms) = connection.phase();
+        match (phase, QUIET.checked_sub(Duration::from_millis(spent_ms))) {
+            (Phase::Idle, None) => return,
+            (Phase::Idle, Some(left)) => tokio::time::sleep(left).await,
+            (Phase::Head | Phase::Active, _) => tokio::time::sleep(LOOK_AGAIN).await,
+        }
     }
 }
 

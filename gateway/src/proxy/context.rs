@@ -10,9 +10,9 @@ use pingora::proxy::Session;
 use policies::{Permit, Reason, Refusal, Trail, World};
 use uuid::Uuid;
 
-use super::{Gateway, Settings, View};
 use super::probing::Guarded;
 use super::quotas::Counted;
+use super::{Gateway, Settings, View};
 use crate::audit::{Outcome, People, Probing, Record, Slot, Timing};
 use crate::in_flight::Places;
 use crate::listen::Connection;

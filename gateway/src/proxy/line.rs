@@ -60,8 +60,7 @@ pub(super) async fn judge(
     ctx.world = Some(world.clone());
     let now = ctx.now;
     let admitted = {
-        let head =
-            Head::read(session.req_header(), session.is_http2(), HeadBounds::of(limits))?;
+        let head = Head::read(session.req_header(), session.is_http2(), HeadBounds::of(limits))?;
         let presented = Presented {
             identity: Some(connection.identity()),
             sni: connection.sni(),

@@ -20,11 +20,7 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// The client is gone.
-pub(super) async fn answer(
-    session: &mut Session,
-    ctx: &Context,
-    answer: Answer,
-) -> Result<()> {
+pub(super) async fn answer(session: &mut Session, ctx: &Context, answer: Answer) -> Result<()> {
     let mut response = ResponseHeader::build(answer.status, Some(8))?;
     for (name, value) in answer.headers {
         response.append_header(name, value)?;

@@ -81,8 +81,7 @@ pub(super) async fn guarded(
     placeable: Placeable,
 ) -> Result<Guard, Refusal> {
     let view = Arc::clone(&ctx.view);
-    let (Some(settings), Some(request)) =
-        (&view.settings.balance_guard, placeable.funds_request())
+    let (Some(settings), Some(request)) = (&view.settings.balance_guard, placeable.funds_request())
     else {
         return Ok(Guard::Passes(placeable));
     };

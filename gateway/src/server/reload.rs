@@ -7,7 +7,6 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use axum::Router;
 use certs::Anchors;
-use pingora::apps::ServerApp;
 use pingora::proxy::HttpProxy;
 use policies::{Register, World};
 use prometheus::Registry;
@@ -164,9 +163,8 @@ impl Rooms {
             let _ = self.withdrawn.send(Arc::clone(&world.register));
         }
         if changes.touch(&["limits.keepalive_timeout"]) {
-            // Requests under way end in the engine that they began in.
-            let old = self.engine.swap(Arc::new(engine(&new, &self.gateway)));
-            tokio::spawn(async move { old.cleanup().await });
+            // Connections that are open stay with the engine that they began with.
+            self.engine.store(Arc::new(engine(&new, &self.gateway)));
         }
         self.pages.store(Arc::new(page_routes(&new, &self.gateway)));
         if let Some([tpp, psu]) = &self.certificates {
@@ -210,11 +208,7 @@ impl Rooms {
         }
     }
 
-    fn start(
-        &mut self,
-        rooms: Vec<Room>,
-        watch: Option<Option<Arc<crate::revocation::Watch>>>,
-    ) {
+    fn start(&mut self, rooms: Vec<Room>, watch: Option<Option<Arc<crate::revocation::Watch>>>) {
         for (room, series, tasks) in rooms {
             self.base.metrics.show_room(room, series);
             self.running.insert(room, tasks.into_iter().map(tokio::spawn).collect());
@@ -255,7 +249,11 @@ impl Rooms {
             tracing::error!("{problem}");
         }
         let count = problems.len();
-        tracing::error!(by, problems = count, "the new configuration is refused; the old one stays");
+        tracing::error!(
+            by,
+            problems = count,
+            "the new configuration is refused; the old one stays"
+        );
         self.metrics.refused();
         Reloaded::Refused { problems }
     }
@@ -349,8 +347,7 @@ impl Rooms {
             kept.watch = Some(watch.map(Arc::new));
             kept.rooms.push(("revocation", series, task.into_iter().collect()));
             let series = Registry::new();
-            let task =
-                keepers::refresh_trust(config, gateway, &self.base.seal_anchors, &series)?;
+            let task = keepers::refresh_trust(config, gateway, &self.base.seal_anchors, &series)?;
             kept.rooms.push(("trust", series, task.into_iter().collect()));
         }
         if touched(REGISTER_KEEPER) {

@@ -23,7 +23,8 @@ fn of_every_key_it_is_known_whether_a_reload_takes_it_in() {
         if let Some(members) = members
             && (key.is_empty() || SPLIT.contains(&key.as_str()))
         {
-            let of = |name: &String| if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+            let of =
+                |name: &String| if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
             waiting.extend(members.iter().map(|(name, node)| (of(name), node.clone())));
             continue;
         }
@@ -42,7 +43,10 @@ fn what_needs_a_start_is_what_the_page_about_reloads_says() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/src/operating/change.md");
     let page = std::fs::read_to_string(page).unwrap();
     for key in AT_START {
-        assert!(page.contains(&format!("`{key}`")), "{key} is missing in docs/src/operating/change.md");
+        assert!(
+            page.contains(&format!("`{key}`")),
+            "{key} is missing in docs/src/operating/change.md"
+        );
         assert_eq!(applies(key), Some(Applies::AtStart));
     }
 }
