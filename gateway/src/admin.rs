@@ -3,6 +3,7 @@
 
 pub mod client;
 mod consents;
+mod reload;
 mod tokens;
 mod tpps;
 
@@ -26,6 +27,7 @@ use crate::store::Circuit;
 
 pub use client::{Answer as TokenAnswer, Question};
 pub use consents::{Rejection, SendOn};
+pub use reload::{Order, Orders, Reloaded};
 pub use tokens::{ListedToken, Revocation};
 pub use tpps::{Application, Decided, Decision, Removal, Removed};
 
@@ -36,6 +38,8 @@ pub struct Admin {
     pub gateway: Arc<Gateway>,
     /// The bearer that changes of state need; without one they do not exist.
     pub key: Option<Arc<Secret>>,
+    /// Takes orders to read the configuration again.
+    pub orders: Orders,
 }
 
 /// The routes.
@@ -46,6 +50,7 @@ pub fn routes(admin: Admin) -> Router {
         .route("/metrics", get(metrics));
     if admin.key.is_some() {
         routes = routes.merge(tokens::routes()).merge(consents::routes()).merge(tpps::routes());
+        routes = routes.merge(reload::routes());
     }
     routes.with_state(admin)
 }
@@ -73,11 +78,12 @@ pub struct Readiness {
 /// against it while cached answers may still serve, nor does a single adapter of many.
 async fn ready(State(admin): State<Admin>) -> Response {
     let gateway = &admin.gateway;
-    let register = gateway.world.load().register.freshness(clock::now());
+    let view = gateway.view.load_full();
+    let upstreams = &view.settings.upstreams;
+    let register = view.world.register.freshness(clock::now());
     let store = gateway.store.health().await;
     let audit = !gateway.audit.is_failing();
-    let upstreams_healthy =
-        gateway.upstreams.iter().filter(|upstream| upstream.healthy() > 0).count();
+    let upstreams_healthy = upstreams.iter().filter(|upstream| upstream.healthy() > 0).count();
     let serving = gateway.drain.is_ready();
     let ready = serving && audit && register != Step::Expired && upstreams_healthy > 0;
     let body = Readiness {
@@ -87,7 +93,7 @@ async fn ready(State(admin): State<Admin>) -> Response {
         register: register.code(),
         store: if store.is_ok() { "ok" } else { "unavailable" },
         upstreams_healthy,
-        upstreams: gateway.upstreams.len(),
+        upstreams: upstreams.len(),
     };
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(body)).into_response()
@@ -104,7 +110,7 @@ async fn metrics(State(admin): State<Admin>) -> Response {
     metrics.store_tracking.set(i64::from(store.tracking == Some(true)));
     let tolerated = i64::try_from(store.tokens_tolerated_total).unwrap_or(i64::MAX);
     metrics.store_tokens_tolerated.set(tolerated);
-    metrics.register_step.set(match gateway.world.load().register.freshness(clock::now()) {
+    metrics.register_step.set(match gateway.world().register.freshness(clock::now()) {
         Step::Fresh => 0,
         Step::Tolerated => 1,
         Step::Expired => 2,

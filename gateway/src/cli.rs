@@ -6,6 +6,7 @@ mod explain;
 mod files;
 mod openapi;
 mod register;
+mod reload;
 mod report;
 mod run;
 mod sandbox;
@@ -35,6 +36,8 @@ enum Verb {
     Sandbox(sandbox::SandboxArgs),
     /// Run the gateway with a configuration
     Run(run::Args),
+    /// Have the running gateway read its configuration again
+    Reload(reload::Args),
     /// Tell whether a configuration is sound, and what it amounts to
     Check(check::CheckArgs),
     /// Tell the verdict for a certificate, host, path and token, check by check, offline
@@ -100,6 +103,7 @@ impl Cli {
         match self.verb {
             Verb::Sandbox(args) => sandbox::run(&args, out),
             Verb::Run(args) => run::run(&args),
+            Verb::Reload(args) => reload::run(&args, out),
             Verb::Check(args) => check::run(&args, out),
             Verb::Explain(args) => explain::run(&args, out),
             Verb::Cert(args) => cert::run(args, out),

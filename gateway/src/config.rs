@@ -8,6 +8,7 @@
 mod audit;
 mod authorization;
 mod balance_guard;
+mod change;
 mod drain;
 mod environment;
 mod insecure;
@@ -52,6 +53,7 @@ use toml::de::DeTable;
 pub use audit::{AuditSettings, Durability, WhenUnwritable};
 pub use authorization::{AuthorizationSettings, BankUrl, TppPaths};
 pub use balance_guard::BalanceGuardSettings;
+pub use change::{Change, Changes, Stated};
 pub use drain::DrainSettings;
 pub use insecure::Insecure;
 pub use jwt::JwtSettings;
@@ -122,6 +124,10 @@ pub struct Config {
     pub insecure: Insecure,
     /// The URL under which the reason pages are served; ends with a slash.
     pub problem_type_base: String,
+    /// What it says, key by key.
+    pub stated: Stated,
+    /// Every file that it names and that counts as a part of it, itself first.
+    pub files: Vec<PathBuf>,
     warnings: Vec<String>,
 }
 
@@ -136,13 +142,50 @@ impl Config {
     /// Reads a configuration, the files that it names, and the environment variables that take
     /// precedence (`OCTROI_<SECTION>__<KEY>`, for addresses and secrets).
     pub fn load(file: &Path) -> Result<Self, ConfigProblems> {
-        let text = read_text(file).map_err(|error| {
+        Self::read(&Self::text_of(file)?, file, &environment::of_process())
+    }
+
+    fn text_of(file: &Path) -> Result<String, ConfigProblems> {
+        read_text(file).map_err(|error| {
             let mut reading = Reading::new(file, Lines::default());
             let what = format!("cannot be read: {error}");
             reading.refuse(&Key::root(), what, "name a readable TOML file");
             ConfigProblems(reading.finish().0)
-        })?;
-        Self::read(&text, file, &environment::of_process())
+        })
+    }
+
+    /// The admin listener that a configuration names, whatever else is wrong with it: for asking the
+    /// gateway that runs by what stood there before.
+    pub fn admin_of(file: &Path) -> Result<AdminListener, ConfigProblems> {
+        let text = Self::text_of(file)?;
+        let (mut root, faults) = DeTable::parse_recoverable(&text);
+        let mut reading = Reading::new(file, Lines::of(&text, root.get_ref()));
+        environment::apply(&environment::of_process(), root.get_mut(), &mut reading);
+        let admin = root.get_ref().get("listen").and_then(|listen| listen.get_ref().get("admin"));
+        let admin = admin.and_then(|admin| {
+            wire::Admin::deserialize(toml::de::ValueDeserializer::from(admin.clone())).ok()
+        });
+        let key = Key::root().child("listen").child("admin");
+        let insecure = Insecure { admin_on_any_address: true, revocation_unchecked: false };
+        let admin = admin.and_then(|wire| listen::admin(&wire, insecure, &key, &mut reading));
+        match admin {
+            Some(admin) => Ok(admin),
+            None => {
+                for fault in &faults {
+                    let offset = fault.span().map_or(0, |span| span.start);
+                    let mend = "correct the TOML at this place";
+                    reading.refuse_at(key::position(&text, offset), fault.message(), mend);
+                }
+                if reading.is_sound() {
+                    reading.refuse(
+                        &key,
+                        "names no admin listener",
+                        "write `address` and `key_file`",
+                    );
+                }
+                Err(ConfigProblems(reading.finish().0))
+            }
+        }
     }
 
     /// As [`Config::load`] for a text that is at hand, without the environment. `file` names it in
@@ -174,11 +217,22 @@ impl Config {
         let config = faults.is_empty().then(|| {
             environment::apply(environment, root.get_mut(), &mut reading);
             structure::examine(root.get_mut(), Shape::root(), &Key::root(), &mut reading);
-            document(text, root, &mut reading)
+            document(text, root.clone(), &mut reading)
         });
         let config = config.flatten().and_then(|wire| typed(&wire, file, &mut reading));
         match config {
-            Some(config) if reading.is_sound() => {
+            Some(mut config) if reading.is_sound() => {
+                let mut named = reading.named_files();
+                // Those who keep its snapshots look at its files themselves.
+                let kept = config.register.directory.is_some();
+                named.retain(|file| {
+                    let looked_at = kept && file.key.starts_with("register.");
+                    let renewed = change::RENEWED.contains(&file.key.as_str());
+                    !(looked_at || renewed)
+                });
+                config.stated = Stated::of(root.get_ref(), &named);
+                let paths = named.into_iter().map(|file| file.path);
+                config.files = std::iter::once(file.to_owned()).chain(paths).collect();
                 let (_, warnings) = reading.finish();
                 Ok(Self { text_sha256: sha256(text.as_bytes()), warnings, ..config })
             }
@@ -263,6 +317,8 @@ fn typed(wire: &wire::Document, file: &Path, reading: &mut Reading<'_>) -> Optio
         sandbox: wire.sandbox.as_ref().map(SandboxSettings::from),
         insecure,
         problem_type_base: problem_types?,
+        stated: Stated::default(),
+        files: Vec::new(),
         warnings: Vec::new(),
     })
 }

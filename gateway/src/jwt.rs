@@ -44,6 +44,9 @@ pub enum JwtError {
     /// The HTTP client.
     #[error("jwt: {0}")]
     Client(#[from] reqwest::Error),
+    /// Nobody gives keys at the address that a reload names.
+    #[error("jwt.jwks_url: {0}")]
+    Keys(String),
     /// A metric registered twice.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -212,6 +215,14 @@ impl Jwts {
             certificate,
             granted: None,
         })
+    }
+
+    /// Fetches the keys once, before the first token is judged by them.
+    ///
+    /// # Errors
+    /// There are none at their address now.
+    pub async fn prime(&self, fetcher: &Fetcher) -> Result<(), JwtError> {
+        self.fetch(fetcher, &mut None).await.map_err(|fault| JwtError::Keys(fault.to_string()))
     }
 
     /// Keeps the keys current until `closing`.

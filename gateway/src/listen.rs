@@ -4,6 +4,7 @@
 mod accept;
 mod browsers;
 mod connection;
+mod crowd;
 mod gate;
 pub mod head;
 mod limits;
@@ -11,9 +12,10 @@ mod renewal;
 mod socket;
 mod tls;
 
-pub use accept::{Bounds, Door, serve_tpp};
-pub use browsers::serve_psu;
+pub use accept::{Bounds, Door, Rules, serve_tpp};
+pub use browsers::{Browsers, serve_psu};
 pub use connection::{Connection, Phase};
+pub use crowd::Crowd;
 pub use gate::Refusing;
 pub use renewal::{Build, Renewal, RenewalMetrics};
 pub use socket::bind;

@@ -3,7 +3,8 @@
 //! Codetab, API and version come from the configuration, the rest from enums, so that no caller can
 //! add a series (`facts`: a cardinality bomb is an outage of the monitoring).
 
-use std::sync::OnceLock;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use policies::probing::{Action, Sign, Suspicion};
 use policies::{Reason, Routes};
@@ -52,7 +53,8 @@ impl HandshakeFault {
 /// All series.
 pub struct Metrics {
     registry: Registry,
-    requests: Requests,
+    rooms: Mutex<BTreeMap<&'static str, Registry>>,
+    requests: IntCounterVec,
     duration: Vec<Histogram>,
     handshakes_ok: IntCounter,
     handshakes_failed: Vec<IntCounter>,
@@ -87,20 +89,21 @@ pub struct Metrics {
     pub upstream_circuit_open: prometheus::IntGaugeVec,
 }
 
-/// `octroi_requests_total`, with each child looked up once and then only counted: no hash, no lock,
-/// no label formatting on the path of a request.
-struct Requests {
+/// `octroi_requests_total` and how long they took, with each child looked up once and then only counted: no hash, no lock,
+/// no label formatting on the path of a request. Its cells stand in the order of the routes.
+pub struct RequestSeries {
     family: IntCounterVec,
     codetabs: Vec<String>,
     versions: Vec<(String, String)>,
     cells: Box<[OnceLock<IntCounter>]>,
+    duration: Vec<Histogram>,
 }
 
-impl Requests {
+impl RequestSeries {
     const OUTCOMES: usize = Outcome::ALL.len();
     const REASONS: usize = Reason::COUNT + 1;
 
-    fn new(family: IntCounterVec, routes: &Routes) -> Self {
+    fn new(family: IntCounterVec, duration: Vec<Histogram>, routes: &Routes) -> Self {
         let mut codetabs: Vec<String> =
             routes.codetabs().map(|codetab| codetab.code.to_string()).collect();
         codetabs.push(NONE.to_owned());
@@ -111,16 +114,20 @@ impl Requests {
         versions.push((NONE.to_owned(), NONE.to_owned()));
         let size = codetabs.len() * versions.len() * Self::OUTCOMES * Self::REASONS;
         let cells = std::iter::repeat_with(OnceLock::new).take(size).collect();
-        Self { family, codetabs, versions, cells }
+        Self { family, codetabs, versions, cells, duration }
     }
 
-    fn count(
+    /// Counts one finished request. `codetab` and `version` are indices into the routes.
+    pub fn count(
         &self,
-        codetab: Option<usize>,
-        version: Option<usize>,
+        (codetab, version): (Option<usize>, Option<usize>),
         outcome: Outcome,
         reason: Option<Reason>,
+        seconds: f64,
     ) {
+        if let Some(histogram) = self.duration.get(outcome as usize) {
+            histogram.observe(seconds);
+        }
         let codetab = codetab.unwrap_or(self.codetabs.len() - 1);
         let version = version.unwrap_or(self.versions.len() - 1);
         let reason_index = reason.map_or(Reason::COUNT, Reason::index);
@@ -144,14 +151,38 @@ impl Requests {
         })
         .inc();
     }
+
+    /// Drops the series of codetabs and versions that `newer` does not have: what is gone counts no
+    /// more, and names that come and go with reloads do not pile up.
+    pub fn give_way_to(&self, newer: &Self) {
+        let codetabs: BTreeSet<&String> = newer.codetabs.iter().collect();
+        let versions: BTreeSet<&(String, String)> = newer.versions.iter().collect();
+        for (index, _) in self.cells.iter().enumerate().filter(|(_, cell)| cell.get().is_some()) {
+            let (rest, reason) = (index / Self::REASONS, index % Self::REASONS);
+            let (rest, outcome) = (rest / Self::OUTCOMES, rest % Self::OUTCOMES);
+            let (codetab, version) = (rest / self.versions.len(), rest % self.versions.len());
+            let (Some(codetab), Some(named), Some(outcome)) =
+                (self.codetabs.get(codetab), self.versions.get(version), Outcome::ALL.get(outcome))
+            else {
+                continue;
+            };
+            if codetabs.contains(codetab) && versions.contains(named) {
+                continue;
+            }
+            let reason = Reason::ALL.get(reason).map_or("", |reason| reason.code());
+            let (api, version) = (named.0.as_str(), named.1.as_str());
+            let labels = [codetab.as_str(), api, version, outcome.label(), reason];
+            let _ = self.family.remove_label_values(&labels);
+        }
+    }
 }
 
 impl Metrics {
-    /// Registers every series, with the label values that `routes` can give.
+    /// Registers every series.
     ///
     /// # Errors
     /// Prometheus' own, for a name registered twice: a fault of this file.
-    pub fn new(routes: &Routes) -> prometheus::Result<Self> {
+    pub fn new() -> prometheus::Result<Self> {
         let registry = Registry::new();
         let requests = IntCounterVec::new(
             Opts::new("octroi_requests_total", "Requests, by what became of them"),
@@ -171,7 +202,8 @@ impl Metrics {
         )?;
         let gauge = |name: &str, help: &str| IntGauge::new(name, help);
         let metrics = Self {
-            requests: Requests::new(requests.clone(), routes),
+            rooms: Mutex::default(),
+            requests: requests.clone(),
             duration: Outcome::ALL
                 .iter()
                 .map(|outcome| duration.with_label_values(&[outcome.label()]))
@@ -282,19 +314,22 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// Counts one finished request. `codetab` and `version` are indices into the routes.
-    pub fn request(
-        &self,
-        codetab: Option<usize>,
-        version: Option<usize>,
-        outcome: Outcome,
-        reason: Option<Reason>,
-        seconds: f64,
-    ) {
-        self.requests.count(codetab, version, outcome, reason);
-        if let Some(histogram) = self.duration.get(outcome as usize) {
-            histogram.observe(seconds);
+    /// The series of requests, with the label values that `routes` can give.
+    #[must_use]
+    pub fn requests(&self, routes: &Routes) -> RequestSeries {
+        RequestSeries::new(self.requests.clone(), self.duration.clone(), routes)
+    }
+
+    /// Drops the series of a codetab's adapter.
+    pub fn forget_codetab(&self, codetab: &str) {
+        for series in [&self.upstream_healthy, &self.upstream_circuit_open] {
+            let _ = series.remove_label_values(&[codetab]);
         }
+    }
+
+    /// Shows the series of a room that a reload begins anew, in place of those that it had before.
+    pub fn show_room(&self, room: &'static str, series: Registry) {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner).insert(room, series);
     }
 
     /// Counts a question that looks like a search for a balance.
@@ -320,7 +355,10 @@ impl Metrics {
     /// The encoder's.
     pub fn render(&self) -> prometheus::Result<Vec<u8>> {
         let mut text = Vec::new();
-        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        let rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut families = self.registry.gather();
+        families.extend(rooms.into_values().flat_map(|room| room.gather()));
+        TextEncoder::new().encode(&families, &mut text)?;
         Ok(text)
     }
 

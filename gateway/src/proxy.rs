@@ -11,6 +11,7 @@ mod probing;
 mod quotas;
 mod refuse;
 mod request;
+mod view;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,11 +27,8 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 use policies::{Reason, Refusal, World};
 
 use crate::audit::Audit;
-use crate::authorization::AuthorizationServer;
-use crate::config::{BalanceGuardSettings, Limits};
 use crate::drain::Drain;
 use crate::in_flight::InFlight;
-use crate::jwt::Jwts;
 use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::upstream::{Exchange, Upstream};
@@ -39,35 +37,44 @@ use line::Verdict;
 
 pub use context::Context;
 pub use malformed::AtTheGate;
+pub use view::{Settings, View};
 
 /// All that a request needs, shared by every connection.
 pub struct Gateway {
-    /// The world that requests are judged by; swapped whole.
-    pub world: ArcSwap<World>,
+    /// What requests are judged and served by; swapped whole.
+    pub view: ArcSwap<View>,
     /// Tokens and quotas.
     pub store: Arc<dyn Store>,
-    /// The authorization server, where it is ours.
-    pub authorization: Option<Arc<AuthorizationServer>>,
-    /// JWTs of the bank's own authorization server.
-    pub jwts: Option<Arc<Jwts>>,
     /// The access log.
     pub audit: Arc<Audit>,
     /// Every series.
     pub metrics: Arc<Metrics>,
-    /// The guard against searches for a balance, where it is on.
-    pub balance_guard: Option<BalanceGuardSettings>,
-    /// The configured bounds.
-    pub limits: Limits,
     /// Requests under way, where a limit counts them.
     pub in_flight: Arc<InFlight>,
-    /// One adapter per codetab, in the order of the routes.
-    pub upstreams: Vec<Arc<Upstream>>,
-    /// Whether a caller is told that its token is somebody else's.
-    pub explains_tokens: bool,
-    /// What a problem's `type` begins with.
-    pub problem_type_base: String,
     /// Whether the gateway is about to leave.
     pub drain: Drain,
+}
+
+impl Gateway {
+    /// The world as it is now.
+    #[must_use]
+    pub fn world(&self) -> Arc<World> {
+        Arc::clone(&self.view.load().world)
+    }
+
+    /// The settings as they are now.
+    #[must_use]
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.view.load().settings)
+    }
+
+    /// Makes another world of the one that is there; requests under way keep theirs.
+    pub fn change_world(&self, change: impl Fn(&World) -> World) {
+        self.view.rcu(|view| {
+            let (world, settings) = (Arc::new(change(&view.world)), Arc::clone(&view.settings));
+            View { world, settings }
+        });
+    }
 }
 
 /// Pingora's view of the [`Gateway`].
@@ -87,7 +94,7 @@ impl ProxyHttp for Line {
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
         match line::judge(&self.0, session, ctx).await {
             Ok(Verdict::Own(answer)) => {
-                own::answer(&self.0, session, ctx, answer).await?;
+                own::answer(session, ctx, answer).await?;
                 Ok(true)
             }
             Ok(Verdict::Permitted(permit)) => {
@@ -202,7 +209,7 @@ impl ProxyHttp for Line {
         if let Some(reason) =
             reason.and_then(Reason::from_code).filter(|r| r.is_upstream_reportable())
         {
-            refuse::replace(&self.0, response, ctx, Refusal::new(reason))?;
+            refuse::replace(response, ctx, Refusal::new(reason))?;
             return answered(session, response, ctx);
         }
         if response.status.is_server_error() {
@@ -211,7 +218,7 @@ impl ProxyHttp for Line {
                 Reason::UpstreamUnavailable,
                 "the bank's system answered with an error",
             );
-            refuse::replace(&self.0, response, ctx, refusal)?;
+            refuse::replace(response, ctx, refusal)?;
             return answered(session, response, ctx);
         }
         probing::head(ctx, response);
@@ -302,8 +309,8 @@ impl ProxyHttp for Line {
 
 impl Line {
     /// The adapter of the codetab that was asked.
-    fn upstream(&self, ctx: &Context) -> Option<&Upstream> {
-        self.0.upstreams.get(ctx.route.0?).map(Arc::as_ref)
+    fn upstream<'c>(&self, ctx: &'c Context) -> Option<&'c Upstream> {
+        ctx.view.settings.upstreams.get(ctx.route.0?).map(Arc::as_ref)
     }
 }
 

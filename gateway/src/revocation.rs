@@ -90,8 +90,8 @@ pub enum WatchError {
     Metrics(#[from] prometheus::Error),
 }
 
-/// Begins to watch, from `revocations` and what the directory of `settings` kept; `publish` is
-/// called with each new state, until `closing`.
+/// What watches, from `revocations` and what the directory of `settings` kept, once it is run; `publish`
+/// is called with each new state, until `closing`.
 ///
 /// # Errors
 /// The HTTP client or the metrics cannot be set up.
@@ -102,7 +102,7 @@ pub fn watch(
     registry: &Registry,
     publish: impl Fn(Arc<Revocations>) + Send + 'static,
     closing: watch::Receiver<bool>,
-) -> Result<Watch, WatchError> {
+) -> Result<(Watch, impl Future<Output = ()> + Send + 'static), WatchError> {
     let kept = Kept::new(&settings.directory);
     let known = kept.load(anchors, &mut revocations, clock::now());
     let fetcher = Fetcher::new(settings.allow.clone())?;
@@ -123,8 +123,7 @@ pub fn watch(
     for path in known {
         keeper.watch(path, true);
     }
-    tokio::spawn(keeper.run(noticed, publish, closing));
-    Ok(Watch { sender, told })
+    Ok((Watch { sender, told }, keeper.run(noticed, publish, closing)))
 }
 
 struct Keeper {

@@ -151,7 +151,9 @@ impl SealKeeper {
         }
     }
 
-    fn judge(&self, enrolled: Vec<Seal>, anchors: &Anchors) -> Seals {
+    /// What is known now, judged by whom we believe.
+    #[must_use]
+    pub fn judge(&self, enrolled: Vec<Seal>, anchors: &Anchors) -> Seals {
         let published = self.fetched.values().map(|(_, seal)| seal.clone());
         let ours = self.settings.seals.iter().cloned().chain(published);
         // Of one certificate that comes twice, what the bank's own people gave counts.

@@ -1,7 +1,10 @@
 //! Puts the rooms together and keeps them running: the order of start, and of leaving.
 
 mod keepers;
+mod reload;
+mod serving;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
@@ -9,33 +12,34 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use certs::Anchors;
-use pingora::apps::{HttpServerOptions, ServerApp};
+use axum::Router;
+use pingora::apps::HttpServerOptions;
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
-use crate::admin::{self, Admin};
+use crate::admin::{self, Admin, Orders};
 use crate::audit::{Audit, AuditError, AuditMetrics};
-use crate::authorization::{AuthorizationMetrics, AuthorizationServer, Sealers};
 use crate::clock;
-use crate::config::{Config, KeyPair, Listen, RefusalMode, UpstreamAddress};
+use crate::config::{Config, KeyPair, Listen, UpstreamAddress};
 use crate::descriptors::{TooFew, Wanted};
 use crate::drain::{Drain, Signal, Signals, Stage};
 use crate::in_flight::InFlight;
-use crate::jwt::{JwtError, Jwts};
-use crate::listen::head::HeadBounds;
-use crate::listen::{self, Bounds, Build, Door, Renewal, RenewalMetrics};
+use crate::jwt::JwtError;
+use crate::listen::{self, Browsers, Build, Crowd, Door, Renewal, RenewalMetrics, Rules};
 use crate::metrics::Metrics;
 use crate::pages::{self, Consents};
-use crate::proxy::{AtTheGate, Gateway, Line};
+use crate::proxy::{AtTheGate, Gateway, Line, View};
 use crate::revocation::WatchError;
 use crate::sandbox::{self, Addresses};
 use crate::seals::SealsError;
 use crate::store::{self, Instance, StoreError};
-use crate::upstream::{Upstream, UpstreamError};
+use crate::upstream::UpstreamError;
 use crate::world::{self, WorldLoadError};
+
+use reload::{ReloadMetrics, Rooms};
+use serving::Base;
 
 /// Attempts to connect to an adapter for one request; nothing has been sent before a second one.
 const CONNECT_ATTEMPTS_MAX: usize = 2;
@@ -149,52 +153,51 @@ pub async fn run(
     }
 
     let drain = Drain::default();
-    let (for_seals, seal_anchors) = watch::channel(Arc::new(world::seal_anchors(&config)?));
-    let gateway = open(&config, &drain, seal_anchors.clone()).await?;
-    let bounds = bounds(&config);
+    let rooms = open(config, drain.clone()).await?;
+    let gateway = Arc::clone(&rooms.gateway);
     keepers::watch_clock(&gateway, &drain)?;
-    let room = wanted(&config).make_room()?;
-    let connections = Arc::new(Semaphore::new(room.tpp));
-    let proxy = Arc::new(engine(&config, &gateway));
-    let for_world = Arc::clone(&gateway);
-    let watch = keepers::watch_revocations(&config, &gateway, &drain)?.map(Arc::new);
-    keepers::refresh_trust(&config, &gateway, &drain, for_seals)?;
-    keepers::keep_seals(&config, &gateway, &drain, watch.clone(), seal_anchors).await?;
-    let withdrawn = keepers::end_withdrawn(&gateway, &drain);
-    keepers::refresh_register(&config, &gateway, &drain, withdrawn)?;
-    keepers::fetch_jwks(&config, &gateway, &drain)?;
-    let (tpp_certificate, psu_certificate) = server_certificates(&config, &gateway)?;
+    let room = wanted(&rooms.config).make_room()?;
+    let (engine, pages) = (Arc::clone(&rooms.engine), Arc::clone(&rooms.pages));
+    let (watch, files) = (Arc::clone(&rooms.base.watch), Arc::clone(&rooms.files));
+    let crowd = Crowd::of(room.tpp);
+    let (mut rooms, orders) = (rooms, Orders::channel());
+    let (certificates, names) = server_certificates(&rooms.config, &gateway)?;
+    rooms.certificates = Some(names);
+    let [tpp_certificate, psu_certificate] = certificates;
+    let (for_world, for_rules) = (Arc::clone(&gateway), Arc::clone(&gateway));
+    let rules: Arc<dyn Fn() -> Rules + Send + Sync> =
+        Arc::new(move || for_rules.view.load().settings.rules);
     let door = Door {
         noticed: Arc::new(move |identity| {
-            if let Some(watch) = &watch {
+            if let Some(watch) = &*watch.load() {
                 watch.notice(identity);
             }
         }),
         acceptor: tpp_certificate.acceptor(),
-        world: Arc::new(move || for_world.world.load_full()),
-        refusal: config.listen.tpp.refusal,
-        app: Arc::clone(&proxy),
+        world: Arc::new(move || for_world.world()),
+        rules: Arc::clone(&rules),
+        app: engine,
         refusing: Arc::new(AtTheGate(Arc::clone(&gateway))),
-        bounds,
-        connections: Arc::clone(&connections),
+        crowd: crowd.clone(),
         metrics: Arc::clone(&gateway.metrics),
         drain: drain.clone(),
     };
-    let psu_connections = Arc::new(Semaphore::new(room.psu));
+    let browsers = Browsers {
+        acceptor: psu_certificate.acceptor(),
+        pages,
+        connections: Arc::new(Semaphore::new(room.psu)),
+        rules,
+        metrics: Arc::clone(&gateway.metrics),
+        drain: drain.clone(),
+    };
     let admin_routes = admin::routes(Admin {
         gateway: Arc::clone(&gateway),
-        key: config.listen.admin.key.clone().map(Arc::new),
+        key: rooms.config.listen.admin.key.clone().map(Arc::new),
+        orders: orders.0.clone(),
     });
 
     tokio::spawn(listen::serve_tpp(tpp, Arc::new(door)));
-    tokio::spawn(listen::serve_psu(
-        psu,
-        psu_certificate.acceptor(),
-        pages::routes(consents(&config, &gateway)),
-        psu_connections,
-        bounds,
-        (Arc::clone(&gateway.metrics), drain.clone()),
-    ));
+    tokio::spawn(listen::serve_psu(psu, browsers));
     for renewal in [tpp_certificate, psu_certificate] {
         tokio::spawn(renewal.run(drain.watch(Stage::Closing)));
     }
@@ -203,6 +206,9 @@ pub async fn run(
             tracing::error!(%error, "the admin listener ended");
         }
     });
+    reload::hang_up(orders.0.clone(), drain.watch(Stage::Closing))?;
+    tokio::spawn(reload::look_at_files(files, orders.0, drain.watch(Stage::Closing)));
+    tokio::spawn(rooms.obey(orders.1));
     // Whoever is told that it is ready may ask it to leave at once.
     let mut signals = Signals::listen()?;
     drain.enter(Stage::Serving);
@@ -210,20 +216,16 @@ pub async fn run(
     tracing::info!(tpp = %addresses.tpp, psu = %addresses.psu, admin = %addresses.admin, "serving");
 
     let signal = signals.next().await;
-    leave(&config, &gateway, &proxy, (&connections, room.tpp), (signal, signals)).await;
+    leave(&gateway, &crowd, (signal, signals)).await;
     Ok(())
 }
 
 /// Opens everything that a request needs.
-async fn open(
-    config: &Config,
-    drain: &Drain,
-    seal_anchors: watch::Receiver<Arc<Anchors>>,
-) -> Result<Arc<Gateway>, StartError> {
-    let world = world::load(config)?;
-    let metrics = Arc::new(Metrics::new(&world.routes)?);
+async fn open(config: Config, drain: Drain) -> Result<Rooms, StartError> {
+    let world = world::load(&config)?;
+    let metrics = Arc::new(Metrics::new()?);
     let audit = Arc::new(Audit::open(&config.audit, AuditMetrics::new(metrics.registry())?)?);
-    let store = store::open(&config.store, instance(config))?;
+    let store = store::open(&config.store, instance(&config))?;
     keepers::hold_store_to_its_layout(store.as_ref()).await?;
     store.join();
     if let Err(error) = store.health().await {
@@ -232,60 +234,50 @@ async fn open(
     for collector in store.collectors() {
         metrics.registry().register(collector)?;
     }
-    let closing = drain.watch(Stage::Closing);
-    let needs_bank = |codetab: &&crate::config::CodetabSettings| {
-        matches!(codetab.upstream.address, UpstreamAddress::SandboxBank)
+    let base = Base {
+        store: Arc::clone(&store),
+        audit: Arc::clone(&audit),
+        metrics: Arc::clone(&metrics),
+        drain: drain.clone(),
+        seal_anchors: Arc::new(watch::Sender::new(Arc::new(world::seal_anchors(&config)?))),
+        watch: Arc::default(),
     };
-    let codes: Vec<String> =
-        config.codetabs.iter().filter(needs_bank).map(|c| c.codetab.code.to_string()).collect();
-    let mut banks = sandbox::bank::serve(&codes, closing.clone()).await?.into_iter();
-    let mut upstreams = Vec::with_capacity(config.codetabs.len());
-    for (index, codetab) in (0_u64..).zip(&config.codetabs) {
-        let bank = needs_bank(&codetab).then(|| banks.next()).flatten();
-        let upstream = Arc::new(Upstream::prepare(index, codetab, bank, &metrics).await?);
-        tokio::spawn(Arc::clone(&upstream).watch(Arc::clone(&metrics), closing.clone()));
-        upstreams.push(upstream);
+    let prepared = base.prepare(&config, &world, None).await?;
+    let settings = Arc::new(prepared.settings);
+    for upstream in &settings.upstreams {
+        upstream.watch(Arc::clone(&metrics), drain.watch(Stage::Closing));
     }
-    let authorization = match &config.authorization {
-        Some(settings) => Some(AuthorizationServer::new(
-            settings.clone(),
-            sealers(config, seal_anchors),
-            Arc::clone(&store),
-            Arc::clone(&audit),
-            AuthorizationMetrics::new(metrics.registry())?,
-        )),
-        None => None,
-    };
-    let jwts = match &config.jwt {
-        Some(settings) => Some(Arc::new(Jwts::new(settings.clone(), metrics.registry())?)),
-        None => None,
-    };
     let gateway = Arc::new(Gateway {
-        world: ArcSwap::new(world),
+        view: ArcSwap::from_pointee(View { world, settings: Arc::clone(&settings) }),
         store,
         audit,
-        metrics,
-        balance_guard: config.balance_guard.clone(),
-        limits: config.limits.clone(),
+        metrics: Arc::clone(&metrics),
         in_flight: Arc::new(InFlight::default()),
-        upstreams,
-        authorization: authorization.map(Arc::new),
-        jwts,
-        explains_tokens: config.listen.tpp.refusal == RefusalMode::Explain,
-        problem_type_base: config.problem_type_base.clone(),
         drain: drain.clone(),
     });
-    if let Some(server) = &gateway.authorization {
-        keepers::hold_store_to_account(gateway.store.as_ref(), server).await?;
+    if let (Some(server), Some(_)) = (&settings.authorization, &config.sandbox) {
+        keepers::enrol_sandbox(server, &config, &drain).await?;
     }
-    if let (Some(server), Some(_)) = (&gateway.authorization, &config.sandbox) {
-        keepers::enrol_sandbox(server, config, drain).await?;
-    }
-    let swept = Arc::clone(&gateway);
+    let (swept, closing) = (Arc::clone(&gateway), drain.watch(Stage::Closing));
     tokio::spawn(async move {
         store::sweep_until(swept.store.as_ref(), clock::now, closing).await;
     });
-    Ok(gateway)
+    let reloads = ReloadMetrics::new(metrics.registry())?;
+    reloads.in_force(&config.text_sha256);
+    let mut rooms = Rooms {
+        engine: Arc::new(ArcSwap::from_pointee(engine(&config, &gateway))),
+        pages: Arc::new(ArcSwap::from_pointee(page_routes(&config, &gateway))),
+        withdrawn: keepers::end_withdrawn(&gateway, &drain),
+        certificates: None,
+        metrics: reloads,
+        files: Arc::new(ArcSwap::from_pointee(config.files.clone())),
+        running: BTreeMap::new(),
+        base,
+        gateway,
+        config,
+    };
+    rooms.begin(prepared.rooms).await?;
+    Ok(rooms)
 }
 
 /// The connections that there should be room for. A TPP's needs one to the adapter, whose other end is ours
@@ -311,13 +303,6 @@ fn instance(config: &Config) -> Option<Instance> {
     certs::sha256(name.as_bytes()).first_chunk().copied()
 }
 
-/// By what the QSEALCs of an enrolment are judged: as those of the APIs are, where any API is signed.
-fn sealers(config: &Config, anchors: watch::Receiver<Arc<Anchors>>) -> Sealers {
-    let policy = config.signature.as_ref().map(|settings| settings.policy.clone());
-    let explains = config.listen.tpp.refusal.explains();
-    Sealers { anchors, policy: policy.unwrap_or_default(), explains }
-}
-
 fn engine(config: &Config, gateway: &Arc<Gateway>) -> HttpProxy<Line> {
     let conf = ServerConf {
         threads: config.threads,
@@ -332,49 +317,32 @@ fn engine(config: &Config, gateway: &Arc<Gateway>) -> HttpProxy<Line> {
     proxy
 }
 
-/// The pages of consents, where the authorization server is ours.
-fn consents(config: &Config, gateway: &Arc<Gateway>) -> Option<Consents> {
-    let server = gateway.authorization.clone()?;
-    let for_world = Arc::clone(gateway);
-    let banks = config.codetabs.iter().map(|codetab| codetab.codetab.clone());
-    Some(Consents::new(server, Arc::new(move || for_world.world.load_full()), banks))
-}
-
-fn bounds(config: &Config) -> Bounds {
-    let limits = &config.limits;
-    let slowest = config.codetabs.iter().map(|codetab| codetab.upstream.response_timeout).max();
-    Bounds {
-        handshake: limits.handshake_timeout,
-        head: limits.head_timeout,
-        idle: limits.keepalive_timeout,
-        request: limits.body_timeout * 2 + slowest.unwrap_or_default(),
-        head_size: HeadBounds::of(limits),
-    }
+/// The pages; those of consents where the authorization server is ours.
+fn page_routes(config: &Config, gateway: &Arc<Gateway>) -> Router {
+    let consents = gateway.settings().authorization.clone().map(|server| {
+        let for_world = Arc::clone(gateway);
+        let banks = config.codetabs.iter().map(|codetab| codetab.codetab.clone());
+        Consents::new(server, Arc::new(move || for_world.world()), banks)
+    });
+    pages::routes(consents)
 }
 
 /// SIGTERM: unready, go on accepting while the load balancer notices, then end what is idle, wait
 /// for what is in flight, write what is left of the log.
-async fn leave(
-    config: &Config,
-    gateway: &Arc<Gateway>,
-    proxy: &Arc<HttpProxy<Line>>,
-    (connections, all): (&Arc<Semaphore>, usize),
-    (signal, mut signals): (Signal, Signals),
-) {
+async fn leave(gateway: &Arc<Gateway>, crowd: &Crowd, (signal, mut signals): (Signal, Signals)) {
+    let settings = gateway.settings();
     gateway.drain.enter(Stage::Draining);
     tracing::info!(?signal, "leaving: no longer ready");
     if signal == Signal::Terminate {
         tokio::select! {
-            () = tokio::time::sleep(config.drain.delay) => {}
+            () = tokio::time::sleep(settings.drain.delay) => {}
             _ = signals.next() => {}
         }
     }
     gateway.drain.enter(Stage::Closing);
-    proxy.cleanup().await;
-    let all = u32::try_from(all).unwrap_or(u32::MAX);
     tokio::select! {
-        _ = connections.acquire_many(all) => tracing::info!("nothing is in flight any more"),
-        () = tokio::time::sleep(config.drain.timeout) => {
+        () = crowd.gone() => tracing::info!("nothing is in flight any more"),
+        () = tokio::time::sleep(settings.drain.timeout) => {
             tracing::warn!(in_flight = gateway.metrics.requests_in_flight.get(), "drain.timeout is over; what is still in flight is cut");
         }
         _ = signals.next() => tracing::warn!("asked to leave again; not waiting any longer"),
@@ -404,15 +372,14 @@ fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartErro
 fn server_certificates(
     config: &Config,
     gateway: &Gateway,
-) -> Result<(Renewal, Renewal), StartError> {
+) -> Result<([Renewal; 2], [watch::Sender<KeyPair>; 2]), StartError> {
     let metrics = RenewalMetrics::new(gateway.metrics.registry())?;
     let listener = |key, listener, build: Build, pair: &KeyPair| {
         Renewal::new(listener, build, pair.clone(), metrics.clone())
             .map_err(|source| StartError::Tls { key, source })
     };
     let Listen { tpp, psu, .. } = &config.listen;
-    Ok((
-        listener("listen.tpp", "tpp", listen::tpp_acceptor, &tpp.certificate)?,
-        listener("listen.psu", "psu", listen::psu_acceptor, &psu.certificate)?,
-    ))
+    let tpp = listener("listen.tpp", "tpp", listen::tpp_acceptor, &tpp.certificate)?;
+    let psu = listener("listen.psu", "psu", listen::psu_acceptor, &psu.certificate)?;
+    Ok(([tpp.0, psu.0], [tpp.1, psu.1]))
 }

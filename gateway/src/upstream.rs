@@ -8,7 +8,8 @@ mod discovery;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use openssl::pkey::PKey;
@@ -22,6 +23,7 @@ use pingora::utils::tls::CertKey;
 use policies::Permit;
 use prometheus::IntGauge;
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 use crate::config;
 use crate::metrics::Metrics;
@@ -42,6 +44,7 @@ pub struct Upstream {
     circuit: Circuit,
     circuit_open: IntGauge,
     sockets: Arc<Sockets>,
+    watching: OnceLock<AbortHandle>,
 }
 
 /// How a request that went to an adapter ended there.
@@ -92,7 +95,6 @@ impl Upstream {
     /// # Errors
     /// What the configuration check could not know: names that do not resolve here and now.
     pub async fn prepare(
-        index: u64,
         settings: &config::CodetabSettings,
         sandbox_bank: Option<SocketAddr>,
         metrics: &Metrics,
@@ -114,7 +116,7 @@ impl Upstream {
             return Err(fail(io::Error::other("no address")));
         }
         Ok(Self {
-            template: template(index, &codetab, upstream)?,
+            template: template(&codetab, upstream)?,
             addresses: Arc::new(addresses),
             connect_timeout: upstream.connect_timeout,
             response_timeout: upstream.response_timeout,
@@ -122,6 +124,7 @@ impl Upstream {
             circuit: Circuit::default(),
             circuit_open: metrics.upstream_circuit_open.with_label_values(&[&codetab]),
             sockets: Arc::default(),
+            watching: OnceLock::new(),
             codetab,
         })
     }
@@ -185,6 +188,12 @@ impl Upstream {
         self.circuit_open.set(i64::try_from(self.circuit.open()).unwrap_or(i64::MAX));
     }
 
+    /// Whose adapter this is.
+    #[must_use]
+    pub fn codetab(&self) -> &str {
+        &self.codetab
+    }
+
     /// Longest time from the permit to the last byte of the adapter's answer.
     #[must_use]
     pub fn response_timeout(&self) -> Duration {
@@ -198,8 +207,21 @@ impl Upstream {
         backends.get_backend().iter().filter(|backend| backends.ready(backend)).count()
     }
 
-    /// Probes the addresses, and looks their names up again, until `stop`.
-    pub async fn watch(self: Arc<Self>, metrics: Arc<Metrics>, mut stop: watch::Receiver<bool>) {
+    /// Begins to probe the addresses, and to look their names up again, until `stop` or
+    /// [`Upstream::retire`].
+    pub fn watch(self: &Arc<Self>, metrics: Arc<Metrics>, stop: watch::Receiver<bool>) {
+        let task = tokio::spawn(Arc::clone(self).probe(metrics, stop));
+        let _ = self.watching.set(task.abort_handle());
+    }
+
+    /// No new request comes here: ends the probing. Requests under way finish.
+    pub fn retire(&self) {
+        if let Some(task) = self.watching.get() {
+            task.abort();
+        }
+    }
+
+    async fn probe(self: Arc<Self>, metrics: Arc<Metrics>, mut stop: watch::Receiver<bool>) {
         let healthy = metrics.upstream_healthy.with_label_values(&[&self.codetab]);
         let mut round: u32 = 0;
         loop {
@@ -226,6 +248,8 @@ impl Upstream {
 
 /// Addresses looked at for one request before giving up.
 const ADDRESSES_TRIED_MAX: usize = 64;
+/// How many adapters were prepared so far.
+static PREPARED: AtomicU64 = AtomicU64::new(0);
 /// Health rounds between two look-ups of names.
 const ROUNDS_PER_LOOKUP: u32 = 6;
 
@@ -236,11 +260,7 @@ fn health_check(connect_timeout: Duration) -> Box<TcpHealthCheck> {
 }
 
 /// All that is the same for every request to one adapter; address and times are filled in later.
-fn template(
-    index: u64,
-    codetab: &str,
-    upstream: &config::Upstream,
-) -> Result<HttpPeer, UpstreamError> {
+fn template(codetab: &str, upstream: &config::Upstream) -> Result<HttpPeer, UpstreamError> {
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
     let tls = |source| UpstreamError::Tls { codetab: codetab.to_owned(), source };
     let name = upstream.tls.as_ref().map(|tls| tls.name.clone()).unwrap_or_default();
@@ -255,8 +275,8 @@ fn template(
         }
     }
     // The pool's key holds neither the CA nor the codetab: without this, two adapters on one
-    // address would share connections.
-    peer.group_key = index;
+    // address, or one before and after a reload, would share connections.
+    peer.group_key = PREPARED.fetch_add(1, Ordering::Relaxed);
     peer.options.alpn = ALPN::H1;
     peer.options.idle_timeout = Some(upstream.idle_timeout);
     peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();

@@ -98,17 +98,9 @@ pub fn load(config: &Config) -> Result<Arc<World>, WorldLoadError> {
 /// # Errors
 /// As [`load`]; nothing was in force then.
 pub fn load_at(config: &Config, at: Option<Timestamp>) -> Result<Arc<World>, WorldLoadError> {
-    let anchors = anchors(config, Use::Web)?;
-    let mut revocations = Revocations::from_crls(&borrowed(&config.trust.crls), &anchors)?;
-    if let Some(settings) = &config.trust.revocation {
-        let grace = SignedDuration::try_from(settings.tolerated_for).unwrap_or_default();
-        revocations = revocations.tolerating(grace);
-        let kept = Kept::new(&settings.directory);
-        kept.load(&anchors, &mut revocations, clock::now());
-    }
-    let codetabs = config.codetabs.iter().map(|codetab| codetab.codetab.clone()).collect();
+    let (anchors, revocations) = trust(config)?;
     Ok(Arc::new(World::build(WorldParts {
-        routes: Routes::build(&config.domains, codetabs, config.apis.clone())?,
+        routes: routes(config)?,
         register: register(config, at)?,
         seals: seals(config, &seal_anchors(config)?),
         anchors,
@@ -117,6 +109,34 @@ pub fn load_at(config: &Config, at: Option<Timestamp>) -> Result<Arc<World>, Wor
         revocation_unchecked: config.insecure.revocation_unchecked,
         generation: 1,
     })?))
+}
+
+/// Hosts, codetabs and APIs.
+///
+/// # Errors
+/// They do not fit together.
+pub fn routes(config: &Config) -> Result<Routes, RoutesError> {
+    let codetabs = config.codetabs.iter().map(|codetab| codetab.codetab.clone()).collect();
+    Routes::build(&config.domains, codetabs, config.apis.clone())
+}
+
+/// Whom we believe, and what is known of what they revoked.
+///
+/// # Errors
+/// A part cannot be read, or nobody would be believed.
+pub fn trust(config: &Config) -> Result<(Anchors, Revocations), WorldLoadError> {
+    let anchors = anchors(config, Use::Web)?;
+    if anchors.is_empty() {
+        return Err(WorldError::NoAnchors.into());
+    }
+    let mut revocations = Revocations::from_crls(&borrowed(&config.trust.crls), &anchors)?;
+    if let Some(settings) = &config.trust.revocation {
+        let grace = SignedDuration::try_from(settings.tolerated_for).unwrap_or_default();
+        revocations = revocations.tolerating(grace);
+        let kept = Kept::new(&settings.directory);
+        kept.load(&anchors, &mut revocations, clock::now());
+    }
+    Ok((anchors, revocations))
 }
 
 /// Everybody who is believed to issue certificates for `wanted`.

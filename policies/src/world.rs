@@ -109,6 +109,20 @@ impl World {
         Self { seals, generation: self.generation + 1, ..self.clone() }
     }
 
+    /// The same world with other hosts, codetabs and APIs.
+    #[must_use]
+    pub fn with_routes(&self, routes: Arc<Routes>) -> Self {
+        Self { routes, generation: self.generation + 1, ..self.clone() }
+    }
+
+    /// The same world with another idea of what a QWAC must look like, and of whether one passes on
+    /// which no revocation list speaks.
+    #[must_use]
+    pub fn with_profile(&self, profile: ProfilePolicy, revocation_unchecked: bool) -> Self {
+        let generation = self.generation + 1;
+        Self { profile, revocation_unchecked, generation, ..self.clone() }
+    }
+
     /// A short content hash of the anchors.
     #[must_use]
     pub fn anchors_version(&self) -> u64 {

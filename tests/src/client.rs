@@ -210,9 +210,18 @@ pub fn read_answer(stream: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<A
 
 /// A plain request to the admin listener.
 pub fn get(address: SocketAddr, path: &str) -> Answer {
+    plain("GET", address, path)
+}
+
+/// As [`get`], for what changes something; without the admin key.
+pub fn post(address: SocketAddr, path: &str) -> Answer {
+    plain("POST", address, path)
+}
+
+fn plain(method: &str, address: SocketAddr, path: &str) -> Answer {
     let mut socket = TcpStream::connect(address).unwrap();
     socket.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
-    let head = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     socket.write_all(head.as_bytes()).unwrap();
     read_answer(&mut socket, &mut Vec::new()).unwrap()
 }

@@ -16,10 +16,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
+use super::reload::Reloaded;
 use super::tokens::{ListedToken, Revocation};
 use super::tpps::{Application, Decided, Decision, Removal, Removed};
 use crate::authorization::ListedTpp;
-use crate::config::Config;
+use crate::config::{AdminListener, Config};
 use crate::store::Holders;
 
 /// Where a token is looked up.
@@ -40,6 +41,8 @@ pub const RESUME_PATH: &str = "/tpps/resume";
 pub const REMOVE_PATH: &str = "/tpps/remove";
 /// Where one is enrolled.
 pub const ADD_PATH: &str = "/tpps/add";
+/// Where the configuration is read again.
+pub(super) const RELOAD_PATH: &str = "/reload";
 /// It is on this machine or near: it answers at once or not at all.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -239,14 +242,31 @@ pub async fn add(config: &Config, application: &Application) -> Result<Removed, 
     ask(config, ADD_PATH, |request| request.json(application), Method::POST).await
 }
 
+/// Has the gateway with this admin listener read its configuration again.
+///
+/// # Errors
+/// It cannot be asked.
+pub async fn reload(admin: &AdminListener) -> Result<Reloaded, AskError> {
+    ask_at(admin, RELOAD_PATH, |request| request, Method::POST).await
+}
+
 async fn ask<T: DeserializeOwned>(
     config: &Config,
     path: &str,
     with: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
     method: Method,
 ) -> Result<T, AskError> {
-    let address = config.listen.admin.address;
-    let key = config.listen.admin.key.as_ref().ok_or(AskError::NoKey)?;
+    ask_at(&config.listen.admin, path, with, method).await
+}
+
+async fn ask_at<T: DeserializeOwned>(
+    admin: &AdminListener,
+    path: &str,
+    with: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
+    method: Method,
+) -> Result<T, AskError> {
+    let address = admin.address;
+    let key = admin.key.as_ref().ok_or(AskError::NoKey)?;
     let unanswered = |source| AskError::NoAnswer { address, source };
     // A proxy of the environment does not know this machine's loopback.
     let client = reqwest::Client::builder().no_proxy().timeout(ANSWER_TIMEOUT).build();
@@ -258,6 +278,10 @@ async fn ask<T: DeserializeOwned>(
     if response.status() == reqwest::StatusCode::BAD_REQUEST {
         let why = response.text().await.map_err(unanswered)?;
         return Err(AskError::Refused(why.trim().to_owned()));
+    }
+    // What is wrong with what was asked for is an answer.
+    if response.status() == reqwest::StatusCode::UNPROCESSABLE_ENTITY {
+        return response.json().await.map_err(unanswered);
     }
     let response = response.error_for_status().map_err(unanswered)?;
     response.json().await.map_err(unanswered)

@@ -2,6 +2,8 @@
 //! a challenge stands for, and accepts or rejects. Adapters ask here what a token is. Behind the admin
 //! key.
 
+use std::sync::Arc;
+
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -104,18 +106,15 @@ async fn introspect(
     }
 }
 
-fn server<'a>(
-    admin: &'a Admin,
-    headers: &HeaderMap,
-) -> Result<&'a AuthorizationServer, Box<Response>> {
+fn server(admin: &Admin, headers: &HeaderMap) -> Result<Arc<AuthorizationServer>, Box<Response>> {
     if !authorised(admin.key.as_deref(), headers) {
         return Err(Box::new(unauthorised()));
     }
     let none = "the authorization server is not ours: there is no [authorization]\n";
-    admin
-        .gateway
+    let settings = admin.gateway.settings();
+    settings
         .authorization
-        .as_deref()
+        .clone()
         .ok_or_else(|| Box::new((StatusCode::NOT_FOUND, none).into_response()))
 }
 

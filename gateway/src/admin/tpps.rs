@@ -160,7 +160,8 @@ async fn remove(
     if !authorised(admin.key.as_deref(), &headers) {
         return unauthorised();
     }
-    let Some(server) = &admin.gateway.authorization else { return bad(NO_SERVER) };
+    let settings = admin.gateway.settings();
+    let Some(server) = &settings.authorization else { return bad(NO_SERVER) };
     let Some((by, because)) = signed_off(&asked.by, &asked.because) else {
         return bad(super::tokens::WHO_AND_WHY);
     };
@@ -208,7 +209,8 @@ async fn add(
     if !authorised(admin.key.as_deref(), &headers) {
         return unauthorised();
     }
-    let Some(server) = &admin.gateway.authorization else { return bad(NO_SERVER) };
+    let settings = admin.gateway.settings();
+    let Some(server) = &settings.authorization else { return bad(NO_SERVER) };
     let Some((by, because)) = signed_off(&asked.by, &asked.because) else {
         return bad(super::tokens::WHO_AND_WHY);
     };

@@ -1,6 +1,7 @@
 //! `octroi check`: reads a configuration and every file that it names, and tells what they amount
 //! to, or all that is wrong with them. Opens no listener, and asks nobody but, with `--live`, the store.
 
+mod against;
 mod live;
 mod summary;
 mod text;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use self::against::Against;
 use self::live::Live;
 use self::summary::Summary;
 use super::{Answer, Failure, Output};
@@ -21,6 +23,7 @@ use crate::world::{self, WorldLoadError};
 const EXAMPLE: &str = "Example:
   octroi check --config /etc/octroi/octroi.toml
   octroi check --live --config /etc/octroi/octroi.toml
+  octroi check --config new.toml --against /etc/octroi/octroi.toml
 
 Exit code 0: the gateway would start with it, 1: it is refused, 3: the file cannot be read or, with
 --live, the store cannot be reached.";
@@ -36,6 +39,10 @@ pub(super) struct CheckArgs {
     /// rights, clocks, round trips
     #[arg(long)]
     live: bool,
+    /// The configuration that runs today: tell what the checked one changes, and which keys need a
+    /// restart or an upgrade
+    #[arg(long, value_name = "OLD")]
+    against: Option<PathBuf>,
     /// For people or for programs
     #[arg(long, value_enum, default_value_t)]
     output: Output,
@@ -48,6 +55,8 @@ struct Sound<'a> {
     summary: &'a Summary,
     #[serde(skip_serializing_if = "Option::is_none")]
     live: Option<&'a Live>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    against: Option<&'a Against>,
 }
 
 /// A configuration that is refused, for programs.
@@ -64,12 +73,18 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<Answer, Failu
     match summary(file, Timestamp::now()) {
         Ok((config, summary)) => {
             let live = if args.live { Some(live::look(&config)?) } else { None };
+            let against = args.against.as_deref().map(|old| Against::of(&config, old));
+            let against = against.transpose()?;
             match args.output {
                 Output::Text => {
                     text::write(&summary, out)?;
                     live.iter().try_for_each(|live| live.write(out))?;
+                    against.iter().try_for_each(|against| against.write(out))?;
                 }
-                Output::Json => json(&Sound { summary: &summary, live: live.as_ref() }, out)?,
+                Output::Json => json(
+                    &Sound { summary: &summary, live: live.as_ref(), against: against.as_ref() },
+                    out,
+                )?,
             }
             let good = live.is_none_or(|live| live.sound);
             Ok(if good { Answer::Good } else { Answer::No })

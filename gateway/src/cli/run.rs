@@ -34,7 +34,7 @@ pub(super) fn run(args: &Args) -> Result<Answer, Failure> {
     };
     let served = runtime(config.threads)?.block_on(async {
         let listeners = Listeners::bind(wanted)?;
-        server::run(config, listeners, |_| Ok(())).await
+        Box::pin(server::run(config, listeners, |_| Ok(()))).await
     });
     served.map_err(Failure::cannot)?;
     Ok(Answer::Good)

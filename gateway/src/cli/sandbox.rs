@@ -123,7 +123,7 @@ fn serve(args: &SandboxArgs, out: &mut dyn Write) -> Result<(), Failure> {
             write!(out, "{}", prepared.banner(addresses, &program))?;
             out.flush()
         };
-        server::run(config, listeners, ready).await.map_err(Failure::cannot)
+        Box::pin(server::run(config, listeners, ready)).await.map_err(Failure::cannot)
     })
 }
 

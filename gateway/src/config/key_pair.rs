@@ -64,6 +64,12 @@ pub enum RenewalError {
 }
 
 impl KeyPair {
+    /// From now on [`KeyPair::read_again`] reads the files of `other`.
+    pub fn look_at_files_of(&mut self, other: &Self) {
+        self.certificate_file.clone_from(&other.certificate_file);
+        self.key_file.clone_from(&other.key_file);
+    }
+
     /// The files as they stand now; `None` when they hold what this pair holds.
     ///
     /// # Errors

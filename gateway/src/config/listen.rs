@@ -137,7 +137,7 @@ fn psu(wire: &wire::Psu, key: &Key, reading: &mut Reading<'_>) -> Option<PsuList
     Some(PsuListener { address: address?, certificate: pair?, public_url: public_url? })
 }
 
-fn admin(
+pub(super) fn admin(
     wire: &wire::Admin,
     insecure: Insecure,
     key: &Key,

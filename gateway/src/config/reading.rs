@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use openssl::sha::sha256;
 
 use super::key::{Key, Lines};
 use super::problem::{Problem, quoted};
@@ -20,12 +21,23 @@ pub(super) struct Reading<'a> {
     from_environment: BTreeMap<Key, &'static str>,
     problems: Vec<Problem>,
     warnings: Vec<String>,
+    files: Vec<NamedFile>,
+}
+
+/// A file that the configuration names.
+#[derive(Clone, Debug)]
+pub(super) struct NamedFile {
+    /// By which key.
+    pub(super) key: String,
+    pub(super) path: PathBuf,
+    /// Another one stands for another content.
+    pub(super) version: String,
 }
 
 impl<'a> Reading<'a> {
     pub(super) fn new(file: &'a Path, lines: Lines) -> Self {
-        let (problems, warnings) = (Vec::new(), Vec::new());
-        Self { file, lines, from_environment: BTreeMap::new(), problems, warnings }
+        let (problems, warnings, files) = (Vec::new(), Vec::new(), Vec::new());
+        Self { file, lines, from_environment: BTreeMap::new(), problems, warnings, files }
     }
 
     /// Remembers that a key was set by a variable, not by the file.
@@ -74,6 +86,18 @@ impl<'a> Reading<'a> {
         self.problems.is_empty()
     }
 
+    /// The files that were named so far.
+    pub(super) fn named_files(&mut self) -> Vec<NamedFile> {
+        std::mem::take(&mut self.files)
+    }
+
+    /// Remembers a file that is read elsewhere by what the file system says of it.
+    pub(super) fn names(&mut self, key: &Key, path: &Path) {
+        let stamp = path.metadata().ok().map(|meta| (meta.len(), meta.modified().ok()));
+        let (key, path, version) = (key.to_string(), path.to_owned(), format!("{stamp:?}"));
+        self.files.push(NamedFile { key, path, version });
+    }
+
     /// The problems in the order of the file, and the warnings.
     pub(super) fn finish(mut self) -> (Vec<Problem>, Vec<String>) {
         self.problems.sort_by_key(|problem| (problem.line, problem.column));
@@ -94,7 +118,11 @@ impl<'a> Reading<'a> {
                 format!("is larger than {bytes_max} bytes"),
                 "check that it is the file that was meant".to_owned(),
             ),
-            Ok(bytes) => return Some(bytes),
+            Ok(bytes) => {
+                let version = hex::encode(sha256(&bytes));
+                self.files.push(NamedFile { key: key.to_string(), path, version });
+                return Some(bytes);
+            }
             Err(error) => (
                 format!("cannot be read: {error}"),
                 "correct the path, or let the gateway's user read the file".to_owned(),

@@ -294,6 +294,7 @@ fn dated(
 ) -> Option<DatedFile> {
     let path = reading.path(name);
     let place = key.child(file);
+    reading.names(&place, &path);
     let there = File::open(&path).and_then(|open| open.metadata());
     let there = match there {
         Ok(metadata) if metadata.is_file() && metadata.len() > 0 => true,
@@ -315,7 +316,9 @@ fn dated(
     let as_of = match (as_of, metadata) {
         (Some(text), None) => instant(text, &key.child("as_of"), reading).map(AsOf::Fixed),
         (None, Some(text)) => {
-            let as_of = AsOf::Metadata(reading.path(text));
+            let path = reading.path(text);
+            reading.names(&key.child("metadata"), &path);
+            let as_of = AsOf::Metadata(path);
             let mend = "give the `filemetadata.json` of the EBA unchanged, or write `as_of`";
             let read = as_of.read();
             let read = read.map_err(|why| reading.refuse(&key.child("metadata"), why, mend));

@@ -1,6 +1,7 @@
 //! What a configuration must be, and what each mistake is answered with.
 
 mod authorizing;
+mod changing;
 mod examples;
 mod limits;
 mod material;

@@ -10,12 +10,13 @@ use arc_swap::ArcSwap;
 use certs::Identity;
 use openssl::ssl::SslAcceptor;
 use pingora::apps::ServerApp;
-use pingora::protocols::Stream;
+use pingora::protocols::{ALPN, Stream};
 use policies::World;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::watch;
 
 use super::connection::{Connection, Phase};
+use super::crowd::Crowd;
 use super::gate::{Guarded, Refusing};
 use super::head::HeadBounds;
 use super::limits::ACCEPT_PAUSE_MS;
@@ -24,6 +25,11 @@ use super::tls;
 use crate::config::RefusalMode;
 use crate::drain::{Drain, Stage};
 use crate::metrics::Metrics;
+
+/// A connection on which nothing was asked for so long is closed when the gateway is.
+const QUIET: Duration = Duration::from_secs(2);
+/// The pause before a connection that is at work is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The bounds of one TPP connection.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +46,17 @@ pub struct Bounds {
     pub head_size: HeadBounds,
 }
 
+/// What a connection is held to; one that is open keeps what it began with.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// Who gets a connection at all.
+    pub refusal: RefusalMode,
+    /// Bounds of one connection.
+    pub bounds: Bounds,
+    /// Connections at once.
+    pub connections_max: usize,
+}
+
 /// What the TPP listener opens to.
 pub struct Door<A> {
     /// TLS, client certificate required.
@@ -48,16 +65,14 @@ pub struct Door<A> {
     pub world: Arc<dyn Fn() -> Arc<World> + Send + Sync>,
     /// Is told who came.
     pub noticed: Arc<dyn Fn(&Identity) + Send + Sync>,
-    /// Who gets a connection at all.
-    pub refusal: RefusalMode,
-    /// The proxy engine.
-    pub app: Arc<A>,
+    /// The rules of the moment.
+    pub rules: Arc<dyn Fn() -> Rules + Send + Sync>,
+    /// The proxy engine of the moment.
+    pub app: Arc<ArcSwap<A>>,
     /// What answers a malformed head.
     pub refusing: Arc<dyn Refusing>,
-    /// Bounds of one connection.
-    pub bounds: Bounds,
-    /// Connections at once.
-    pub connections: Arc<Semaphore>,
+    /// The open connections.
+    pub crowd: Crowd,
     /// Every series.
     pub metrics: Arc<Metrics>,
     /// Whether we are leaving.
@@ -69,23 +84,24 @@ pub async fn serve_tpp<A>(listener: TcpListener, door: Arc<Door<A>>)
 where
     A: ServerApp + Send + Sync + 'static,
 {
-    let shutdown = door.drain.watch(Stage::Draining);
+    let leaving = [door.drain.watch(Stage::Draining), door.drain.watch(Stage::Closing)];
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = door.drain.reached(Stage::Closing) => return,
         };
         let Some((stream, peer)) = settled(accepted).await else { continue };
-        let Ok(room) = Arc::clone(&door.connections).try_acquire_owned() else {
+        let rules = (door.rules)();
+        let Some(present) = door.crowd.enter(rules.connections_max) else {
             door.metrics.connections_closed.with_label_values(&["too_many"]).inc();
             continue;
         };
         let door = Arc::clone(&door);
-        let shutdown = shutdown.clone();
+        let leaving = leaving.clone();
         tokio::spawn(async move {
-            let _room: OwnedSemaphorePermit = room;
+            let _present = present;
             door.metrics.connections.inc();
-            door.connection(stream, peer, &shutdown).await;
+            door.connection(stream, peer, rules, leaving).await;
             door.metrics.connections.dec();
         });
     }
@@ -99,17 +115,17 @@ where
         &self,
         stream: TcpStream,
         peer: SocketAddr,
-        shutdown: &tokio::sync::watch::Receiver<bool>,
+        Rules { refusal, bounds, .. }: Rules,
+        [draining, closing]: [watch::Receiver<bool>; 2],
     ) {
         let (acceptor, world) = (self.acceptor.load_full(), (self.world)());
         let socket = Socket::new(stream, peer);
-        let introduced =
-            tls::introduce(&acceptor, socket, peer, &world, self.bounds.handshake).await;
+        let introduced = tls::introduce(&acceptor, socket, peer, &world, bounds.handshake).await;
         drop((acceptor, world));
         self.metrics.handshake(introduced.as_ref().err().copied());
         let Ok((tls, connection)) = introduced else { return };
         (self.noticed)(connection.identity());
-        if !admitted(self.refusal, &connection) {
+        if !admitted(refusal, &connection) {
             self.metrics.connections_closed.with_label_values(&["certificate_refused"]).inc();
             self.refusing.cut(&connection);
             return;
@@ -118,12 +134,19 @@ where
             tls,
             Arc::clone(&connection),
             Arc::clone(&self.refusing),
-            self.bounds.head_size,
+            bounds.head_size,
         );
         let stream: Stream = Box::new(guarded);
+        let app = self.app.load_full();
+        // HTTP/2 says GOAWAY with the first sign of leaving, but to nobody who has just come. The other
+        // protocol has no such word: each answer says `close`, and who is quiet is left for longer.
+        let http2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
+        let shutdown = if http2 && !*draining.borrow() { draining } else { closing };
         tokio::select! {
-            _ = self.app.process_new(stream, shutdown) => {}
-            cause = overstayed(&connection, self.bounds) => {
+            biased;
+            _ = app.process_new(stream, &shutdown) => {}
+            () = quiet(&connection, &self.drain), if !http2 => {}
+            cause = overstayed(&connection, bounds) => {
                 self.metrics.connections_closed.with_label_values(&[cause]).inc();
             }
         }
@@ -140,6 +163,20 @@ fn admitted(mode: RefusalMode, connection: &Connection) -> bool {
         RefusalMode::Explain => true,
         RefusalMode::ExplainTrusted => identity.trust().is_ok(),
         RefusalMode::Handshake => identity.trust().is_ok() && identity.profile().is_ok(),
+    }
+}
+
+/// Comes back when the gateway closes and nothing has been asked on the connection for a while: whoever
+/// is just about to ask is answered once more.
+async fn quiet(connection: &Connection, drain: &Drain) {
+    drain.reached(Stage::Closing).await;
+    loop {
+        let (phase, spent_ms) = connection.phase();
+        match (phase, QUIET.checked_sub(Duration::from_millis(spent_ms))) {
+            (Phase::Idle, None) => return,
+            (Phase::Idle, Some(left)) => tokio::time::sleep(left).await,
+            (Phase::Head | Phase::Active, _) => tokio::time::sleep(LOOK_AGAIN).await,
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
-use super::accept::{Bounds, settled};
+use super::accept::{Bounds, Rules, settled};
 use super::socket::Socket;
 use super::tls;
 use crate::drain::{Drain, Stage};
@@ -28,15 +28,25 @@ const PING_EVERY: Duration = Duration::from_secs(10);
 /// Requests of one connection at once.
 const STREAMS_MAX: u32 = 32;
 
-/// Serves browsers: TLS without client certificates, then `pages`.
-pub async fn serve_psu(
-    listener: TcpListener,
-    acceptor: Arc<ArcSwap<SslAcceptor>>,
-    pages: Router,
-    connections: Arc<Semaphore>,
-    bounds: Bounds,
-    (metrics, drain): (Arc<Metrics>, Drain),
-) {
+/// What the PSU listener opens to.
+pub struct Browsers {
+    /// TLS without client certificates.
+    pub acceptor: Arc<ArcSwap<SslAcceptor>>,
+    /// The pages of the moment.
+    pub pages: Arc<ArcSwap<Router>>,
+    /// Connections at once.
+    pub connections: Arc<Semaphore>,
+    /// The rules of the moment; those about clients' certificates mean nothing here.
+    pub rules: Arc<dyn Fn() -> Rules + Send + Sync>,
+    /// Every series.
+    pub metrics: Arc<Metrics>,
+    /// Whether we are leaving.
+    pub drain: Drain,
+}
+
+/// Serves browsers until the gateway closes.
+pub async fn serve_psu(listener: TcpListener, browsers: Browsers) {
+    let Browsers { acceptor, pages, connections, rules, metrics, drain } = browsers;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -47,7 +57,8 @@ pub async fn serve_psu(
             metrics.connections_closed.with_label_values(&["too_many_browsers"]).inc();
             continue;
         };
-        let (acceptor, pages, drain) = (acceptor.load_full(), pages.clone(), drain.clone());
+        let (acceptor, pages, drain) = (acceptor.load_full(), Arc::clone(&pages), drain.clone());
+        let bounds = rules().bounds;
         tokio::spawn(async move {
             let _room = room;
             let socket = Socket::new(stream, peer);
@@ -67,7 +78,7 @@ pub async fn serve_psu(
             let visit = Arc::new(Visit::new());
             let counted = Arc::clone(&visit);
             let service = service_fn(move |request: Request<Incoming>| {
-                let (busy, pages) = (Busy::of(&counted), pages.clone());
+                let (busy, pages) = (Busy::of(&counted), Router::clone(&pages.load()));
                 async move {
                     let _busy = busy;
                     let answer = tokio::time::timeout(bounds.request, pages.oneshot(request)).await;

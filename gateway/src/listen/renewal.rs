@@ -34,10 +34,13 @@ pub struct Renewal {
     metrics: RenewalMetrics,
     /// How many looks in a row found something that cannot be used.
     wrong: u32,
+    /// The files that a reload names.
+    named: watch::Receiver<KeyPair>,
 }
 
 impl Renewal {
-    /// Begins with `pair`, as the configuration read it.
+    /// Begins with `pair`, as the configuration read it; goes on with the files of each other pair that
+    /// is sent.
     ///
     /// # Errors
     /// OpenSSL's, when it makes no TLS of the pair.
@@ -46,11 +49,12 @@ impl Renewal {
         build: Build,
         pair: KeyPair,
         metrics: RenewalMetrics,
-    ) -> Result<Self, ErrorStack> {
+    ) -> Result<(Self, watch::Sender<KeyPair>), ErrorStack> {
         let acceptor = build(&pair.certificate_pem, pair.key_pem.expose())?;
         let acceptor = Arc::new(ArcSwap::from_pointee(acceptor));
         metrics.show(listener, &pair);
-        Ok(Self { listener, build, pair, acceptor, metrics, wrong: 0 })
+        let (names, named) = watch::channel(pair.clone());
+        Ok((Self { listener, build, pair, acceptor, metrics, wrong: 0, named }, names))
     }
 
     /// What handshakes are made with, now and after each renewal.
@@ -65,6 +69,10 @@ impl Renewal {
         loop {
             tokio::select! {
                 _ = look.tick() => tokio::task::block_in_place(|| self.look()),
+                Ok(()) = self.named.changed() => {
+                    self.pair.look_at_files_of(&self.named.borrow_and_update());
+                    tokio::task::block_in_place(|| self.look());
+                }
                 _ = closing.changed() => return,
             }
         }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::probing::Guarded;
 use super::quotas::Counted;
-use super::{Gateway, micros};
+use super::{Gateway, Settings, View, micros};
 use crate::audit::{Outcome, People, Permitted, Probing, Record, Slot, Timing, Unwritten};
 use crate::in_flight::Places;
 use crate::listen::Connection;
@@ -25,6 +25,8 @@ use crate::upstream::{Deadline, Upstream};
 /// skips every hook of Pingora's but not a drop.
 pub struct Context {
     gateway: Arc<Gateway>,
+    /// What it is judged and served by, from its beginning to its end.
+    pub(super) view: Arc<View>,
     /// The connection that it came on; absent until `request_filter`.
     pub(super) connection: Option<Arc<Connection>>,
     /// The world that it is judged by.
@@ -104,6 +106,7 @@ impl Context {
         Self {
             now: crate::clock::now(),
             slot: gateway.audit.reserve(),
+            view: gateway.view.load_full(),
             gateway,
             connection: None,
             world: None,
@@ -149,6 +152,11 @@ impl Context {
         let mut buffer = Uuid::encode_buffer();
         let text = self.request_id.hyphenated().encode_lower(&mut buffer);
         HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+    }
+
+    /// How it is served.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.view.settings
     }
 
     /// Which request is answered, for a problem body.
@@ -226,7 +234,8 @@ impl Context {
         let reason = self.refusal.as_ref().map(|refusal| refusal.reason);
         let (codetab, version) = self.route;
         let outcome = self.outcome();
-        self.gateway.metrics.request(codetab, version, outcome, reason, elapsed.as_secs_f64());
+        let series = &self.view.settings.series;
+        series.count((codetab, version), outcome, reason, elapsed.as_secs_f64());
         if let (Some(connection), Some(slot)) = (self.connection.clone(), self.slot.take()) {
             let record = self.record(&connection, reason);
             self.gateway.audit.write(record, slot, is_held.then(|| connection.hold()));

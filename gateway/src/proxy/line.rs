@@ -1,5 +1,6 @@
 //! From a request head to a [`Verdict`]: the facts are gathered, `policies` decides.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use http::{HeaderValue, Version};
@@ -10,7 +11,7 @@ use policies::{Permit, Presented, QuotaFact, Reason, Refusal, TokenFact, TokenNa
 use super::context::{Asked, Context};
 use super::probing::{self, Guard};
 use super::request::{self, Head};
-use super::{Gateway, UNWRITTEN, body, headers, micros, offices, quotas};
+use super::{Gateway, Settings, UNWRITTEN, body, headers, micros, offices, quotas};
 use crate::authorization::Answer;
 use crate::introduction;
 use crate::jwt::Jwts;
@@ -43,19 +44,20 @@ pub(super) async fn judge(
     if ctx.slot.is_none() {
         return Err(Refusal::because(Reason::StateUnavailable, UNWRITTEN));
     }
-    session.set_write_timeout(Some(gateway.limits.body_timeout));
+    let view = Arc::clone(&ctx.view);
+    let limits = &view.settings.limits;
+    session.set_write_timeout(Some(limits.body_timeout));
     if gateway.drain.is_draining() {
         session.set_keepalive(None);
     } else {
-        session.set_keepalive(Some(gateway.limits.keepalive_timeout.as_secs()));
+        session.set_keepalive(Some(limits.keepalive_timeout.as_secs()));
     }
 
-    let world = gateway.world.load_full();
+    let world = Arc::clone(&view.world);
     ctx.world = Some(world.clone());
     let now = ctx.now;
     let admitted = {
-        let head =
-            Head::read(session.req_header(), session.is_http2(), HeadBounds::of(&gateway.limits))?;
+        let head = Head::read(session.req_header(), session.is_http2(), HeadBounds::of(limits))?;
         let presented = Presented {
             identity: Some(connection.identity()),
             sni: connection.sni(),
@@ -73,7 +75,7 @@ pub(super) async fn judge(
             let body = introduction::body(&introduction, leaf, now);
             return Ok(Verdict::Own(Answer::of_json(200, body)));
         }
-        if let Some((server, endpoint)) = offices::asked(gateway, head.target) {
+        if let Some((server, endpoint)) = offices::asked(&view.settings, head.target) {
             ctx.speaks_oauth = true;
             let asked = (server, &endpoint);
             let answer = offices::answer(gateway, asked, &connection, session, ctx);
@@ -87,7 +89,7 @@ pub(super) async fn judge(
     ctx.role = admitted.role_used();
 
     let token = admitted.token();
-    let fact = match signed(gateway, session, &token, now) {
+    let fact = match signed(&view.settings, session, &token, now) {
         Some(fact) => Some(fact),
         None => gateway.store.token_now(&token, now),
     };
@@ -105,7 +107,6 @@ pub(super) async fn judge(
     let fact = quotas::count(gateway, &entitled.charges(), ctx).await;
     let metered = entitled.with_quota(fact, now, &mut ctx.trail)?;
 
-    let limits = &gateway.limits;
     let (bytes_max, timeout) = (limits.body_bytes_max, limits.body_timeout);
     let body = body::read(session, bytes_max, timeout, body::Keep::ForUpstream).await?;
     ctx.bytes_in = u64::try_from(body.len()).unwrap_or(u64::MAX);
@@ -133,12 +134,12 @@ pub(super) async fn judge(
 
 /// What a token says that the bank's authorization server signed, where such are accepted.
 fn signed(
-    gateway: &Gateway,
+    settings: &Settings,
     session: &Session,
     token: &TokenName,
     now: Timestamp,
 ) -> Option<TokenFact> {
-    let jwts = gateway.jwts.as_deref()?;
+    let jwts = settings.jwts.as_deref()?;
     let header = session.req_header().headers.get(http::header::AUTHORIZATION)?;
     // The scheme was checked when the request was admitted: `Bearer` and a blank.
     let text = header.as_bytes().get(7..).filter(|text| Jwts::is_one(text))?;

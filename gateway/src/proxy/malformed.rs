@@ -26,7 +26,7 @@ impl Refusing for AtTheGate {
         let request_id = Uuid::now_v7();
         self.record(connection, &refusal, request_id, refusal.reason.status());
         let about = About { request_id, path: "", now: clock::now() };
-        problem::response(&refusal, &self.0.problem_type_base, about)
+        problem::response(&refusal, &self.0.settings().problem_type_base, about)
     }
 
     fn cut(&self, connection: &Connection) {
@@ -50,7 +50,8 @@ impl AtTheGate {
     /// The bytes of a malformed head are nobody's method, path or host: none of them is kept.
     fn record(&self, connection: &Connection, refusal: &Refusal, request_id: Uuid, status: u16) {
         let gateway = &self.0;
-        gateway.metrics.request(None, None, Outcome::Refused, Some(refusal.reason), 0.0);
+        let series = &gateway.view.load().settings.series;
+        series.count((None, None), Outcome::Refused, Some(refusal.reason), 0.0);
         let Some(slot) = gateway.audit.reserve() else { return };
         let record = Record {
             time: clock::now(),

@@ -13,7 +13,7 @@ use policies::{Presented, Quota, Refusal};
 
 use super::context::Context;
 use super::request::{self, Head};
-use super::{Gateway, body, quotas};
+use super::{Gateway, Settings, body, quotas};
 use crate::authorization::{Answer, AuthorizationServer, Call, Endpoint};
 use crate::listen::Connection;
 use crate::listen::head::HeadBounds;
@@ -37,10 +37,10 @@ static QUOTA: LazyLock<Arc<Quota>> = LazyLock::new(|| {
 
 /// The endpoint that a request asks for, if it asks for one of the authorization server's.
 pub(super) fn asked<'g>(
-    gateway: &'g Gateway,
+    settings: &'g Settings,
     target: &str,
 ) -> Option<(&'g AuthorizationServer, Endpoint)> {
-    let server = gateway.authorization.as_deref()?;
+    let server = settings.authorization.as_deref()?;
     Some((server, server.endpoint(target)?))
 }
 
@@ -57,7 +57,7 @@ pub(super) async fn answer(
 ) -> Result<Answer, Refusal> {
     let Some(world) = ctx.world.clone() else { return Err(super::line::no_world()) };
     // The body is read while the caller's words are still needed.
-    let bounds = HeadBounds::of(&gateway.limits);
+    let bounds = HeadBounds::of(&ctx.settings().limits);
     let head = Head::read(session.req_header(), session.is_http2(), bounds)?;
     let (host, method, target) =
         (head.host.to_owned(), head.method.to_owned(), head.target.to_owned());
@@ -91,7 +91,7 @@ pub(super) async fn answer(
     let body = body::read(
         session,
         endpoint.body_bytes_max(),
-        gateway.limits.body_timeout,
+        ctx.settings().limits.body_timeout,
         body::Keep::Here,
     )
     .await?;

@@ -9,7 +9,7 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
 use super::context::Context;
-use super::{Gateway, body, headers};
+use super::{body, headers};
 use crate::authorization::Answer;
 
 /// Longest wait for the rest of a request's body, which nobody reads, before its connection is given
@@ -20,19 +20,14 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// The client is gone.
-pub(super) async fn answer(
-    gateway: &Gateway,
-    session: &mut Session,
-    ctx: &mut Context,
-    answer: Answer,
-) -> Result<()> {
+pub(super) async fn answer(session: &mut Session, ctx: &mut Context, answer: Answer) -> Result<()> {
     let mut response = ResponseHeader::build(answer.status, Some(8))?;
     for (name, value) in answer.headers {
         response.append_header(name, value)?;
     }
     response.insert_header(CONTENT_LENGTH, answer.body.len())?;
     headers::identify(&mut response, ctx)?;
-    write(gateway, session, ctx, response, answer.body).await
+    write(session, ctx, response, answer.body).await
 }
 
 /// Writes an answer without closing the connection, which would cost a TPP a new mTLS handshake. The
@@ -41,13 +36,12 @@ pub(super) async fn answer(
 /// # Errors
 /// The client is gone.
 pub(super) async fn write(
-    gateway: &Gateway,
     session: &mut Session,
     ctx: &mut Context,
     mut response: ResponseHeader,
     body: Bytes,
 ) -> Result<()> {
-    if !body::drain(session, gateway.limits.body_bytes_max, DRAIN_LIMIT).await {
+    if !body::drain(session, ctx.settings().limits.body_bytes_max, DRAIN_LIMIT).await {
         session.set_keepalive(None);
         response.insert_header(CONNECTION, "close")?;
     }

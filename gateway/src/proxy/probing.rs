@@ -80,7 +80,8 @@ pub(super) async fn guarded(
     ctx: &mut Context,
     placeable: Placeable,
 ) -> Result<Guard, Refusal> {
-    let (Some(settings), Some(request)) = (&gateway.balance_guard, placeable.funds_request())
+    let view = Arc::clone(&ctx.view);
+    let (Some(settings), Some(request)) = (&view.settings.balance_guard, placeable.funds_request())
     else {
         return Ok(Guard::Passes(placeable));
     };
@@ -246,12 +247,13 @@ pub(super) fn body(gateway: &Arc<Gateway>, ctx: &mut Context, chunk: &[u8]) {
     guarded.answer = Awaited::Noted;
     let (history, question) = (guarded.history, guarded.question.clone());
     let (gateway, asking) = (Arc::clone(gateway), guarded.asking.clone());
+    let view = Arc::clone(&ctx.view);
     tokio::spawn(async move {
         if let Some(asking) = asking {
             // The answer belongs to a question that stands there already.
             asking.await;
         }
-        let Some(settings) = &gateway.balance_guard else { return };
+        let Some(settings) = &view.settings.balance_guard else { return };
         let kept = (settings.mode == GuardMode::Enforce)
             .then(|| {
                 let pseudonyms = gateway.audit.pseudonyms();
@@ -266,7 +268,8 @@ pub(super) fn body(gateway: &Arc<Gateway>, ctx: &mut Context, chunk: &[u8]) {
 
 /// What was asked before is waited for, where nobody has yet: it belongs into the record.
 pub(super) async fn known(gateway: &Gateway, ctx: &mut Context) {
-    let Some(settings) = &gateway.balance_guard else { return };
+    let view = Arc::clone(&ctx.view);
+    let Some(settings) = &view.settings.balance_guard else { return };
     let asking = ctx.guarded.as_mut().and_then(|guarded| guarded.asking.take());
     let (Some(asking), Some(guarded)) = (asking, &ctx.guarded) else { return };
     let asked_at = Instant::now();
@@ -283,7 +286,8 @@ pub(super) async fn known(gateway: &Gateway, ctx: &mut Context) {
 /// The request is over. A question whose answer never began taught its asker nothing.
 pub(super) async fn over(gateway: &Gateway, ctx: &mut Context) {
     known(gateway, ctx).await;
-    let (Some(guarded), Some(settings)) = (ctx.guarded.take(), &gateway.balance_guard) else {
+    let view = Arc::clone(&ctx.view);
+    let (Some(guarded), Some(settings)) = (ctx.guarded.take(), &view.settings.balance_guard) else {
         return;
     };
     if matches!(guarded.answer, Awaited::Head) {

@@ -23,12 +23,12 @@ pub(super) async fn answer(
     refusal: Refusal,
 ) -> Result<()> {
     probing::known(gateway, ctx).await;
-    let stranger = stranger(&refusal).filter(|_| !gateway.explains_tokens);
+    let stranger = stranger(&refusal).filter(|_| !ctx.settings().explains_tokens);
     let told = stranger.as_ref().unwrap_or(&refusal);
     let body = if ctx.speaks_oauth {
-        problem::oauth_body(told, &gateway.problem_type_base, ctx.about())
+        problem::oauth_body(told, &ctx.settings().problem_type_base, ctx.about())
     } else {
-        problem::body(told, &gateway.problem_type_base, ctx.about())
+        problem::body(told, &ctx.settings().problem_type_base, ctx.about())
     };
     let mut response = header(told, ctx, body.len())?;
     if ctx.speaks_oauth {
@@ -38,7 +38,7 @@ pub(super) async fn answer(
         gateway.metrics.quota_refused.with_label_values(&[&exceeded.name]).inc();
     }
     ctx.refusal = Some(refusal);
-    own::write(gateway, session, ctx, response, body).await
+    own::write(session, ctx, response, body).await
 }
 
 /// What whoever found or stole a token is told: that there is none, as of any other text. The record says
@@ -53,12 +53,11 @@ fn stranger(refusal: &Refusal) -> Option<Refusal> {
 /// # Errors
 /// Pingora's, for a header value that is none; cannot happen for values made here.
 pub(super) fn replace(
-    gateway: &Gateway,
     response: &mut ResponseHeader,
     ctx: &mut Context,
     refusal: Refusal,
 ) -> Result<()> {
-    let body = problem::body(&refusal, &gateway.problem_type_base, ctx.about());
+    let body = problem::body(&refusal, &ctx.settings().problem_type_base, ctx.about());
     *response = header(&refusal, ctx, body.len())?;
     ctx.replacement = Some(body);
     ctx.refusal = Some(refusal);

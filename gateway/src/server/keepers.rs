@@ -7,9 +7,13 @@ mod withdrawn;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use certs::Anchors;
-use policies::Register;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use policies::client::Setting;
+use policies::{Register, Seals, World};
+use prometheus::Registry;
 use tokio::sync::{mpsc, watch};
 
 use super::StartError;
@@ -18,7 +22,6 @@ use crate::authorization::{AuthorizationServer, EnrolFault};
 use crate::config::Config;
 use crate::drain::{Drain, Stage};
 use crate::fetch::Fetcher;
-use crate::jwt::JwtError;
 use crate::proxy::Gateway;
 use crate::register::{self, Directory, Tell};
 use crate::revocation::{self, Watch, WatchError};
@@ -35,36 +38,40 @@ pub(super) use withdrawn::end_withdrawn;
 /// The pause before the sandbox's TPPs are enrolled again.
 const ENROL_RETRY: Duration = Duration::from_secs(1);
 
-/// Keeps the world's revocations current, where the configuration says from whom.
+/// What runs beside the requests once it is spawned.
+pub(super) type Task = BoxFuture<'static, ()>;
+
+/// Keeps the world's revocations current, where the configuration says from whom. `from` is what they are
+/// at the beginning.
 pub(super) fn watch_revocations(
     config: &Config,
     gateway: &Arc<Gateway>,
-    drain: &Drain,
-) -> Result<Option<Watch>, StartError> {
+    from: &World,
+    series: &Registry,
+) -> Result<Option<(Watch, Task)>, StartError> {
     let Some(settings) = &config.trust.revocation else { return Ok(None) };
-    let world = gateway.world.load_full();
     let for_world = Arc::clone(gateway);
-    let watch = revocation::watch(
+    let (watch, task) = revocation::watch(
         settings,
-        &world.anchors,
-        (*world.revocations).clone(),
-        gateway.metrics.registry(),
+        &from.anchors,
+        (*from.revocations).clone(),
+        series,
         move |revocations| {
-            for_world.world.rcu(|world| Arc::new(world.with_revocations(Arc::clone(&revocations))));
+            for_world.change_world(|world| world.with_revocations(Arc::clone(&revocations)));
         },
-        drain.watch(Stage::Closing),
+        gateway.drain.watch(Stage::Closing),
     )?;
-    Ok(Some(watch))
+    Ok(Some((watch, task.boxed())))
 }
 
 /// Keeps the world's anchors what the trusted lists say, where the configuration names some.
 pub(super) fn refresh_trust(
     config: &Config,
     gateway: &Arc<Gateway>,
-    drain: &Drain,
-    for_seals: watch::Sender<Arc<Anchors>>,
-) -> Result<(), StartError> {
-    let Some(lists) = &config.trust.lists else { return Ok(()) };
+    for_seals: &Arc<watch::Sender<Arc<Anchors>>>,
+    series: &Registry,
+) -> Result<Option<Task>, StartError> {
+    let Some(lists) = &config.trust.lists else { return Ok(None) };
     let import = match &lists.import {
         Some(settings) => {
             let import = Import {
@@ -82,115 +89,106 @@ pub(super) fn refresh_trust(
     // The files were read, and made anchors of, before.
     let others = Box::new(move || world::other_anchors(&trust).unwrap_or_default());
     let store = trust::Store::new(&lists.directory);
-    let refresh = Refresh::new(store, import, others, gateway.metrics.registry())?;
-    let for_world = Arc::clone(gateway);
-    tokio::spawn(refresh.run(
+    let refresh = Refresh::new(store, import, others, series)?;
+    let (for_world, for_seals) = (Arc::clone(gateway), Arc::clone(for_seals));
+    let task = refresh.run(
         move |anchors, seal_anchors| {
-            for_world.world.rcu(|world| Arc::new(world.with_anchors(Arc::clone(&anchors))));
+            for_world.change_world(|world| world.with_anchors(Arc::clone(&anchors)));
             for_seals.send_replace(seal_anchors);
         },
-        drain.watch(Stage::Closing),
-    ));
-    Ok(())
+        gateway.drain.watch(Stage::Closing),
+    );
+    Ok(Some(task.boxed()))
 }
 
-/// Keeps the world's seals current, where the configuration knows some or says where they are.
+/// Keeps the world's seals current, where the configuration knows some or says where they are. Beside
+/// what does so: the seals as they are now, those of enrolled applications among them.
 pub(super) async fn keep_seals(
     config: &Config,
     gateway: &Arc<Gateway>,
-    drain: &Drain,
-    revocations: Option<Arc<Watch>>,
-    anchors: watch::Receiver<Arc<Anchors>>,
-) -> Result<(), StartError> {
-    if let (Some(server), Some(watch)) = (&gateway.authorization, revocations.clone()) {
-        server.on_certificate(move |leaf, trusted| watch.watch(leaf, trusted));
-    }
-    let Some(settings) = &config.signature else { return Ok(()) };
+    (server, revocations): (Option<Arc<AuthorizationServer>>, Arc<ArcSwapOption<Watch>>),
+    (now, anchors): (&Anchors, watch::Receiver<Arc<Anchors>>),
+    series: &Registry,
+) -> Result<Option<(Arc<Seals>, Vec<Task>)>, StartError> {
+    let Some(settings) = &config.signature else { return Ok(None) };
     let explains = config.listen.tpp.refusal.explains();
-    let keeper = SealKeeper::new(settings.clone(), explains, gateway.metrics.registry())?;
-    let enrolled = match &gateway.authorization {
+    let keeper = SealKeeper::new(settings.clone(), explains, series)?;
+    let mut tasks = Vec::new();
+    let enrolled = match server {
         Some(server) => {
-            let (enrolled, seals) = Enrolled::follow(Arc::clone(server)).await;
-            tokio::spawn(enrolled.run(drain.watch(Stage::Closing)));
+            let (enrolled, seals) = Enrolled::follow(server).await;
+            tasks.push(enrolled.run(gateway.drain.watch(Stage::Closing)).boxed());
             seals
         }
         None => watch::channel(Vec::new()).1,
     };
+    let known = enrolled.borrow().clone();
+    let seals = Arc::new(keeper.judge(known, now));
     let for_world = Arc::clone(gateway);
-    tokio::spawn(keeper.run(
+    let task = keeper.run(
         anchors,
         enrolled,
         move |seals| {
             for (seal, trusted) in seals.paths() {
-                if let Some(watch) = &revocations {
+                if let Some(watch) = &*revocations.load() {
                     watch.watch(seal.certificate(), trusted);
                 }
             }
-            for_world.world.rcu(|world| Arc::new(world.with_seals(Arc::clone(&seals))));
+            for_world.change_world(|world| world.with_seals(Arc::clone(&seals)));
         },
-        drain.watch(Stage::Closing),
-    ));
-    Ok(())
+        gateway.drain.watch(Stage::Closing),
+    );
+    tasks.push(task.boxed());
+    Ok(Some((seals, tasks)))
 }
 
-/// Keeps the world's register current, where the configuration names a directory for it.
+/// Keeps the world's register current, where the configuration names a directory for it. `from` is what
+/// is in force at the beginning, with the APIs that a TPP may need it for.
 pub(super) fn refresh_register(
     config: &Config,
     gateway: &Arc<Gateway>,
-    drain: &Drain,
+    from: &World,
     withdrawn: mpsc::UnboundedSender<Arc<Register>>,
-) -> Result<(), StartError> {
+    series: &Registry,
+) -> Result<Option<Task>, StartError> {
     let settings = &config.register;
-    let Some(directory) = &settings.directory else { return Ok(()) };
+    let Some(directory) = &settings.directory else { return Ok(None) };
     let fetcher = match &settings.fetch {
         Some(fetch) if settings.urls().next().is_some() => {
             Some(Fetcher::new(fetch.allow.clone()).map_err(WatchError::Client)?)
         }
         _ => None,
     };
-    let world = gateway.world.load_full();
-    let apis = world.routes.apis().cloned().collect();
+    let apis = from.routes.apis().cloned().collect();
     let refresh = register::Refresh::new(
         settings.clone(),
         Directory::new(directory),
         fetcher,
         apis,
-        Arc::clone(&world.register),
-        gateway.metrics.registry(),
+        Arc::clone(&from.register),
+        series,
     )?;
     let (for_known, for_world, for_log) =
         (Arc::clone(gateway), Arc::clone(gateway), Arc::clone(gateway));
     let seen = config.trust.revocation.as_ref().map(|settings| settings.directory.clone());
-    tokio::spawn(refresh.run(
+    let task = refresh.run(
         move || {
             let (gateway, seen) = (Arc::clone(&for_known), seen.clone());
             async move {
                 let now = crate::clock::now();
                 let holders = gateway.store.holders(now).await;
-                let anchors = Arc::clone(&gateway.world.load().anchors);
+                let anchors = Arc::clone(&gateway.world().anchors);
                 tokio::task::block_in_place(|| tpps::known(seen.as_deref(), &anchors, holders, now))
             }
         },
         move |register| {
-            for_world.world.rcu(|world| Arc::new(world.with_register(Arc::clone(&register))));
+            for_world.change_world(|world| world.with_register(Arc::clone(&register)));
             let _ = withdrawn.send(register);
         },
         move |tell| for_log.audit.event(event(tell)),
-        drain.watch(Stage::Closing),
-    ));
-    Ok(())
-}
-
-/// Keeps the keys of JWTs current, where the configuration accepts some.
-pub(super) fn fetch_jwks(
-    config: &Config,
-    gateway: &Arc<Gateway>,
-    drain: &Drain,
-) -> Result<(), StartError> {
-    let (Some(settings), Some(jwts)) = (&config.jwt, &gateway.jwts) else { return Ok(()) };
-    let fetcher = Fetcher::new(settings.allow.clone()).map_err(JwtError::Client)?;
-    tokio::spawn(Arc::clone(jwts).run(fetcher, drain.watch(Stage::Closing)));
-    Ok(())
+        gateway.drain.watch(Stage::Closing),
+    );
+    Ok(Some(task.boxed()))
 }
 
 /// In production the authorization server does not start over a store that may forget; a sandbox says

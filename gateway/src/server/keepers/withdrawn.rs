@@ -30,7 +30,7 @@ pub(in crate::server) fn end_withdrawn(
 ) -> mpsc::UnboundedSender<Arc<Register>> {
     let (sender, mut registers) = mpsc::unbounded_channel();
     let (gateway, mut closing) = (Arc::clone(gateway), drain.watch(Stage::Closing));
-    let mut register = Arc::clone(&gateway.world.load().register);
+    let mut register = Arc::clone(&gateway.world().register);
     tokio::spawn(async move {
         loop {
             let began = day(clock::now());
