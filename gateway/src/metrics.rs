@@ -1,27 +1,34 @@
 //! Every series of the program, in one place; labels come from closed sets only.
 //!
 //! Codetab, API and version come from the configuration, the rest from enums, so that no caller can
-//! add a series (`facts`: a cardinality bomb is an outage of the monitoring).
+//! add a series: a cardinality bomb is an outage of the monitoring. The one exception is bounded and
+//! closed to strangers: [`tpps`].
 
-use std::sync::OnceLock;
+mod exposition;
+mod latency;
+mod process;
+mod requests;
+mod standing;
+mod tpps;
 
+use std::sync::Arc;
+
+use certs::OrganisationId;
 use policies::probing::{Action, Sign, Suspicion};
-use policies::{Reason, Routes};
-use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
-    Registry, TextEncoder,
-};
+use policies::quota::Left;
+use policies::{Quota, Routes};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::audit::Outcome;
 
-/// Semantic-convention buckets, in seconds, extended downwards for a gateway's own share.
-const BUCKETS: [f64; 16] = [
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0,
-    10.0,
-];
+use latency::Exemplars;
+use requests::RequestFamilies;
+use tpps::Tpps;
 
-/// The label for a host or path that names nothing of ours.
-const NONE: &str = "none";
+pub use exposition::Exposition;
+pub use requests::{Finished, RequestSeries};
+pub use standing::{Freshness, Issued, Ladder, StandingMetrics};
+pub use tpps::TOP_TPPS_MAX;
 
 /// Why no connection came of an accepted socket. The names are metric labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,8 +59,11 @@ impl HandshakeFault {
 /// All series.
 pub struct Metrics {
     registry: Registry,
-    requests: Requests,
-    duration: Vec<Histogram>,
+    exemplars: Exemplars,
+    requests: RequestFamilies,
+    tpps: Tpps,
+    /// What the gateway judges by.
+    pub standing: StandingMetrics,
     handshakes_ok: IntCounter,
     handshakes_failed: Vec<IntCounter>,
     /// TPP connections open now.
@@ -79,103 +89,30 @@ pub struct Metrics {
     pub store_tracking: IntGauge,
     /// Answers out of memory while Redis was away.
     pub store_tokens_tolerated: IntGauge,
-    /// 0 fresh, 1 tolerated, 2 expired.
-    pub register_step: IntGauge,
     /// 1 per healthy upstream address, by codetab: how many there are.
     pub upstream_healthy: prometheus::IntGaugeVec,
     /// 1 per upstream address that is left alone after failures, by codetab: how many there are.
     pub upstream_circuit_open: prometheus::IntGaugeVec,
 }
 
-/// `octroi_requests_total`, with each child looked up once and then only counted: no hash, no lock,
-/// no label formatting on the path of a request.
-struct Requests {
-    family: IntCounterVec,
-    codetabs: Vec<String>,
-    versions: Vec<(String, String)>,
-    cells: Box<[OnceLock<IntCounter>]>,
-}
-
-impl Requests {
-    const OUTCOMES: usize = Outcome::ALL.len();
-    const REASONS: usize = Reason::COUNT + 1;
-
-    fn new(family: IntCounterVec, routes: &Routes) -> Self {
-        let mut codetabs: Vec<String> =
-            routes.codetabs().map(|codetab| codetab.code.to_string()).collect();
-        codetabs.push(NONE.to_owned());
-        let mut versions: Vec<(String, String)> = routes
-            .versions()
-            .map(|(api, version)| (api.name.to_string(), version.name.to_string()))
-            .collect();
-        versions.push((NONE.to_owned(), NONE.to_owned()));
-        let size = codetabs.len() * versions.len() * Self::OUTCOMES * Self::REASONS;
-        let cells = std::iter::repeat_with(OnceLock::new).take(size).collect();
-        Self { family, codetabs, versions, cells }
-    }
-
-    fn count(
-        &self,
-        codetab: Option<usize>,
-        version: Option<usize>,
-        outcome: Outcome,
-        reason: Option<Reason>,
-    ) {
-        let codetab = codetab.unwrap_or(self.codetabs.len() - 1);
-        let version = version.unwrap_or(self.versions.len() - 1);
-        let reason_index = reason.map_or(Reason::COUNT, Reason::index);
-        let cell = ((codetab * self.versions.len() + version) * Self::OUTCOMES + outcome as usize)
-            * Self::REASONS
-            + reason_index;
-        let (Some(cell), Some(codetab), Some((api, version))) =
-            (self.cells.get(cell), self.codetabs.get(codetab), self.versions.get(version))
-        else {
-            return;
-        };
-        cell.get_or_init(|| {
-            let reason = reason.map_or("", Reason::code);
-            self.family.with_label_values(&[
-                codetab.as_str(),
-                api,
-                version,
-                outcome.label(),
-                reason,
-            ])
-        })
-        .inc();
-    }
-}
-
 impl Metrics {
-    /// Registers every series, with the label values that `routes` can give.
+    /// Registers every series; `top_tpps` TPPs have series of their own, at most [`TOP_TPPS_MAX`].
     ///
     /// # Errors
-    /// Prometheus' own, for a name registered twice: a fault of this file.
-    pub fn new(routes: &Routes) -> prometheus::Result<Self> {
+    /// Prometheus' own, for a name registered twice: a fault of this room.
+    pub fn new(top_tpps: usize) -> prometheus::Result<Self> {
         let registry = Registry::new();
-        let requests = IntCounterVec::new(
-            Opts::new("octroi_requests_total", "Requests, by what became of them"),
-            &["codetab", "api", "version", "outcome", "reason"],
-        )?;
-        let duration = HistogramVec::new(
-            HistogramOpts::new(
-                "octroi_request_duration_seconds",
-                "From the request head to the last byte of the answer",
-            )
-            .buckets(BUCKETS.to_vec()),
-            &["outcome"],
-        )?;
+        let exemplars = Exemplars::default();
         let handshakes = IntCounterVec::new(
             Opts::new("octroi_tls_handshakes_total", "TLS handshakes of the TPP listener"),
             &["outcome"],
         )?;
         let gauge = |name: &str, help: &str| IntGauge::new(name, help);
         let metrics = Self {
-            requests: Requests::new(requests.clone(), routes),
-            duration: Outcome::ALL
-                .iter()
-                .map(|outcome| duration.with_label_values(&[outcome.label()]))
-                .collect(),
+            requests: RequestFamilies::new(&exemplars)?,
+            exemplars,
+            tpps: Tpps::new(top_tpps)?,
+            standing: StandingMetrics::new(&registry)?,
             handshakes_ok: handshakes.with_label_values(&["ok"]),
             handshakes_failed: HandshakeFault::ALL
                 .iter()
@@ -229,10 +166,6 @@ impl Metrics {
                 "octroi_store_tokens_tolerated",
                 "Tokens that were served from memory because Redis was away",
             )?,
-            register_step: gauge(
-                "octroi_register_step",
-                "Age of the registers: 0 fresh, 1 tolerated, 2 expired (requests are refused)",
-            )?,
             upstream_healthy: prometheus::IntGaugeVec::new(
                 Opts::new(
                     "octroi_upstream_healthy_addresses",
@@ -250,8 +183,9 @@ impl Metrics {
             registry,
         };
         let registry = &metrics.registry;
-        registry.register(Box::new(requests))?;
-        registry.register(Box::new(duration))?;
+        process::register(registry)?;
+        metrics.requests.register(registry)?;
+        registry.register(Box::new(metrics.tpps.clone()))?;
         registry.register(Box::new(handshakes))?;
         registry.register(Box::new(metrics.connections.clone()))?;
         registry.register(Box::new(metrics.requests_in_flight.clone()))?;
@@ -270,31 +204,26 @@ impl Metrics {
         registry.register(Box::new(metrics.store_circuit_open.clone()))?;
         registry.register(Box::new(metrics.store_tracking.clone()))?;
         registry.register(Box::new(metrics.store_tokens_tolerated.clone()))?;
-        registry.register(Box::new(metrics.register_step.clone()))?;
         registry.register(Box::new(metrics.upstream_healthy.clone()))?;
         registry.register(Box::new(metrics.upstream_circuit_open.clone()))?;
-        let build = prometheus::IntGaugeVec::new(
-            Opts::new("octroi_build_info", "Always 1; the version of this program"),
-            &["version"],
-        )?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        registry.register(Box::new(build))?;
         Ok(metrics)
     }
 
-    /// Counts one finished request. `codetab` and `version` are indices into the routes.
-    pub fn request(
+    /// The series of requests, with the label values that `routes` can give.
+    #[must_use]
+    pub fn requests(&self, routes: &Routes) -> RequestSeries {
+        RequestSeries::new(self.requests.clone(), routes)
+    }
+
+    /// Counts a request by its TPP, with what is left of its limits. Only for one that the registers list:
+    /// what a stranger calls itself is no label.
+    pub fn listed_tpp<'a>(
         &self,
-        codetab: Option<usize>,
-        version: Option<usize>,
+        id: &OrganisationId,
         outcome: Outcome,
-        reason: Option<Reason>,
-        seconds: f64,
+        counted: impl Iterator<Item = (&'a Arc<Quota>, Left)>,
     ) {
-        self.requests.count(codetab, version, outcome, reason);
-        if let Some(histogram) = self.duration.get(outcome as usize) {
-            histogram.observe(seconds);
-        }
+        self.tpps.count(id, outcome, counted);
     }
 
     /// Counts a question that looks like a search for a balance.
@@ -314,14 +243,12 @@ impl Metrics {
         }
     }
 
-    /// The text exposition.
+    /// Every series as text.
     ///
     /// # Errors
     /// The encoder's.
-    pub fn render(&self) -> prometheus::Result<Vec<u8>> {
-        let mut text = Vec::new();
-        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
-        Ok(text)
+    pub fn render(&self, exposition: Exposition) -> prometheus::Result<Vec<u8>> {
+        exposition.write(&self.registry.gather(), &self.exemplars)
     }
 
     /// For series that other rooms own (stores, registers).

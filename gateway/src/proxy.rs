@@ -31,7 +31,7 @@ use crate::config::{BalanceGuardSettings, Limits};
 use crate::drain::Drain;
 use crate::in_flight::InFlight;
 use crate::jwt::Jwts;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, RequestSeries};
 use crate::store::Store;
 use crate::upstream::{Exchange, Upstream};
 
@@ -54,6 +54,8 @@ pub struct Gateway {
     pub audit: Arc<Audit>,
     /// Every series.
     pub metrics: Arc<Metrics>,
+    /// Those of requests to the routes.
+    pub series: Arc<RequestSeries>,
     /// The guard against searches for a balance, where it is on.
     pub balance_guard: Option<BalanceGuardSettings>,
     /// The configured bounds.

@@ -221,7 +221,7 @@ async fn open(
     seal_anchors: watch::Receiver<Arc<Anchors>>,
 ) -> Result<Arc<Gateway>, StartError> {
     let world = world::load(config)?;
-    let metrics = Arc::new(Metrics::new(&world.routes)?);
+    let metrics = Arc::new(Metrics::new(config.metrics.top_tpps)?);
     let audit = Arc::new(Audit::open(&config.audit, AuditMetrics::new(metrics.registry())?)?);
     let store = store::open(&config.store, instance(config))?;
     keepers::hold_store_to_its_layout(store.as_ref()).await?;
@@ -261,6 +261,7 @@ async fn open(
         None => None,
     };
     let gateway = Arc::new(Gateway {
+        series: Arc::new(metrics.requests(&world.routes)),
         world: ArcSwap::new(world),
         store,
         audit,

@@ -82,7 +82,8 @@ pub(super) fn refresh_trust(
     // The files were read, and made anchors of, before.
     let others = Box::new(move || world::other_anchors(&trust).unwrap_or_default());
     let store = trust::Store::new(&lists.directory);
-    let refresh = Refresh::new(store, import, others, gateway.metrics.registry())?;
+    let metrics = (gateway.metrics.registry(), gateway.metrics.standing.freshness.clone());
+    let refresh = Refresh::new(store, import, others, metrics)?;
     let for_world = Arc::clone(gateway);
     tokio::spawn(refresh.run(
         move |anchors, seal_anchors| {
@@ -107,7 +108,8 @@ pub(super) async fn keep_seals(
     }
     let Some(settings) = &config.signature else { return Ok(()) };
     let explains = config.listen.tpp.refusal.explains();
-    let keeper = SealKeeper::new(settings.clone(), explains, gateway.metrics.registry())?;
+    let metrics = (gateway.metrics.registry(), gateway.metrics.standing.freshness.clone());
+    let keeper = SealKeeper::new(settings.clone(), explains, metrics)?;
     let enrolled = match &gateway.authorization {
         Some(server) => {
             let (enrolled, seals) = Enrolled::follow(Arc::clone(server)).await;
