@@ -9,6 +9,7 @@ pub mod browser;
 pub mod client;
 pub mod description;
 pub mod false_clock;
+pub mod dashboards;
 pub mod fault_proxy;
 pub mod gateway;
 pub mod lists;
