@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 /// Where the runbook pages are served; the same place as in `deploy/prometheus/alerts.yml`.
-pub const RUNBOOKS: &str = "https://docs.bank.example/octroi/runbooks";
+const RUNBOOKS: &str = "https://docs.bank.example/octroi/runbooks";
 
 const SCHEMA_VERSION: u32 = 39;
 const COLUMNS: u32 = 24;
@@ -298,6 +298,6 @@ fn datasource() -> Value {
 }
 
 /// The codetabs that were asked for.
-pub const CODETAB: &str = "label_values(octroi_upstream_healthy_addresses, codetab)";
+pub(super) const CODETAB: &str = "label_values(octroi_upstream_healthy_addresses, codetab)";
 /// The APIs.
-pub const API: &str = "label_values(octroi_requests_total, api)";
+pub(super) const API: &str = "label_values(octroi_requests_total, api)";
