@@ -212,6 +212,10 @@ impl Metrics {
     /// The series of requests, with the label values that `routes` can give.
     #[must_use]
     pub fn requests(&self, routes: &Routes) -> RequestSeries {
+        // The first refusal of a limit counts in a rate only where the series was there before.
+        for quota in routes.apis().flat_map(|api| &api.quotas) {
+            self.quota_refused.with_label_values(&[&quota.name]);
+        }
         RequestSeries::new(self.requests.clone(), routes)
     }
 

@@ -17,6 +17,7 @@ pub mod load;
 pub mod namespace;
 pub mod oauth;
 pub mod process;
+pub mod prometheus;
 pub mod publisher;
 pub mod qtsp;
 pub mod quota;
