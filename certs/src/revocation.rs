@@ -101,6 +101,11 @@ impl Revocations {
         self
     }
 
+    /// How long after its nextUpdate an answer still counts.
+    pub fn tolerated_for(&self) -> SignedDuration {
+        self.tolerated_for
+    }
+
     /// Reads lists in PEM or DER, each with a name for errors. Of two lists of one issuer the
     /// newer counts.
     ///

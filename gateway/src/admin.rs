@@ -3,6 +3,7 @@
 
 pub mod client;
 mod consents;
+mod metrics;
 mod reload;
 mod tokens;
 mod tpps;
@@ -10,7 +11,7 @@ mod tpps;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -23,7 +24,6 @@ use subtle::ConstantTimeEq;
 use crate::clock;
 use crate::config::Secret;
 use crate::proxy::Gateway;
-use crate::store::Circuit;
 
 pub use client::{Answer as TokenAnswer, Question};
 pub use consents::{Rejection, SendOn};
@@ -47,7 +47,7 @@ pub fn routes(admin: Admin) -> Router {
     let mut routes = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .route("/metrics", get(metrics));
+        .route("/metrics", get(metrics::scrape));
     if admin.key.is_some() {
         routes = routes.merge(tokens::routes()).merge(consents::routes()).merge(tpps::routes());
         routes = routes.merge(reload::routes());
@@ -97,28 +97,6 @@ async fn ready(State(admin): State<Admin>) -> Response {
     };
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(body)).into_response()
-}
-
-async fn metrics(State(admin): State<Admin>) -> Response {
-    let gateway = &admin.gateway;
-    let metrics = &gateway.metrics;
-    metrics.audit_failing.set(i64::from(gateway.audit.is_failing()));
-    metrics.audit_outstanding.set(i64::try_from(gateway.audit.outstanding()).unwrap_or(i64::MAX));
-    metrics.ready.set(i64::from(gateway.drain.is_ready()));
-    let store = gateway.store.report();
-    metrics.store_circuit_open.set(i64::from(store.circuit == Some(Circuit::Open)));
-    metrics.store_tracking.set(i64::from(store.tracking == Some(true)));
-    let tolerated = i64::try_from(store.tokens_tolerated_total).unwrap_or(i64::MAX);
-    metrics.store_tokens_tolerated.set(tolerated);
-    metrics.register_step.set(match gateway.world().register.freshness(clock::now()) {
-        Step::Fresh => 0,
-        Step::Tolerated => 1,
-        Step::Expired => 2,
-    });
-    match metrics.render() {
-        Ok(text) => ([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
-    }
 }
 
 fn unauthorised() -> Response {

@@ -17,6 +17,7 @@ mod key;
 mod key_pair;
 mod limits;
 mod listen;
+mod metrics;
 mod origin;
 mod problem;
 mod production;
@@ -60,6 +61,7 @@ pub use jwt::JwtSettings;
 pub use key_pair::{KeyPair, RenewalError};
 pub use limits::{Limits, RETRY_BUFFER_BYTES};
 pub use listen::{AdminListener, Listen, PsuListener, RefusalMode, TppListener};
+pub use metrics::MetricsSettings;
 pub use origin::Origin;
 pub use problem::{ConfigProblems, Problem};
 pub use redis::{RedisServers, RedisTopology};
@@ -116,6 +118,8 @@ pub struct Config {
     pub limits: Limits,
     /// The guard against searches for a balance, where it is on.
     pub balance_guard: Option<BalanceGuardSettings>,
+    /// What is told about TPPs by name.
+    pub metrics: MetricsSettings,
     /// How the gateway leaves.
     pub drain: DrainSettings,
     /// Fictional people and accounts, if this is a sandbox.
@@ -313,6 +317,7 @@ fn typed(wire: &wire::Document, file: &Path, reading: &mut Reading<'_>) -> Optio
         apis: apis?,
         limits: limits?,
         balance_guard: balance_guard?,
+        metrics: MetricsSettings::read(&wire.metrics),
         drain: drain?,
         sandbox: wire.sandbox.as_ref().map(SandboxSettings::from),
         insecure,

@@ -18,6 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::jwk::{Jwk, JwkSet, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
 use moka::sync::Cache;
+use policies::freshness::{Freshness, Step};
 use policies::{Psu, Source, TokenDigest, TokenFact, TokenKind, TokenRecord};
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 use serde::Deserialize;
@@ -183,6 +184,18 @@ impl Jwts {
             }
             None => TokenFact::Unreadable,
         }
+    }
+
+    /// When the keys were fetched, and what they are worth at `now`.
+    #[must_use]
+    pub fn freshness(&self, now: Timestamp) -> (Option<Timestamp>, Step) {
+        let Some(keys) = self.keys.load_full() else { return (None, Step::Expired) };
+        // One question may fail before anybody needs to look.
+        let ladder = Freshness {
+            fresh_for: self.settings.every * 2,
+            tolerated_for: self.settings.tolerated_for,
+        };
+        (Some(keys.fetched_at), ladder.step(keys.fetched_at, now))
     }
 
     fn record(&self, claims: Claims) -> Option<TokenRecord> {

@@ -1,28 +1,35 @@
 //! Every series of the program, in one place; labels come from closed sets only.
 //!
 //! Codetab, API and version come from the configuration, the rest from enums, so that no caller can
-//! add a series (`facts`: a cardinality bomb is an outage of the monitoring).
+//! add a series: a cardinality bomb is an outage of the monitoring. The one exception is bounded and
+//! closed to strangers: [`tpps`].
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, OnceLock, PoisonError};
+mod exposition;
+mod latency;
+mod process;
+mod requests;
+mod standing;
+mod tpps;
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use certs::OrganisationId;
 use policies::probing::{Action, Sign, Suspicion};
-use policies::{Reason, Routes};
-use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
-    Registry, TextEncoder,
-};
+use policies::quota::Left;
+use policies::{Quota, Routes};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::audit::Outcome;
 
-/// Semantic-convention buckets, in seconds, extended downwards for a gateway's own share.
-const BUCKETS: [f64; 16] = [
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0,
-    10.0,
-];
+use latency::Exemplars;
+use requests::RequestFamilies;
+use tpps::Tpps;
 
-/// The label for a host or path that names nothing of ours.
-const NONE: &str = "none";
+pub use exposition::Exposition;
+pub use requests::{Finished, RequestSeries};
+pub use standing::{Freshness, Issued, Ladder, StandingMetrics};
+pub use tpps::TOP_TPPS_MAX;
 
 /// Why no connection came of an accepted socket. The names are metric labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +61,11 @@ impl HandshakeFault {
 pub struct Metrics {
     registry: Registry,
     rooms: Mutex<BTreeMap<&'static str, Registry>>,
-    requests: IntCounterVec,
-    duration: Vec<Histogram>,
+    exemplars: Exemplars,
+    requests: RequestFamilies,
+    tpps: Tpps,
+    /// What the gateway judges by.
+    pub standing: StandingMetrics,
     handshakes_ok: IntCounter,
     handshakes_failed: Vec<IntCounter>,
     /// TPP connections open now.
@@ -81,121 +91,20 @@ pub struct Metrics {
     pub store_tracking: IntGauge,
     /// Answers out of memory while Redis was away.
     pub store_tokens_tolerated: IntGauge,
-    /// 0 fresh, 1 tolerated, 2 expired.
-    pub register_step: IntGauge,
     /// 1 per healthy upstream address, by codetab: how many there are.
     pub upstream_healthy: prometheus::IntGaugeVec,
     /// 1 per upstream address that is left alone after failures, by codetab: how many there are.
     pub upstream_circuit_open: prometheus::IntGaugeVec,
 }
 
-/// `octroi_requests_total` and how long they took, with each child looked up once and then only counted: no hash, no lock,
-/// no label formatting on the path of a request. Its cells stand in the order of the routes.
-pub struct RequestSeries {
-    family: IntCounterVec,
-    codetabs: Vec<String>,
-    versions: Vec<(String, String)>,
-    cells: Box<[OnceLock<IntCounter>]>,
-    duration: Vec<Histogram>,
-}
-
-impl RequestSeries {
-    const OUTCOMES: usize = Outcome::ALL.len();
-    const REASONS: usize = Reason::COUNT + 1;
-
-    fn new(family: IntCounterVec, duration: Vec<Histogram>, routes: &Routes) -> Self {
-        let mut codetabs: Vec<String> =
-            routes.codetabs().map(|codetab| codetab.code.to_string()).collect();
-        codetabs.push(NONE.to_owned());
-        let mut versions: Vec<(String, String)> = routes
-            .versions()
-            .map(|(api, version)| (api.name.to_string(), version.name.to_string()))
-            .collect();
-        versions.push((NONE.to_owned(), NONE.to_owned()));
-        let size = codetabs.len() * versions.len() * Self::OUTCOMES * Self::REASONS;
-        let cells = std::iter::repeat_with(OnceLock::new).take(size).collect();
-        Self { family, codetabs, versions, cells, duration }
-    }
-
-    /// Counts one finished request. `codetab` and `version` are indices into the routes.
-    pub fn count(
-        &self,
-        (codetab, version): (Option<usize>, Option<usize>),
-        outcome: Outcome,
-        reason: Option<Reason>,
-        seconds: f64,
-    ) {
-        if let Some(histogram) = self.duration.get(outcome as usize) {
-            histogram.observe(seconds);
-        }
-        let codetab = codetab.unwrap_or(self.codetabs.len() - 1);
-        let version = version.unwrap_or(self.versions.len() - 1);
-        let reason_index = reason.map_or(Reason::COUNT, Reason::index);
-        let cell = ((codetab * self.versions.len() + version) * Self::OUTCOMES + outcome as usize)
-            * Self::REASONS
-            + reason_index;
-        let (Some(cell), Some(codetab), Some((api, version))) =
-            (self.cells.get(cell), self.codetabs.get(codetab), self.versions.get(version))
-        else {
-            return;
-        };
-        cell.get_or_init(|| {
-            let reason = reason.map_or("", Reason::code);
-            self.family.with_label_values(&[
-                codetab.as_str(),
-                api,
-                version,
-                outcome.label(),
-                reason,
-            ])
-        })
-        .inc();
-    }
-
-    /// Drops the series of codetabs and versions that `newer` does not have: what is gone counts no
-    /// more, and names that come and go with reloads do not pile up.
-    pub fn give_way_to(&self, newer: &Self) {
-        let codetabs: BTreeSet<&String> = newer.codetabs.iter().collect();
-        let versions: BTreeSet<&(String, String)> = newer.versions.iter().collect();
-        for (index, _) in self.cells.iter().enumerate().filter(|(_, cell)| cell.get().is_some()) {
-            let (rest, reason) = (index / Self::REASONS, index % Self::REASONS);
-            let (rest, outcome) = (rest / Self::OUTCOMES, rest % Self::OUTCOMES);
-            let (codetab, version) = (rest / self.versions.len(), rest % self.versions.len());
-            let (Some(codetab), Some(named), Some(outcome)) =
-                (self.codetabs.get(codetab), self.versions.get(version), Outcome::ALL.get(outcome))
-            else {
-                continue;
-            };
-            if codetabs.contains(codetab) && versions.contains(named) {
-                continue;
-            }
-            let reason = Reason::ALL.get(reason).map_or("", |reason| reason.code());
-            let (api, version) = (named.0.as_str(), named.1.as_str());
-            let labels = [codetab.as_str(), api, version, outcome.label(), reason];
-            let _ = self.family.remove_label_values(&labels);
-        }
-    }
-}
-
 impl Metrics {
-    /// Registers every series.
+    /// Registers every series; `top_tpps` TPPs have series of their own, at most [`TOP_TPPS_MAX`].
     ///
     /// # Errors
-    /// Prometheus' own, for a name registered twice: a fault of this file.
-    pub fn new() -> prometheus::Result<Self> {
+    /// Prometheus' own, for a name registered twice: a fault of this room.
+    pub fn new(top_tpps: usize) -> prometheus::Result<Self> {
         let registry = Registry::new();
-        let requests = IntCounterVec::new(
-            Opts::new("octroi_requests_total", "Requests, by what became of them"),
-            &["codetab", "api", "version", "outcome", "reason"],
-        )?;
-        let duration = HistogramVec::new(
-            HistogramOpts::new(
-                "octroi_request_duration_seconds",
-                "From the request head to the last byte of the answer",
-            )
-            .buckets(BUCKETS.to_vec()),
-            &["outcome"],
-        )?;
+        let exemplars = Exemplars::default();
         let handshakes = IntCounterVec::new(
             Opts::new("octroi_tls_handshakes_total", "TLS handshakes of the TPP listener"),
             &["outcome"],
@@ -203,11 +112,10 @@ impl Metrics {
         let gauge = |name: &str, help: &str| IntGauge::new(name, help);
         let metrics = Self {
             rooms: Mutex::default(),
-            requests: requests.clone(),
-            duration: Outcome::ALL
-                .iter()
-                .map(|outcome| duration.with_label_values(&[outcome.label()]))
-                .collect(),
+            requests: RequestFamilies::new(&exemplars)?,
+            exemplars,
+            tpps: Tpps::new(top_tpps)?,
+            standing: StandingMetrics::new(&registry)?,
             handshakes_ok: handshakes.with_label_values(&["ok"]),
             handshakes_failed: HandshakeFault::ALL
                 .iter()
@@ -261,10 +169,6 @@ impl Metrics {
                 "octroi_store_tokens_tolerated",
                 "Tokens that were served from memory because Redis was away",
             )?,
-            register_step: gauge(
-                "octroi_register_step",
-                "Age of the registers: 0 fresh, 1 tolerated, 2 expired (requests are refused)",
-            )?,
             upstream_healthy: prometheus::IntGaugeVec::new(
                 Opts::new(
                     "octroi_upstream_healthy_addresses",
@@ -282,8 +186,9 @@ impl Metrics {
             registry,
         };
         let registry = &metrics.registry;
-        registry.register(Box::new(requests))?;
-        registry.register(Box::new(duration))?;
+        process::register(registry)?;
+        metrics.requests.register(registry)?;
+        registry.register(Box::new(metrics.tpps.clone()))?;
         registry.register(Box::new(handshakes))?;
         registry.register(Box::new(metrics.connections.clone()))?;
         registry.register(Box::new(metrics.requests_in_flight.clone()))?;
@@ -302,22 +207,30 @@ impl Metrics {
         registry.register(Box::new(metrics.store_circuit_open.clone()))?;
         registry.register(Box::new(metrics.store_tracking.clone()))?;
         registry.register(Box::new(metrics.store_tokens_tolerated.clone()))?;
-        registry.register(Box::new(metrics.register_step.clone()))?;
         registry.register(Box::new(metrics.upstream_healthy.clone()))?;
         registry.register(Box::new(metrics.upstream_circuit_open.clone()))?;
-        let build = prometheus::IntGaugeVec::new(
-            Opts::new("octroi_build_info", "Always 1; the version of this program"),
-            &["version"],
-        )?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        registry.register(Box::new(build))?;
         Ok(metrics)
     }
 
     /// The series of requests, with the label values that `routes` can give.
     #[must_use]
     pub fn requests(&self, routes: &Routes) -> RequestSeries {
-        RequestSeries::new(self.requests.clone(), self.duration.clone(), routes)
+        // The first refusal of a limit counts in a rate only where the series was there before.
+        for quota in routes.apis().flat_map(|api| &api.quotas) {
+            self.quota_refused.with_label_values(&[&quota.name]);
+        }
+        RequestSeries::new(self.requests.clone(), routes)
+    }
+
+    /// Counts a request by its TPP, with what is left of its limits. Only for one that the registers list:
+    /// what a stranger calls itself is no label.
+    pub fn listed_tpp<'a>(
+        &self,
+        id: &OrganisationId,
+        outcome: Outcome,
+        counted: impl Iterator<Item = (&'a Arc<Quota>, Left)>,
+    ) {
+        self.tpps.count(id, outcome, counted);
     }
 
     /// Drops the series of a codetab's adapter.
@@ -349,17 +262,15 @@ impl Metrics {
         }
     }
 
-    /// The text exposition.
+    /// Every series as text.
     ///
     /// # Errors
     /// The encoder's.
-    pub fn render(&self) -> prometheus::Result<Vec<u8>> {
-        let mut text = Vec::new();
+    pub fn render(&self, exposition: Exposition) -> prometheus::Result<Vec<u8>> {
         let rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut families = self.registry.gather();
         families.extend(rooms.into_values().flat_map(|room| room.gather()));
-        TextEncoder::new().encode(&families, &mut text)?;
-        Ok(text)
+        exposition.write(&families, &self.exemplars)
     }
 
     /// For series that other rooms own (stores, registers).

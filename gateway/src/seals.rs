@@ -11,6 +11,7 @@ use certs::Anchors;
 use certs::http_signature::{Seal, SealError};
 use http::HeaderValue;
 use policies::Seals;
+use policies::freshness::Step;
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -18,6 +19,7 @@ use tokio::time::Instant;
 use crate::clock;
 use crate::config::{SealFetch, SignatureSettings};
 use crate::fetch::{FetchBounds, FetchFault, Fetched, Fetcher};
+use crate::metrics::{Freshness, Ladder};
 use crate::world::PublishedSeals;
 
 pub use enrolled::Enrolled;
@@ -68,6 +70,7 @@ pub struct SealKeeper {
     fetched: BTreeMap<String, (Option<HeaderValue>, Seal)>,
     fetches: IntCounterVec,
     known: IntGauge,
+    freshness: Freshness,
 }
 
 impl SealKeeper {
@@ -78,7 +81,7 @@ impl SealKeeper {
     pub fn new(
         settings: SignatureSettings,
         explains: bool,
-        registry: &Registry,
+        (registry, freshness): (&Registry, Freshness),
     ) -> Result<Self, SealsError> {
         let source = match settings.fetch.clone() {
             Some(fetch) => {
@@ -104,7 +107,7 @@ impl SealKeeper {
         let known = IntGauge::new("octroi_seals", "QSEALCs that are known")?;
         registry.register(Box::new(fetches.clone()))?;
         registry.register(Box::new(known.clone()))?;
-        Ok(Self { settings, explains, source, fetched, fetches, known })
+        Ok(Self { settings, explains, source, fetched, fetches, known, freshness })
     }
 
     /// Works until `closing`; `publish` is called with each new judgement.
@@ -165,7 +168,7 @@ impl SealKeeper {
     /// Asks every address once: whether anything is new, and the pause until the next time.
     async fn ask_all(&mut self) -> (bool, Duration) {
         let Some((fetch, fetcher, kept)) = &self.source else { return (false, RETRY) };
-        let (mut changed, mut whole) = (false, true);
+        let (asked_at, mut changed, mut whole) = (clock::now(), false, true);
         for url in &fetch.urls {
             let tag = self.fetched.get(url).and_then(|(tag, _)| tag.as_ref());
             let outcome = match ask(fetcher, url, tag).await {
@@ -189,6 +192,9 @@ impl SealKeeper {
             };
             self.fetches.with_label_values(&[outcome]).inc();
         }
+        let (as_of, step) =
+            if whole { (Some(asked_at), Step::Fresh) } else { (None, Step::Tolerated) };
+        self.freshness.show(Ladder::Seals, as_of, step);
         (changed, if whole { fetch.every } else { RETRY.min(fetch.every) })
     }
 }

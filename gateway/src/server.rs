@@ -223,7 +223,7 @@ pub async fn run(
 /// Opens everything that a request needs.
 async fn open(config: Config, drain: Drain) -> Result<Rooms, StartError> {
     let world = world::load(&config)?;
-    let metrics = Arc::new(Metrics::new()?);
+    let metrics = Arc::new(Metrics::new(config.metrics.top_tpps)?);
     let audit = Arc::new(Audit::open(&config.audit, AuditMetrics::new(metrics.registry())?)?);
     let store = store::open(&config.store, instance(&config))?;
     keepers::hold_store_to_its_layout(store.as_ref()).await?;

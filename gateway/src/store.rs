@@ -22,10 +22,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use certs::OrganisationId;
 use jiff::Timestamp;
+use policies::freshness;
 use policies::ledger::{
     self, Book, Changes, Cut, Kind, Pause, Revoked, Standing, Step, Suspension,
 };
@@ -267,6 +269,9 @@ pub struct StoreReport {
     pub engine: &'static str,
     /// `None` where no network lies between.
     pub circuit: Option<Circuit>,
+    /// For how long the engine has not answered, and what may still serve from memory; `None` where no
+    /// network lies between.
+    pub away: Option<(Duration, freshness::Step)>,
     /// Does the engine tell this gateway of every change now? `None` where nobody else writes.
     pub tracking: Option<bool>,
     /// Token records in memory.

@@ -7,6 +7,7 @@
 pub mod bounds;
 pub mod browser;
 pub mod client;
+pub mod dashboards;
 pub mod description;
 pub mod false_clock;
 pub mod fault_proxy;
@@ -16,6 +17,7 @@ pub mod load;
 pub mod namespace;
 pub mod oauth;
 pub mod process;
+pub mod prometheus;
 pub mod publisher;
 pub mod qtsp;
 pub mod quota;

@@ -293,7 +293,7 @@ fn a_register_that_grows_too_old_refuses_at_its_limit_and_serves_again_when_it_i
     let mut ask = || connection.exchange(&gateway.request(&token).octets()).unwrap();
     assert_eq!(ask().status, 200);
     eventually("the alarm before the end", || {
-        gateway.metrics().contains("octroi_register_step 1").then_some(())
+        gateway.metrics().contains("octroi_freshness_step{source=\"register\"} 1").then_some(())
     });
     assert_eq!(ask().status, 200, "tolerated");
     let refused = eventually("the end", || {

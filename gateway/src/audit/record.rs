@@ -62,7 +62,7 @@ pub struct Timing {
     pub total_us: u64,
     /// Waiting for the store.
     pub store_us: u64,
-    /// From the permit to the head of the upstream's answer.
+    /// From the permit to the head of the upstream's answer, or to the end where none came.
     pub upstream_us: u64,
     /// Waiting for the line of the permit.
     pub audit_us: u64,

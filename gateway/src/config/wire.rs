@@ -30,7 +30,7 @@ pub(crate) use register::{Eba, Passport, Regafi, Register, Undetermined};
 pub(crate) use routes::{
     Amount, Api, Body, Counts, Dimension, Domain, HttpMethod, OneOrMore, Quota, Version,
 };
-pub(crate) use service::{Drain, Insecure, Limits, Sandbox};
+pub(crate) use service::{Drain, Insecure, Limits, Metrics, Sandbox};
 pub(crate) use signature::{SealFetch, Signature, SignatureForm};
 pub(crate) use store::{Audit, Durability, Store, WhenUnwritable};
 pub(crate) use text::{DateText, DurationText, InstantText};
@@ -80,6 +80,9 @@ pub(crate) struct Document {
     /// What becomes of a TPP that looks for a balance.
     #[serde(default)]
     pub(crate) balance_guard: BalanceGuard,
+    /// What the series of `/metrics` tell.
+    #[serde(default)]
+    pub(crate) metrics: Metrics,
     /// How the gateway leaves on SIGTERM.
     #[serde(default)]
     pub(crate) drain: Drain,

@@ -161,6 +161,10 @@ impl RenewalMetrics {
     }
 
     fn show(&self, listener: &'static str, pair: &KeyPair) {
+        // An alert sees the first failure only of a series that was there before.
+        for outcome in ["ok", "failed"] {
+            self.renewals.with_label_values(&[listener, outcome]);
+        }
         if let Some(ends) = not_after(&pair.certificate_pem) {
             self.ends.with_label_values(&[listener]).set(ends);
         }

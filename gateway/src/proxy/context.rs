@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use certs::PspRole;
+use certs::{OrganisationId, PspRole};
 use http::HeaderValue;
 use jiff::Timestamp;
 use pingora::proxy::Session;
-use policies::{Permit, Reason, Refusal, Trail, World};
+use policies::{Check, CheckName, CheckOutcome, Permit, Reason, Refusal, Trail, World};
 use uuid::Uuid;
 
 use super::probing::Guarded;
@@ -17,6 +17,7 @@ use super::{Gateway, Settings, View, micros};
 use crate::audit::{Outcome, People, Permitted, Probing, Record, Slot, Timing, Unwritten};
 use crate::in_flight::Places;
 use crate::listen::Connection;
+use crate::metrics::Finished;
 use crate::problem;
 use crate::upstream::{Deadline, Upstream};
 
@@ -229,17 +230,41 @@ impl Context {
         if std::mem::replace(&mut self.is_closed, true) {
             return;
         }
-        let elapsed = self.started.elapsed();
-        self.timing.end(micros(elapsed));
+        if let (Some(permitted_at), 0) = (self.permitted_at, self.timing.upstream_us) {
+            self.timing.upstream_us = micros(permitted_at.elapsed());
+        }
+        self.timing.end(micros(self.started.elapsed()));
         let reason = self.refusal.as_ref().map(|refusal| refusal.reason);
-        let (codetab, version) = self.route;
-        let outcome = self.outcome();
-        let series = &self.view.settings.series;
-        series.count((codetab, version), outcome, reason, elapsed.as_secs_f64());
+        self.count(reason);
         if let (Some(connection), Some(slot)) = (self.connection.clone(), self.slot.take()) {
             let record = self.record(&connection, reason);
             self.gateway.audit.write(record, slot, is_held.then(|| connection.hold()));
         }
+    }
+
+    fn count(&self, reason: Option<Reason>) {
+        let outcome = self.outcome();
+        self.view.settings.series.count(&Finished {
+            route: self.route,
+            outcome,
+            reason,
+            timing: self.timing,
+            trace_id: self.trace_id,
+            at: self.now,
+        });
+        if let Some(id) = self.listed_tpp() {
+            let counted = self.counted.iter().map(|(quota, left)| (quota, *left));
+            self.gateway.metrics.listed_tpp(id, outcome, counted);
+        }
+    }
+
+    /// Who asks, if the registers were asked and list it.
+    fn listed_tpp(&self) -> Option<&OrganisationId> {
+        let passed = |check: &Check| {
+            check.name == CheckName::Register && check.outcome == CheckOutcome::Passed
+        };
+        self.trail.iter().any(passed).then_some(())?;
+        self.connection.as_ref()?.client().organisation_id.as_ref()
     }
 
     fn outcome(&self) -> Outcome {

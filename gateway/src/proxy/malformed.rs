@@ -12,6 +12,7 @@ use crate::audit::{Outcome, People, Record, Timing};
 use crate::clock;
 use crate::listen::head::HeadFault;
 use crate::listen::{Connection, Refusing};
+use crate::metrics::Finished;
 use crate::problem::{self, About};
 
 /// The status of a record whose request got no answer.
@@ -50,14 +51,21 @@ impl AtTheGate {
     /// The bytes of a malformed head are nobody's method, path or host: none of them is kept.
     fn record(&self, connection: &Connection, refusal: &Refusal, request_id: Uuid, status: u16) {
         let gateway = &self.0;
-        let series = &gateway.view.load().settings.series;
-        series.count((None, None), Outcome::Refused, Some(refusal.reason), 0.0);
+        let (trace_id, now) = (Uuid::new_v4(), clock::now());
+        gateway.view.load().settings.series.count(&Finished {
+            route: (None, None),
+            outcome: Outcome::Refused,
+            reason: Some(refusal.reason),
+            timing: Timing::default(),
+            trace_id,
+            at: now,
+        });
         let Some(slot) = gateway.audit.reserve() else { return };
         let record = Record {
-            time: clock::now(),
+            time: now,
             request_id,
             tpp_request_id: None,
-            trace_id: Uuid::new_v4(),
+            trace_id,
             client: Arc::clone(connection.client()),
             protocol: "HTTP/1.1",
             method: String::new(),

@@ -89,7 +89,8 @@ pub(super) fn refresh_trust(
     // The files were read, and made anchors of, before.
     let others = Box::new(move || world::other_anchors(&trust).unwrap_or_default());
     let store = trust::Store::new(&lists.directory);
-    let refresh = Refresh::new(store, import, others, series)?;
+    let metrics = (series, gateway.metrics.standing.freshness.clone());
+    let refresh = Refresh::new(store, import, others, metrics)?;
     let (for_world, for_seals) = (Arc::clone(gateway), Arc::clone(for_seals));
     let task = refresh.run(
         move |anchors, seal_anchors| {
@@ -112,7 +113,8 @@ pub(super) async fn keep_seals(
 ) -> Result<Option<(Arc<Seals>, Vec<Task>)>, StartError> {
     let Some(settings) = &config.signature else { return Ok(None) };
     let explains = config.listen.tpp.refusal.explains();
-    let keeper = SealKeeper::new(settings.clone(), explains, series)?;
+    let metrics = (series, gateway.metrics.standing.freshness.clone());
+    let keeper = SealKeeper::new(settings.clone(), explains, metrics)?;
     let mut tasks = Vec::new();
     let enrolled = match server {
         Some(server) => {

@@ -13,7 +13,7 @@ pub(super) struct Breaker(Mutex<State>);
 #[derive(Debug, Clone, Copy)]
 enum State {
     Closed { failures: u32, last: Option<Instant> },
-    Open { probe_at: Instant },
+    Open { since: Instant, probe_at: Instant },
 }
 
 /// A change of state, told to the one caller who caused it.
@@ -36,8 +36,8 @@ impl Breaker {
         let mut state = self.state();
         match *state {
             State::Closed { .. } => true,
-            State::Open { probe_at } if now >= probe_at => {
-                *state = State::Open { probe_at: now + jittered(BREAKER_PROBE_PERIOD) };
+            State::Open { since, probe_at } if now >= probe_at => {
+                *state = State::Open { since, probe_at: now + jittered(BREAKER_PROBE_PERIOD) };
                 true
             }
             State::Open { .. } => false,
@@ -46,11 +46,18 @@ impl Breaker {
 
     /// Would [`Breaker::admits`] say no? Takes no probe.
     pub(super) fn refuses(&self, now: Instant) -> bool {
-        matches!(*self.state(), State::Open { probe_at } if now < probe_at)
+        matches!(*self.state(), State::Open { probe_at, .. } if now < probe_at)
     }
 
     pub(super) fn is_open(&self) -> bool {
-        matches!(*self.state(), State::Open { .. })
+        self.open_since().is_some()
+    }
+
+    pub(super) fn open_since(&self) -> Option<Instant> {
+        match *self.state() {
+            State::Closed { .. } => None,
+            State::Open { since, .. } => Some(since),
+        }
     }
 
     pub(super) fn succeeded(&self) -> Turn {
@@ -70,7 +77,7 @@ impl Breaker {
         match *state {
             State::Closed { last: Some(last), .. } if asked < last => Turn::Same,
             State::Closed { failures, .. } if failures + 1 >= BREAKER_FAILURES_MAX => {
-                *state = State::Open { probe_at: now + BREAKER_PROBE_PERIOD };
+                *state = State::Open { since: now, probe_at: now + BREAKER_PROBE_PERIOD };
                 Turn::Opened
             }
             State::Closed { failures, .. } => {

@@ -227,6 +227,7 @@ impl Store for EmbeddedStore {
         StoreReport {
             engine: self.name(),
             circuit: None,
+            away: None,
             tracking: None,
             tokens_in_memory: self.tokens.cache.len(),
             tokens_tolerated_total: 0,

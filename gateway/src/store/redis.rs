@@ -37,6 +37,7 @@ use async_trait::async_trait;
 use certs::OrganisationId;
 use dashmap::DashSet;
 use jiff::Timestamp;
+use policies::freshness::Step;
 use policies::ledger::{Kind, Place};
 use policies::quota::Charge;
 use policies::{Partition, QuotaFact, Source, TokenDigest, TokenFact, TokenName, TokenRecord};
@@ -338,10 +339,17 @@ impl Store for RedisStore {
     }
 
     fn report(&self) -> StoreReport {
-        let open = self.link.is_open();
+        let open_since = self.link.open_since();
+        let away = open_since.map_or(Duration::ZERO, |since| since.elapsed());
+        let step = match open_since {
+            None => Step::Fresh,
+            Some(_) if away <= self.policy.tolerated_for => Step::Tolerated,
+            Some(_) => Step::Expired,
+        };
         StoreReport {
             engine: self.name(),
-            circuit: Some(if open { Circuit::Open } else { Circuit::Closed }),
+            circuit: Some(if open_since.is_some() { Circuit::Open } else { Circuit::Closed }),
+            away: Some((away, step)),
             tracking: Some(self.tracking.is_live(Instant::now())),
             tokens_in_memory: self.cache.len(),
             tokens_tolerated_total: self.tolerated.load(Ordering::Relaxed),

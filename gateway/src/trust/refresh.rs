@@ -2,9 +2,12 @@
 //! current, drops lists that have ended, and imports anew on a schedule.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use certs::{Anchors, Use};
+use jiff::Timestamp;
+use policies::freshness::Step;
 use prometheus::{GaugeVec, IntCounterVec, IntGauge, Opts, Registry};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -14,6 +17,7 @@ use super::import::Import;
 use super::snapshot::Snapshot;
 use crate::archive::Stamp;
 use crate::clock;
+use crate::metrics::{Freshness, Ladder};
 
 /// How often the directory is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -46,9 +50,9 @@ impl Refresh {
         store: Store,
         import: Option<(Import, Duration)>,
         others: OtherAnchors,
-        registry: &Registry,
+        (registry, freshness): (&Registry, Freshness),
     ) -> prometheus::Result<Self> {
-        let metrics = TrustMetrics::new(registry)?;
+        let metrics = TrustMetrics::new(registry, freshness)?;
         Ok(Self { store, import, others, metrics, known: (None, Default::default()), seen: None })
     }
 
@@ -78,10 +82,12 @@ impl Refresh {
     /// Imports once; gives the pause until the next time.
     async fn import(&self) -> Duration {
         let Some((import, every)) = &self.import else { return RETRY };
-        let imported = match import.run(&self.store, clock::now()).await {
+        let asked_at = clock::now();
+        let imported = match import.run(&self.store, asked_at).await {
             Ok(imported) => imported,
             Err(error) => {
                 self.metrics.refreshes.with_label_values(&["failed"]).inc();
+                self.metrics.imported(false);
                 tracing::error!(%error, "the list of trusted lists was refused; the old lists stay");
                 return RETRY.min(*every);
             }
@@ -96,6 +102,10 @@ impl Refresh {
         }
         let outcome = if whole { "ok" } else { "partly" };
         self.metrics.refreshes.with_label_values(&[outcome]).inc();
+        self.metrics.imported(whole);
+        if whole {
+            self.metrics.as_of.store(asked_at.as_second(), Ordering::Relaxed);
+        }
         let same = |current: &Snapshot| {
             current.lists == imported.snapshot.lists
                 && current.services == imported.snapshot.services
@@ -127,11 +137,10 @@ impl Refresh {
         self.metrics.readable.set(1);
         let (mut anchors, mut for_seals) = ((self.others)(), (self.others)());
         if let Some(snapshot) = &snapshot {
-            self.metrics.show(snapshot);
+            self.metrics.show(snapshot, clock::now());
             snapshot.add_anchors(&mut anchors, Use::Web, clock::now());
             snapshot.add_anchors(&mut for_seals, Use::Seals, clock::now());
         }
-        self.metrics.anchors.set(i64::try_from(anchors.len()).unwrap_or(i64::MAX));
         let known = (name, [fingerprints(&anchors), fingerprints(&for_seals)]);
         if self.known == known {
             return;
@@ -156,19 +165,22 @@ fn fingerprints(anchors: &Anchors) -> Vec<[u8; 32]> {
 
 struct TrustMetrics {
     refreshes: IntCounterVec,
-    anchors: IntGauge,
     readable: IntGauge,
     ends_in: GaugeVec,
+    freshness: Freshness,
+    /// The last import refused no list, or none was tried.
+    whole: AtomicBool,
+    /// When the last import began that refused none, Unix time; 0: not since the start.
+    as_of: AtomicI64,
 }
 
 impl TrustMetrics {
-    fn new(registry: &Registry) -> prometheus::Result<Self> {
+    fn new(registry: &Registry, freshness: Freshness) -> prometheus::Result<Self> {
         let metrics = Self {
             refreshes: IntCounterVec::new(
                 Opts::new("octroi_trust_refreshes_total", "Imports of trusted lists"),
                 &["outcome"],
             )?,
-            anchors: IntGauge::new("octroi_trust_anchors", "CAs that are believed")?,
             readable: IntGauge::new(
                 "octroi_trust_snapshot_readable",
                 "1 while the current snapshot of the trusted lists can be read",
@@ -180,22 +192,35 @@ impl TrustMetrics {
                 ),
                 &["territory"],
             )?,
+            freshness,
+            whole: AtomicBool::new(true),
+            as_of: AtomicI64::new(0),
         };
         registry.register(Box::new(metrics.refreshes.clone()))?;
-        registry.register(Box::new(metrics.anchors.clone()))?;
         registry.register(Box::new(metrics.readable.clone()))?;
         registry.register(Box::new(metrics.ends_in.clone()))?;
         Ok(metrics)
     }
 
     /// Territories are two capitals of a verified list: a closed set.
-    fn show(&self, snapshot: &Snapshot) {
-        let now = clock::now();
+    fn show(&self, snapshot: &Snapshot, now: Timestamp) {
+        let mut step =
+            if self.whole.load(Ordering::Relaxed) { Step::Fresh } else { Step::Tolerated };
         for list in &snapshot.lists {
             if let Some(end) = list.next_update {
+                if end <= now {
+                    step = Step::Expired;
+                }
                 let seconds = end.duration_since(now).as_secs_f64();
                 self.ends_in.with_label_values(&[list.territory.as_str()]).set(seconds);
             }
         }
+        let imported = Timestamp::from_second(self.as_of.load(Ordering::Relaxed)).ok();
+        let as_of = imported.filter(|at| *at > snapshot.made_at).unwrap_or(snapshot.made_at);
+        self.freshness.show(Ladder::TrustLists, Some(as_of), step);
+    }
+
+    fn imported(&self, whole: bool) {
+        self.whole.store(whole, Ordering::Relaxed);
     }
 }

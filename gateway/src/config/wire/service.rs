@@ -46,6 +46,22 @@ impl Default for Limits {
     }
 }
 
+/// What the series of `/metrics` tell.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Metrics {
+    /// TPPs that have series of their own, those that ask most: the only place where an organisation id
+    /// is a label. Only TPPs that the registers list come there. 0: none.
+    #[schemars(range(max = 50))]
+    pub(crate) top_tpps: u64,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self { top_tpps: 20 }
+    }
+}
+
 /// How the gateway leaves on SIGTERM.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

@@ -4,7 +4,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,7 +33,7 @@ pub(super) struct Link {
     /// Every server that is spoken to, by its address.
     nodes: Mutex<HashMap<Address, Arc<Node>>>,
     pace: Mutex<Pace>,
-    lost: AtomicBool,
+    lost: Mutex<Option<Instant>>,
     /// Counts the looks that have ended.
     looked: watch::Sender<u64>,
 }
@@ -58,7 +57,7 @@ impl Link {
             map: ArcSwap::from_pointee(Map::unknown()),
             nodes: Mutex::default(),
             pace: Mutex::new(Pace { looking: false, next_at: Instant::now() }),
-            lost: AtomicBool::new(false),
+            lost: Mutex::new(None),
             looked: watch::Sender::new(0),
         };
         if matches!(link.finder, Finder::Fixed) {
@@ -95,10 +94,23 @@ impl Link {
         self.map.load_full()
     }
 
-    /// Is any server left alone, or is it not known who serves?
-    pub(super) fn is_open(&self) -> bool {
+    /// Since when is any server left alone, or is it not known who serves?
+    pub(super) fn open_since(&self) -> Option<std::time::Instant> {
         let map = self.map.load();
-        self.lost.load(Ordering::Relaxed) || map.masters.iter().any(|node| node.breaker().is_open())
+        let lost = self.lost().map(Instant::into_std);
+        map.masters.iter().filter_map(|node| node.breaker().open_since()).chain(lost).min()
+    }
+
+    /// It is not known any more; tells whether it was known until now.
+    fn loses(&self) -> bool {
+        let mut lost = self.lost();
+        let new = lost.is_none();
+        lost.get_or_insert_with(Instant::now);
+        new
+    }
+
+    fn lost(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Would a question about this key be answered "left alone" now, without anybody being asked?
@@ -295,7 +307,7 @@ impl Link {
         let found = self.finder.find(&self.dialler, &known, node, within).await;
         let pause = match found {
             Ok(found) => {
-                if self.lost.swap(false, Ordering::Relaxed) {
+                if self.lost().take().is_some() {
                     tracing::info!("it is known again which Redis serves");
                 }
                 if known.found.as_ref() != Some(&found) {
@@ -304,7 +316,7 @@ impl Link {
                 LOOK_AGAIN_AFTER
             }
             Err(lost) => {
-                if !self.lost.swap(true, Ordering::Relaxed) {
+                if self.loses() {
                     tracing::warn!(%lost, "it is not known which Redis serves");
                 }
                 BREAKER_PROBE_PERIOD
