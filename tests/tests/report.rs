@@ -507,8 +507,13 @@ fn verify_finds_what_was_changed(quarter: &Quarter) {
     let plain = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "jsonl");
     let in_october = |path: &PathBuf| path.to_str().unwrap().contains("access-2025-10-1");
     let log = log.into_iter().filter(plain).find(in_october).unwrap();
-    let before = change(&log, "\"octroi.outcome\":\"allowed\"", "\"octroi.outcome\":\"refused\"");
-    finds("by the records");
+    let status = "\"http.response.status_code\":";
+    let before = change(&log, &format!("{status}200"), &format!("{status}500"));
+    let said = finds("by the records");
+    assert!(said.contains("is not what it was"), "{said}");
+    // One that changes no figure is found by its hash.
+    fs::write(&log, before.replacen("192.0.2.7", "192.0.2.8", 1)).unwrap();
+    finds("the figures are the same");
     fs::write(&log, before).unwrap();
     good(&quarter.report(&["--verify"]));
 }

@@ -86,8 +86,8 @@ impl Place {
     }
 
     fn zone(&self, config: Option<&Config>) -> Result<(TimeZone, String), Failure> {
-        let _ = config;
-        let name = self.time_zone.clone().unwrap_or_else(|| ZONE.to_owned());
+        let configured = config.map_or(ZONE, |config| &config.report.time_zone);
+        let name = self.time_zone.as_deref().unwrap_or(configured).to_owned();
         let zone = TimeZone::get(&name).map_err(|error| {
             Failure::Usage(format!("--time-zone {name}: {error}; write one such as Europe/Paris"))
         })?;
@@ -113,7 +113,7 @@ pub(super) fn run(args: Args, out: &mut dyn Write) -> Result<Answer, Failure> {
         zone_name,
         as_of: Timestamp::now(),
         sandbox: args.sandbox,
-        probe_counts: false,
+        probe_counts: config.as_ref().is_some_and(|config| config.report.probe_counts),
         services: services(config.as_ref()),
         names: names(config.as_ref()),
         customer: args.customer_interface.clone(),
