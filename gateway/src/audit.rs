@@ -13,6 +13,7 @@ pub mod entry;
 mod file;
 mod log;
 mod metrics;
+mod probed;
 mod pseudonyms;
 mod record;
 mod room;
@@ -22,6 +23,7 @@ mod writer;
 pub use entry::Entry;
 pub use log::{Audit, AuditError, Unwritten};
 pub use metrics::AuditMetrics;
+pub use probed::{PROBE, Probed};
 pub use pseudonyms::Pseudonyms;
 pub use record::{
     Client, Event, Outcome, PERMITTED, People, Permitted, Probing, REQUEST, Record, Timing,

@@ -25,6 +25,7 @@ mod quota;
 mod reading;
 mod redis;
 mod register;
+mod report;
 mod routes;
 mod safety;
 mod sandbox;
@@ -69,6 +70,7 @@ pub use register::{
     AsOf, DatedFile, EbaMetadata, EbaPlace, GateSettings, RegafiPlace, RegisterFetch,
     RegisterSettings, TablePlace,
 };
+pub use report::{ProbeSettings, ReportSettings};
 pub use sandbox::SandboxSettings;
 pub use secret::Secret;
 pub use signature::{SealFetch, SignatureSettings};
@@ -122,6 +124,10 @@ pub struct Config {
     pub metrics: MetricsSettings,
     /// How the gateway leaves.
     pub drain: DrainSettings,
+    /// How the regulator's statistics are counted.
+    pub report: ReportSettings,
+    /// The gateway's own probe, where it is on.
+    pub probe: Option<ProbeSettings>,
     /// Fictional people and accounts, if this is a sandbox.
     pub sandbox: Option<SandboxSettings>,
     /// What the operator gave up.
@@ -290,6 +296,10 @@ fn typed(wire: &wire::Document, file: &Path, reading: &mut Reading<'_>) -> Optio
     let place = key("balance_guard");
     let balance_guard = BalanceGuardSettings::read(&wire.balance_guard, &place, reading);
     let drain = DrainSettings::read(&wire.drain, &key("drain"), reading);
+    let place = key("probe");
+    let probe = part(&wire.probe, |wire| ProbeSettings::read(wire, &place, reading));
+    let probes = wire.probe.is_some();
+    let report = ReportSettings::read(&wire.report, probes, &key("report"), reading);
     let quotas = quota::read(&wire.quota, &key("quota"), reading);
     let domains = filled(&wire.domain, &key("domain"), reading)
         .and_then(|wire| routes::domains(wire, &key("domain"), reading));
@@ -319,6 +329,8 @@ fn typed(wire: &wire::Document, file: &Path, reading: &mut Reading<'_>) -> Optio
         balance_guard: balance_guard?,
         metrics: MetricsSettings::read(&wire.metrics),
         drain: drain?,
+        report: report?,
+        probe,
         sandbox: wire.sandbox.as_ref().map(SandboxSettings::from),
         insecure,
         problem_type_base: problem_types?,

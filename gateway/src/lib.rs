@@ -22,6 +22,7 @@ pub mod log;
 pub mod metrics;
 pub mod openapi;
 pub mod pages;
+pub mod probe;
 pub mod problem;
 pub mod proxy;
 pub mod register;

@@ -30,6 +30,7 @@ use crate::jwt::JwtError;
 use crate::listen::{self, Browsers, Build, Crowd, Door, Renewal, RenewalMetrics, Rules};
 use crate::metrics::Metrics;
 use crate::pages::{self, Consents};
+use crate::probe;
 use crate::proxy::{AtTheGate, Gateway, Line, View};
 use crate::revocation::WatchError;
 use crate::sandbox::{self, Addresses};
@@ -156,6 +157,7 @@ pub async fn run(
     let rooms = open(config, drain.clone()).await?;
     let gateway = Arc::clone(&rooms.gateway);
     keepers::watch_clock(&gateway, &drain)?;
+    tokio::spawn(probe::run(Arc::clone(&gateway), drain.watch(Stage::Closing)));
     let room = wanted(&rooms.config).make_room()?;
     let (engine, pages) = (Arc::clone(&rooms.engine), Arc::clone(&rooms.pages));
     let (watch, files) = (Arc::clone(&rooms.base.watch), Arc::clone(&rooms.files));

@@ -3,7 +3,8 @@
 //!
 //! The way of a figure: a line of the log ([`reading`]) → the day of a directory ([`gathering`]) → its roll-up
 //! ([`rollup`], [`books`]) → the quarter of all directories ([`counting`], [`evidence`]) → [`figures`], which are
-//! the JSON file → CSV ([`table`]) and pages.
+//! the JSON file → CSV ([`table`]) and
+//! pages ([`page`]).
 
 mod books;
 mod calendar;
@@ -12,6 +13,7 @@ mod customer;
 mod evidence;
 mod figures;
 mod gathering;
+mod page;
 mod quarterly;
 mod reading;
 mod rollup;
@@ -22,6 +24,7 @@ pub use books::{Books, BooksError};
 pub use customer::{COLUMNS, CustomerFault};
 pub use figures::{Figures, Report};
 pub use gathering::GatheringError;
+pub use page::write as write_page;
 pub use quarterly::{Inquiry, InquiryError, Made, roll_up};
 pub use rollup::{Rollup, RollupError};
 pub use table::write as write_table;

@@ -200,6 +200,19 @@ impl Upstream {
         self.response_timeout
     }
 
+    /// Whether any address that is not left alone takes a connection now.
+    pub async fn takes_connections(&self) -> bool {
+        let backends = self.addresses.backends().get_backend();
+        let addresses = backends.iter().filter_map(|backend| backend.addr.as_inet());
+        for address in addresses.filter(|address| !self.circuit.leaves_alone(address)) {
+            let connecting = tokio::net::TcpStream::connect(*address);
+            if matches!(tokio::time::timeout(self.connect_timeout, connecting).await, Ok(Ok(_))) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Whether any address answers its probe.
     #[must_use]
     pub fn healthy(&self) -> usize {

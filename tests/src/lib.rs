@@ -4,6 +4,7 @@
 //! A broken harness fails the test that uses it, so panics are the errors here.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+pub mod access_log;
 pub mod bounds;
 pub mod browser;
 pub mod client;

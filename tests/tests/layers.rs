@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["server", "openapi"],
     &["admin", "statistics"],
     &["pages"],
-    &["sandbox"],
+    &["sandbox", "probe"],
     &["proxy"],
     &["listen", "revocation", "seals", "upstream"],
     &["tpps", "authorization", "jwt"],

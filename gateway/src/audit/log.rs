@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::chain::SignatureFault;
 use super::metrics::AuditMetrics;
+use super::probed::Probed;
 use super::pseudonyms::Pseudonyms;
 use super::record::{Event, Permitted, Record};
 use super::room::{Held, Hold, Seat, Slot, State};
@@ -80,6 +81,7 @@ pub(super) enum Entry {
     Request(Record, Held, #[allow(dead_code)] Slot),
     Permitted(Permitted, Arc<Seat>),
     Event(Event),
+    Probed(Probed),
     /// Where the chain stands, signed.
     Checkpoint,
 }
@@ -90,7 +92,7 @@ impl Entry {
         match self {
             Self::Request(_, held, _) => held.release(),
             Self::Permitted(_, seat) => seat.tell(true),
-            Self::Event(_) | Self::Checkpoint => {}
+            Self::Event(_) | Self::Probed(_) | Self::Checkpoint => {}
         }
     }
 
@@ -101,7 +103,7 @@ impl Entry {
             Self::Request(_, held, _) if loose => held.release(),
             Self::Request(_, held, _) => held.refuse(),
             Self::Permitted(_, seat) => seat.tell(loose),
-            Self::Event(_) | Self::Checkpoint => {}
+            Self::Event(_) | Self::Probed(_) | Self::Checkpoint => {}
         }
     }
 }
@@ -179,6 +181,11 @@ impl Audit {
     /// Writes down something that is no request.
     pub fn event(&self, event: Event) {
         self.push(Entry::Event(event));
+    }
+
+    /// Writes down what the gateway's own probe found.
+    pub fn probed(&self, probed: Probed) {
+        self.push(Entry::Probed(probed));
     }
 
     fn push(&self, mut entry: Entry) {

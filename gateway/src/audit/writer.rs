@@ -239,6 +239,9 @@ impl Writer {
             Entry::Event(event) => {
                 serde_json::to_writer(&mut *lines, event).map_err(|error| error.to_string())
             }
+            Entry::Probed(probed) => {
+                serde_json::to_writer(&mut *lines, probed).map_err(|error| error.to_string())
+            }
             Entry::Checkpoint => match self.author.key.sign(file.name(), chain, now) {
                 Ok(None) => return,
                 Ok(Some(checkpoint)) => serde_json::to_writer(&mut *lines, &checkpoint)
@@ -258,7 +261,7 @@ impl Writer {
                 Entry::Request(record, ..) => record.request_id.to_string(),
                 Entry::Permitted(line, _) => line.request_id.to_string(),
                 Entry::Event(event) => event.event.to_owned(),
-                Entry::Checkpoint => String::new(),
+                Entry::Probed(_) | Entry::Checkpoint => String::new(),
             };
             let line = format!(
                 "{{\"@timestamp\":\"{now}\",\"event.action\":\"unwritable\",\"octroi.subject\":\"{unwritable}\"}}"

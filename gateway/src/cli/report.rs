@@ -15,7 +15,8 @@ use policies::statistics::{Quarter, Service};
 
 use super::{Answer, Failure};
 use crate::config::Config;
-use crate::statistics::{Inquiry, Made, write_table};
+use crate::pages::language::Language;
+use crate::statistics::{Inquiry, Made, write_page, write_table};
 
 const EXAMPLE: &str = "Example:
   octroi report --quarter 2026-Q4 --log /var/log/octroi --to /srv/statistics
@@ -50,6 +51,9 @@ pub(super) struct Args {
     /// Test traffic (hosts under .localhost) instead of the bank's; every page says so
     #[arg(long)]
     sandbox: bool,
+    /// Write the page in this language only. Default: in each
+    #[arg(long, value_parser = ["fr", "en"])]
+    language: Option<String>,
     /// Recompute everything from the records, and tell each figure of DIR and of the roll-ups that differs
     #[arg(long)]
     verify: bool,
@@ -82,8 +86,8 @@ impl Place {
     }
 
     fn zone(&self, config: Option<&Config>) -> Result<(TimeZone, String), Failure> {
-        let _ = config;
-        let name = self.time_zone.clone().unwrap_or_else(|| ZONE.to_owned());
+        let configured = config.map_or(ZONE, |config| &config.report.time_zone);
+        let name = self.time_zone.as_deref().unwrap_or(configured).to_owned();
         let zone = TimeZone::get(&name).map_err(|error| {
             Failure::Usage(format!("--time-zone {name}: {error}; write one such as Europe/Paris"))
         })?;
@@ -109,7 +113,7 @@ pub(super) fn run(args: Args, out: &mut dyn Write) -> Result<Answer, Failure> {
         zone_name,
         as_of: Timestamp::now(),
         sandbox: args.sandbox,
-        probe_counts: false,
+        probe_counts: config.as_ref().is_some_and(|config| config.report.probe_counts),
         services: services(config.as_ref()),
         names: names(config.as_ref()),
         customer: args.customer_interface.clone(),
@@ -125,7 +129,7 @@ pub(super) fn run(args: Args, out: &mut dyn Write) -> Result<Answer, Failure> {
     if args.verify {
         return verify::run(&inquiry, &made, to, out);
     }
-    for (name, bytes) in files(&made)? {
+    for (name, bytes) in files(&made, &inquiry.zone, args.language.as_deref())? {
         let path = to.join(name);
         write(&path, &bytes)?;
         writeln!(out, "{}", path.display())?;
@@ -134,13 +138,24 @@ pub(super) fn run(args: Args, out: &mut dyn Write) -> Result<Answer, Failure> {
 }
 
 /// The files of a report, by name.
-fn files(made: &Made) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+fn files(
+    made: &Made,
+    zone: &TimeZone,
+    only: Option<&str>,
+) -> Result<Vec<(String, Vec<u8>)>, Failure> {
     let report = &made.report;
     let stem = stem(&report.quarter, report.sandbox);
     let mut json = serde_json::to_vec_pretty(report).map_err(Failure::cannot)?;
     json.push(b'\n');
     let table = write_table(report).map_err(Failure::cannot)?;
-    Ok(vec![(format!("{stem}.csv"), table), (format!("{stem}.json"), json)])
+    let mut files = vec![(format!("{stem}.csv"), table), (format!("{stem}.json"), json)];
+    for language in Language::ALL {
+        if only.is_none_or(|only| only == language.code()) {
+            let page = write_page(report, zone, language).map_err(Failure::cannot)?;
+            files.push((format!("{stem}.{}.html", language.code()), page.into_bytes()));
+        }
+    }
+    Ok(files)
 }
 
 fn stem(quarter: &str, sandbox: bool) -> String {

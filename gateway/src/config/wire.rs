@@ -30,7 +30,7 @@ pub(crate) use register::{Eba, Passport, Regafi, Register, Undetermined};
 pub(crate) use routes::{
     Amount, Api, Body, Counts, Dimension, Domain, HttpMethod, OneOrMore, Quota, Version,
 };
-pub(crate) use service::{Drain, Insecure, Limits, Metrics, Sandbox};
+pub(crate) use service::{Drain, Insecure, Limits, Metrics, Probe, Report, Sandbox};
 pub(crate) use signature::{SealFetch, Signature, SignatureForm};
 pub(crate) use store::{Audit, Durability, Store, WhenUnwritable};
 pub(crate) use text::{DateText, DurationText, InstantText};
@@ -86,6 +86,12 @@ pub(crate) struct Document {
     /// How the gateway leaves on SIGTERM.
     #[serde(default)]
     pub(crate) drain: Drain,
+    /// The regulator's statistics, as `octroi report` makes them.
+    #[serde(default)]
+    pub(crate) report: Report,
+    /// The gateway's own probe: whether a request to each bank could be served, written into the access
+    /// log. Without it nothing is probed.
+    pub(crate) probe: Option<Probe>,
     /// Every loosening of the gateway. Each one that is true is printed at start.
     #[serde(default)]
     pub(crate) insecure: Insecure,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use policies::World;
 
 use crate::authorization::AuthorizationServer;
-use crate::config::{BalanceGuardSettings, DrainSettings, Limits};
+use crate::config::{BalanceGuardSettings, DrainSettings, Limits, ProbeSettings};
 use crate::jwt::Jwts;
 use crate::listen::Rules;
 use crate::metrics::RequestSeries;
@@ -42,4 +42,6 @@ pub struct Settings {
     pub problem_type_base: String,
     /// How the gateway leaves.
     pub drain: DrainSettings,
+    /// The gateway's own probe, where it is on.
+    pub probe: Option<ProbeSettings>,
 }

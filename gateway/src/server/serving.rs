@@ -102,6 +102,7 @@ impl Base {
             explains_tokens: config.listen.tpp.refusal == RefusalMode::Explain,
             problem_type_base: config.problem_type_base.clone(),
             drain: config.drain.clone(),
+            probe: config.probe.clone(),
         };
         Ok(Prepared { settings, rooms })
     }

@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::calendar::Calendar;
+use crate::audit::chain::{self, Chain};
 use crate::audit::shelf::{Line, LogFile, read_line};
-use crate::audit::{REQUEST, chain};
+use crate::audit::{PROBE, REQUEST};
 
 const OPENED: &str = "audit_opened";
 const PERMITTED: &str = "request_permitted";
-const PROBE: &str = "availability_probe";
 /// `octroi.lane` of a call of the fallback (RTS art. 33): not the dedicated interface.
 const FALLBACK: &str = "fallback";
 /// Hosts under it are a sandbox's.
@@ -132,7 +132,7 @@ pub(super) struct FileRead {
     pub(super) begun_before: BTreeSet<RequestId>,
     pub(super) seen: SeenFile,
     pub(super) gateway: Option<String>,
-    /// The hash of the line that was asked for.
+    /// The hash of the line that was asked for, computed; nothing where the chain is broken before it.
     pub(super) hash_at: Option<String>,
 }
 
@@ -210,6 +210,7 @@ pub(super) fn read(
     let fault = |line, source| LineFault { path: file.path.clone(), line, source };
     let mut reader = file.open().map_err(|source| fault(0, source))?;
     let mut reading = Reading::new(file, calendar);
+    let mut chain = wanted.map(|_| Chain::default());
     let (mut line, mut last) = (Vec::new(), Vec::new());
     loop {
         number += 1;
@@ -218,10 +219,14 @@ pub(super) fn read(
             Line::Whole => {}
         }
         progress(line.len() as u64 + 1);
+        // Where a line does not fit, nothing behind it is what it was.
+        if chain.as_mut().is_some_and(|chain| chain.check(&line).is_err()) {
+            chain = None;
+        }
         match serde_json::from_slice::<Row<'_>>(&line) {
             Ok(row) => {
                 if wanted == Some(row.sequence) {
-                    reading.read.hash_at = hash(&line);
+                    reading.read.hash_at = chain.as_ref().map(|chain| hex::encode(chain.hash()));
                 }
                 reading.hear(&row);
             }
@@ -230,10 +235,6 @@ pub(super) fn read(
         std::mem::swap(&mut line, &mut last);
     }
     Ok(reading.finish(&last, is_live))
-}
-
-fn hash(line: &[u8]) -> Option<String> {
-    chain::split(line).map(|(_, _, hash)| hex::encode(hash))
 }
 
 struct Reading<'c> {

@@ -58,6 +58,11 @@ impl Circuit {
         opens
     }
 
+    /// Whether the address is left alone.
+    pub(super) fn leaves_alone(&self, address: &SocketAddr) -> bool {
+        matches!(self.states().get(address), Some(State::Open { .. }))
+    }
+
     /// How many addresses are left alone.
     pub(super) fn open(&self) -> usize {
         self.states().values().filter(|state| matches!(state, State::Open { .. })).count()

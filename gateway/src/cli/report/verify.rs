@@ -40,7 +40,7 @@ pub(super) fn run(
     let of_report = verify_report(&path, &report, made);
     let same = of_report.is_empty();
     found.extend(of_report);
-    for (name, bytes) in files(made)? {
+    for (name, bytes) in files(made, &inquiry.zone, None)? {
         let path = to.join(&name);
         // The JSON file was held against the records figure by figure.
         if name.ends_with(".json") || !path.exists() {

@@ -78,6 +78,39 @@ impl Default for Drain {
     }
 }
 
+/// The regulator's statistics, as `octroi report` makes them.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Report {
+    /// Whose midnights part the days.
+    pub(crate) time_zone: String,
+    /// The gateway's own probes are evidence of downtime. They are never counted as requests.
+    pub(crate) probe_counts: bool,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self { time_zone: "Europe/Paris".to_owned(), probe_counts: false }
+    }
+}
+
+/// The gateway's own probe: whether a request to each bank could be served, written into the access log.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Probe {
+    /// How often each bank is probed. Five failures count as downtime only within 30 s: with
+    /// `report.probe_counts`, write 7s or less.
+    pub(crate) every: DurationText,
+    /// How long all that a request needs may take to be there.
+    pub(crate) timeout: DurationText,
+}
+
+impl Default for Probe {
+    fn default() -> Self {
+        Self { every: "30s".into(), timeout: "2s".into() }
+    }
+}
+
 /// Every loosening of the gateway. Each one that is true is printed at start.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
