@@ -11,12 +11,17 @@ mod author;
 pub mod chain;
 pub mod entry;
 mod file;
+pub mod lines;
 mod log;
+pub mod members;
 mod metrics;
+pub mod octets;
 mod pseudonyms;
 mod record;
 mod room;
+pub mod search;
 pub mod shelf;
+pub mod verify;
 mod writer;
 
 pub use entry::Entry;
