@@ -10,6 +10,7 @@
 mod author;
 pub mod chain;
 pub mod entry;
+pub mod export;
 mod file;
 pub mod lines;
 mod log;

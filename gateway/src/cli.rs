@@ -50,7 +50,7 @@ enum Verb {
     Tpp(tpp::Args),
     /// Live tokens: list, revoke
     Token(token::Args),
-    /// The access log: verify, search, show, key
+    /// The access log: verify, search, show, export, key
     Audit(audit::Args),
     /// The regulator's quarterly statistics, from the access log
     Report(report::Args),

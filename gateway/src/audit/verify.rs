@@ -9,8 +9,6 @@
 
 mod claims;
 mod fault;
-#[cfg(test)]
-mod tests;
 mod trace;
 mod walk;
 

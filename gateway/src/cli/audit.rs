@@ -1,5 +1,6 @@
 //! `octroi audit`: the access log, for those who read it.
 
+mod export;
 mod key;
 mod place;
 mod search;
@@ -16,6 +17,8 @@ pub(super) struct Args {
     verb: Verb,
 }
 
+// One is made for each run of the program.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     /// Tell whether the log is what the gateway wrote, and if not, where
@@ -24,6 +27,8 @@ enum Verb {
     Search(search::Args),
     /// Tell the story of one call
     Show(show::Args),
+    /// Write records in the words of OCSF or ECS, for a SIEM
+    Export(export::Args),
     /// Print the public key of the log, for an auditor to keep
     Key(key::Args),
 }
@@ -33,6 +38,7 @@ pub(super) fn run(args: Args, out: &mut dyn Write) -> Result<Answer, Failure> {
         Verb::Verify(args) => verify::run(&args, out),
         Verb::Search(args) => search::run(&args, out),
         Verb::Show(args) => show::run(&args, out),
+        Verb::Export(args) => export::run(&args, out),
         Verb::Key(args) => key::run(&args, out),
     }
 }

@@ -186,6 +186,9 @@ impl Trace {
 /// What a line was written as: its number, the hash to go on from, and what is odd about it.
 type Written = (u64, [u8; 32], Option<Odd>);
 
+/// A hash that a line goes on from, and the line that it had to be made anew for.
+type Before = ([u8; 32], Option<usize>);
+
 struct Judgement {
     written: Vec<Option<Written>>,
 }
@@ -207,9 +210,9 @@ impl Judgement {
     /// Finds the lines that follow from the one of the number before theirs, wherever that stands. Tells
     /// which do not although it is there.
     fn follow(&mut self, held: &[Held], anchor: Option<(u64, [u8; 32])>) -> BTreeSet<usize> {
-        // By number: the hashes that a line of that number goes on from, and whose each is; those that
-        // had to be made anew belong to a line whose own was changed.
-        let mut before: BTreeMap<u64, Vec<([u8; 32], Option<usize>)>> = BTreeMap::new();
+        // By number: the hashes that a line of that number goes on from; those that had to be made anew
+        // belong to a line whose own was changed.
+        let mut before: BTreeMap<u64, Vec<Before>> = BTreeMap::new();
         if let Some((next, hash)) = anchor {
             before.entry(next).or_default().push((hash, None));
         }
@@ -295,6 +298,128 @@ impl Judgement {
     fn set(&mut self, at: usize, written: Written) {
         if let Some(place) = self.written.get_mut(at) {
             *place = Some(written);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sealed(count: usize) -> Vec<Vec<u8>> {
+        let mut chain = Chain::default();
+        let seal = |number| {
+            let mut line = format!("{{\"n\":{number}}}").into_bytes();
+            chain.seal(&mut line, 0);
+            line.pop();
+            line
+        };
+        (0..count).map(seal).collect()
+    }
+
+    /// Each odd line with what is odd, and each gap as the line that it was told at.
+    fn told(lines: &[Vec<u8>]) -> (Vec<(u64, Odd)>, Vec<(u64, u64, u64)>, Vec<(u64, u64)>) {
+        let mut trace = Trace::new();
+        let (mut odd, mut missing) = (Vec::new(), Vec::new());
+        let mut judge = |trace: &mut Trace| {
+            for one in trace.judge() {
+                odd.extend(one.odd.map(|kind| (one.line, kind)));
+                missing.extend(one.missing.map(|(from, to)| (one.line, from, to)));
+            }
+        };
+        for (at, line) in lines.iter().enumerate() {
+            if trace.step(at as u64, 0, line) == Step::Settled {
+                judge(&mut trace);
+            }
+        }
+        judge(&mut trace);
+        (odd, missing, trace.gaps().to_vec())
+    }
+
+    #[test]
+    fn each_way_to_break_one_line_is_called_by_its_name() {
+        let whole = sealed(12);
+        assert_eq!(told(&whole), (vec![], vec![], vec![]));
+        let mut lines = whole.clone();
+        lines[4][5] ^= 1;
+        assert_eq!(told(&lines), (vec![(4, Odd::Changed)], vec![], vec![]));
+        let mut lines = whole.clone();
+        let digit = lines[4].len() - 5;
+        lines[4][digit] = if lines[4][digit] == b'0' { b'1' } else { b'0' };
+        assert_eq!(told(&lines), (vec![(4, Odd::HashChanged)], vec![], vec![]));
+        let mut lines = whole.clone();
+        lines[4].truncate(9);
+        assert_eq!(told(&lines), (vec![(4, Odd::SealLost)], vec![], vec![]));
+        let mut lines = whole.clone();
+        let text = String::from_utf8(lines[4].clone()).unwrap();
+        lines[4] = text.replace("sequence\":4", "sequence\":8").into_bytes();
+        assert_eq!(told(&lines), (vec![(4, Odd::Changed)], vec![], vec![]));
+        let mut lines = whole.clone();
+        lines.drain(4..6);
+        assert_eq!(told(&lines), (vec![], vec![(4, 4, 5)], vec![(4, 5)]));
+        let mut lines = whole.clone();
+        lines.insert(4, b"{}".to_vec());
+        assert_eq!(told(&lines), (vec![(4, Odd::Added)], vec![], vec![]));
+        for copied in [0, 3, 4, 9] {
+            let mut lines = whole.clone();
+            lines.insert(4, whole[copied].clone());
+            let (odd, missing, gaps) = told(&lines);
+            let [(line, Odd::Added)] = odd.as_slice() else { panic!("copy of {copied}: {odd:?}") };
+            assert!((4..=5).contains(line) && missing.is_empty() && gaps.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_line_that_stands_elsewhere_is_not_missed() {
+        let mut lines = sealed(12);
+        lines.swap(4, 5);
+        let (odd, _, gaps) = told(&lines);
+        assert_eq!((odd, gaps), (vec![(5, Odd::Moved)], vec![]));
+        let mut lines = sealed(400);
+        let moved = lines.remove(10);
+        lines.insert(300, moved);
+        let (odd, missing, gaps) = told(&lines);
+        assert_eq!((odd, missing, gaps), (vec![(300, Odd::Moved)], vec![(10, 10, 10)], vec![]));
+    }
+
+    #[test]
+    fn a_number_that_is_too_large_takes_nothing_along() {
+        let mut lines = sealed(12);
+        let mut forged = b"{\"n\":0}".to_vec();
+        Chain::after(u64::MAX - 2, [7; 32]).seal(&mut forged, 0);
+        forged.pop();
+        lines.insert(6, forged);
+        let (odd, missing, _) = told(&lines);
+        assert_eq!((odd, missing), (vec![(6, Odd::Added)], vec![]));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_stands_there_is_judged_once_and_without_harm(
+            edits in proptest::collection::vec((0..4_u8, 0..80_usize, 0..60_usize, 1..=255_u8), 1..12)
+        ) {
+            let whole = sealed(80);
+            let mut lines = whole.clone();
+            for (what, at, other, mask) in edits {
+                let (at, other) = (at % lines.len().max(1), other % lines.len().max(1));
+                match what {
+                    0 => {
+                        let length = lines[at].len();
+                        if length > 0 {
+                            lines[at][other % length] ^= mask;
+                        }
+                    }
+                    1 if lines.len() > 1 => drop(lines.remove(at)),
+                    2 => lines.swap(at, other),
+                    _ => lines.insert(at, lines[other].clone()),
+                }
+            }
+            let (odd, missing, _) = told(&lines);
+            // What is left at the front is what was written, or something is told.
+            let cut = whole.starts_with(&lines);
+            prop_assert_eq!(odd.is_empty() && missing.is_empty(), cut);
         }
     }
 }
