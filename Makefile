@@ -8,7 +8,7 @@ MDBOOK_VERSION := 0.5.4
 FUZZ_SECONDS := 60
 
 .DEFAULT_GOAL := help
-.PHONY: help sandbox test test-clients lint fmt docs bench machines bench-registers fuzz deps
+.PHONY: help sandbox test test-clients lint fmt docs bench machines bench-registers bench-audit fuzz deps
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -59,6 +59,11 @@ bench-registers: ## an EBA register of full size, beside Python's json.load
 	@.ci/deps build
 	cargo build --release --package octroi-benches --bin register-at-scale
 	$(TARGET_DIR)/release/register-at-scale $(ARGS)
+
+bench-audit: ## an access log of 10 M records, searched and verified, beside grep and jq (needs zstd, jq, 3 GB)
+	@.ci/deps build
+	cargo build --release --package octroi --package octroi-benches
+	$(TARGET_DIR)/release/audit-at-scale $(ARGS)
 
 fuzz: ## each fuzz target for FUZZ_SECONDS seconds, two at a time (needs nightly and cargo-fuzz)
 	@cargo +nightly fuzz --version >/dev/null 2>&1 || { \

@@ -7,6 +7,7 @@
 //!
 //! What is measured so is also the input of [`capacity`]: how many machines a load needs.
 
+pub mod audit_log;
 pub mod capacity;
 pub mod load;
 pub mod process;

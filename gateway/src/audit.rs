@@ -10,14 +10,20 @@
 mod author;
 pub mod chain;
 pub mod entry;
+pub mod export;
 mod file;
+pub mod lines;
 mod log;
+pub mod members;
 mod metrics;
 mod probed;
+pub mod octets;
 mod pseudonyms;
 mod record;
 mod room;
+pub mod search;
 pub mod shelf;
+pub mod verify;
 mod writer;
 
 pub use entry::Entry;

@@ -21,7 +21,7 @@ const HASH_DIGITS: usize = 64;
 const END: &[u8] = b"\"}";
 
 /// Where a chain stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chain {
     hash: [u8; 32],
     next: u64,
@@ -50,17 +50,11 @@ pub enum LinkFault {
     },
 }
 
-impl Default for Chain {
-    fn default() -> Self {
-        Self { hash: [0; 32], next: 0 }
-    }
-}
-
 impl Chain {
     /// A chain that goes on after line `sequence`, whose hash is `hash`.
     #[must_use]
     pub const fn after(sequence: u64, hash: [u8; 32]) -> Self {
-        Self { hash, next: sequence + 1 }
+        Self { hash, next: sequence.saturating_add(1) }
     }
 
     /// The hash of the last line.
@@ -106,7 +100,7 @@ impl Chain {
             return Err(LinkFault::Broken);
         }
         self.hash = hash;
-        self.next = sequence + 1;
+        self.next = sequence.saturating_add(1);
         Ok(())
     }
 }
@@ -130,7 +124,7 @@ pub fn split(line: &[u8]) -> Option<(&[u8], u64, [u8; 32])> {
     Some((content, number.parse().ok()?, hash))
 }
 
-fn link(before: &[u8; 32], content: &[u8]) -> [u8; 32] {
+pub(super) fn link(before: &[u8; 32], content: &[u8]) -> [u8; 32] {
     let mut hash = openssl::sha::Sha256::new();
     hash.update(before);
     hash.update(content);
@@ -297,6 +291,13 @@ impl VerifyingKeys {
         Ok(())
     }
 
+    /// Whether the key whose 32 bytes are `public` in Base64 is one of these.
+    #[must_use]
+    pub fn knows_base64(&self, public: &str) -> bool {
+        let raw = STANDARD.decode(public);
+        raw.is_ok_and(|raw| self.0.iter().any(|(id, _)| *id == key_id(&raw)))
+    }
+
     /// Nothing can be verified.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -320,6 +321,14 @@ impl VerifyingKeys {
             _ => Err(SignatureFault::Wrong),
         }
     }
+}
+
+/// SubjectPublicKeyInfo in PEM of the 32 bytes of a public key.
+///
+/// # Errors
+/// They are none.
+pub fn public_pem(public: &[u8]) -> Result<Vec<u8>, SignatureFault> {
+    Ok(PKey::public_key_from_raw_bytes(public, Id::ED25519)?.public_key_to_pem()?)
 }
 
 /// What a public key is called: the first 16 hexadecimal digits of the SHA-256 of its 32 bytes.
