@@ -1,11 +1,14 @@
 //! The command line: the verbs in the order in which a newcomer meets them, and what their ends mean.
 
+mod audit;
 mod cert;
 mod check;
 mod explain;
 mod files;
 mod openapi;
+mod progress;
 mod register;
+mod rehearse;
 mod reload;
 mod report;
 mod run;
@@ -52,6 +55,10 @@ enum Verb {
     Tpp(tpp::Args),
     /// Live tokens: list, revoke
     Token(token::Args),
+    /// The access log: replay
+    Audit(audit::Args),
+    /// Yesterday's traffic against tomorrow's configuration or register
+    Rehearse(rehearse::Args),
     /// The regulator's quarterly statistics, from the access log
     Report(report::Args),
     /// Describe what a configuration serves, as OpenAPI
@@ -111,6 +118,8 @@ impl Cli {
             Verb::Trust(args) => trust::run(args, out),
             Verb::Tpp(args) => tpp::run(args, out),
             Verb::Token(args) => token::run(args, out),
+            Verb::Audit(args) => audit::run(args, out),
+            Verb::Rehearse(args) => rehearse::run(&args, out),
             Verb::Report(args) => report::run(args, out),
             Verb::Openapi(args) => openapi::run(&args, out),
             Verb::Version(args) => version::run(args, out),

@@ -25,6 +25,7 @@ pub mod pages;
 pub mod problem;
 pub mod proxy;
 pub mod register;
+pub mod replay;
 pub mod revocation;
 pub mod sandbox;
 pub mod seals;

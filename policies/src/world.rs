@@ -14,9 +14,9 @@ pub struct WorldParts {
     /// Hosts, codetabs, APIs.
     pub routes: Routes,
     /// The register snapshot.
-    pub register: Register,
+    pub register: Arc<Register>,
     /// Whom we believe.
-    pub anchors: Anchors,
+    pub anchors: Arc<Anchors>,
     /// What they have revoked.
     pub revocations: Revocations,
     /// The known QSEALCs.
@@ -25,7 +25,7 @@ pub struct WorldParts {
     pub profile: ProfilePolicy,
     /// A certificate on which no revocation list speaks is let through. Unsafe.
     pub revocation_unchecked: bool,
-    /// Counts the worlds of a process.
+    /// Names the first world of a process among all; each that follows has the next number.
     pub generation: u64,
 }
 
@@ -46,7 +46,7 @@ pub struct World {
     pub profile: ProfilePolicy,
     /// A certificate on which no revocation list speaks is let through.
     pub revocation_unchecked: bool,
-    /// Counts the worlds of a process.
+    /// Names it among all worlds of all processes.
     pub generation: u64,
     anchors_version: u64,
 }
@@ -73,8 +73,8 @@ impl World {
         let anchors_version = version(&parts.anchors);
         Ok(Self {
             routes: Arc::new(parts.routes),
-            register: Arc::new(parts.register),
-            anchors: Arc::new(parts.anchors),
+            register: parts.register,
+            anchors: parts.anchors,
             revocations: Arc::new(parts.revocations),
             seals: Arc::new(parts.seals),
             profile: parts.profile,

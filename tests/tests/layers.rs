@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["pages"],
     &["sandbox"],
     &["proxy"],
-    &["listen", "revocation", "seals", "upstream"],
+    &["listen", "replay", "revocation", "seals", "upstream"],
     &["tpps", "authorization", "jwt"],
     &["store", "trust", "world", "audit", "metrics", "introduction", "in_flight"],
     &["register"],

@@ -150,7 +150,7 @@ impl Rooms {
             self.end(room).await;
         }
         let settings = Arc::new(settings);
-        self.gateway.view.rcu(|view| View {
+        self.gateway.replace(Some(&new), |view| View {
             world: Arc::new(parts.onto(&view.world, &world)),
             settings: Arc::clone(&settings),
         });

@@ -67,6 +67,11 @@ impl Admitted {
         quota::charges(self.quotas(), &self.caller(account), step)
     }
 
+    /// What the limits would count this request by once its token is known, as far as they need no body.
+    pub fn charges_ahead(&self) -> Charges<'_> {
+        self.charges(Step::Head, None)
+    }
+
     /// Under what the token is stored.
     pub fn token(&self) -> TokenName {
         self.token

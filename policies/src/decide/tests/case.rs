@@ -198,8 +198,8 @@ impl Case {
         let identity = Identity::establish(&issued.der().unwrap(), &[], &anchors, &profile, now());
         let world = World::build(WorldParts {
             routes: routes(),
-            register: register.unwrap(),
-            anchors,
+            register: Arc::new(register.unwrap()),
+            anchors: Arc::new(anchors),
             revocations,
             seals: crate::seals::Seals::default(),
             profile,
