@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use certs::{Anchors, ProfilePolicy, Revocations};
 
+use crate::check::CheckSet;
 use crate::register::Register;
 use crate::routes::Routes;
 use crate::seals::Seals;
@@ -25,6 +26,8 @@ pub struct WorldParts {
     pub profile: ProfilePolicy,
     /// A certificate on which no revocation list speaks is let through. Unsafe.
     pub revocation_unchecked: bool,
+    /// Checks whose failure is written down and lets pass. Unsafe.
+    pub observed: CheckSet,
     /// Names the first world of a process among all; each that follows has the next number.
     pub generation: u64,
 }
@@ -46,6 +49,8 @@ pub struct World {
     pub profile: ProfilePolicy,
     /// A certificate on which no revocation list speaks is let through.
     pub revocation_unchecked: bool,
+    /// Checks whose failure is written down and lets pass.
+    pub observed: CheckSet,
     /// Names it among all worlds of all processes.
     pub generation: u64,
     anchors_version: u64,
@@ -79,6 +84,7 @@ impl World {
             seals: Arc::new(parts.seals),
             profile: parts.profile,
             revocation_unchecked: parts.revocation_unchecked,
+            observed: parts.observed,
             generation: parts.generation,
             anchors_version,
         })

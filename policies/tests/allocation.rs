@@ -77,6 +77,7 @@ fn from_the_certificate_to_the_quota_nothing_is_allocated() {
         seals: policies::Seals::default(),
         profile,
         revocation_unchecked: false,
+        observed: policies::CheckSet::NONE,
         generation: 1,
     });
     let world = Arc::new(world.ok().unwrap());

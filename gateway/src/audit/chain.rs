@@ -21,7 +21,7 @@ const HASH_DIGITS: usize = 64;
 const END: &[u8] = b"\"}";
 
 /// Where a chain stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chain {
     hash: [u8; 32],
     next: u64,
@@ -48,12 +48,6 @@ pub enum LinkFault {
         /// What stands there.
         found: u64,
     },
-}
-
-impl Default for Chain {
-    fn default() -> Self {
-        Self { hash: [0; 32], next: 0 }
-    }
 }
 
 impl Chain {

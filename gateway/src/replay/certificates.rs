@@ -16,6 +16,8 @@ const DAY_SECONDS: i64 = 86_400;
 
 /// The certificate, the anchors (by where they lie in memory), what a QWAC must look like, the day.
 type Key = (String, usize, u8, i64);
+/// What it proves, beside the anchors that it was proved to.
+type Known = HashMap<Key, (Arc<Anchors>, Arc<Identity>)>;
 /// A chain in DER, the leaf first.
 type Sent = Arc<Vec<Vec<u8>>>;
 
@@ -23,7 +25,7 @@ type Sent = Arc<Vec<Vec<u8>>>;
 pub struct Certificates {
     directory: PathBuf,
     sent: RwLock<HashMap<String, Option<Sent>>>,
-    known: RwLock<HashMap<Key, (Arc<Anchors>, Arc<Identity>)>>,
+    known: RwLock<Known>,
 }
 
 impl Certificates {

@@ -74,11 +74,14 @@ pub struct Past {
     made: Mutex<Made>,
 }
 
+/// A world, and what it was configured by.
+type Again = (Arc<World>, Arc<Judging>);
+
 /// Parts that many worlds share.
 #[derive(Default)]
 struct Made {
     /// The last few: records come in the order of time.
-    worlds: VecDeque<(u64, Result<(Arc<World>, Arc<Judging>), PastError>)>,
+    worlds: VecDeque<(u64, Result<Again, PastError>)>,
     anchors: HashMap<(String, Option<String>), Arc<Anchors>>,
     registers: HashMap<(String, String, usize), Arc<Register>>,
     judging: HashMap<String, Arc<Judging>>,
@@ -176,7 +179,7 @@ impl Past {
         line: &Line,
         answers: &BTreeSet<String>,
         made: &mut Made,
-    ) -> Result<(Arc<World>, Arc<Judging>), String> {
+    ) -> Result<Again, String> {
         let judging = self.judging(&line.judging, made)?;
         let anchors = self.anchors(line, made)?;
         let register = self.register(line, judging.register, made)?;

@@ -204,6 +204,7 @@ impl Case {
             seals: crate::seals::Seals::default(),
             profile,
             revocation_unchecked: self.unchecked,
+            observed: self.observed,
             generation: 1,
         });
         (Arc::new(world.unwrap()), identity)
