@@ -111,6 +111,7 @@ pub fn load_at(config: &Config, at: Option<Timestamp>) -> Result<Arc<World>, Wor
         revocations,
         profile: config.trust.profile,
         revocation_unchecked: config.insecure.revocation_unchecked,
+        observed: config.insecure.observed,
         generation: first_generation(),
     })?))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use certs::ProfilePolicy;
 use policies::register::RegisterPolicy;
-use policies::{Api, Codetab, Domain};
+use policies::{Api, CheckSet, Codetab, Domain};
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -41,6 +41,8 @@ pub struct Judging {
     pub profile: ProfilePolicy,
     /// A certificate on which no revocation list speaks is let through.
     pub revocation_unchecked: bool,
+    /// Checks whose failure is written down and lets pass.
+    pub observed: CheckSet,
     /// How long after its end an answer about a revocation still counts.
     pub tolerated_for: Duration,
 }
@@ -56,6 +58,7 @@ impl From<&Config> for Judging {
             register: config.register.policy,
             profile: config.trust.profile,
             revocation_unchecked: config.insecure.revocation_unchecked,
+            observed: config.insecure.observed,
             tolerated_for: tolerated_for.unwrap_or_default(),
         }
     }
@@ -146,6 +149,7 @@ fn typed(text: &str, reading: &mut Reading<'_>) -> Option<Judging> {
         register: register?,
         profile: trust::profile(eku, &key("trust"), reading),
         revocation_unchecked: insecure.revocation_unchecked,
+        observed: insecure.observed,
         tolerated_for,
     })
 }

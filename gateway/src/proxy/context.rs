@@ -236,6 +236,7 @@ impl Context {
         let outcome = self.outcome();
         let series = &self.view.settings.series;
         series.count((codetab, version), outcome, reason, elapsed.as_secs_f64());
+        self.gateway.metrics.observed(&self.trail, self.view.world.observed);
         if let (Some(connection), Some(slot)) = (self.connection.clone(), self.slot.take()) {
             let record = self.record(&connection, reason);
             self.gateway.audit.write(record, slot, is_held.then(|| connection.hold()));

@@ -237,7 +237,8 @@ impl Rehearsal<'_> {
                 takings.push((taking, bucket));
             }
         }
-        let refused = entry.outcome == "refused";
+        // Whoever left before the answer was refused all the same.
+        let refused = entry.outcome == "refused" || entry.checks.iter().any(|looked| !looked.passed);
         let before = entry.reason.as_deref().filter(|_| refused);
         Ok(match (judged.err(), before) {
             (Some(refusal), before) => {
@@ -256,6 +257,13 @@ impl Rehearsal<'_> {
                     detail: refusal.to_string(),
                 }
             }
+            (None, None) if let Some(code) = self.enforced(entry, stage) => Compared {
+                change: Some(Change::WouldBeRefused),
+                recorded: entry.outcome.to_string(),
+                rehearsed: code.clone(),
+                detail: "the check is only observed in the log".to_owned(),
+                reason: code,
+            },
             (None, before) => Compared {
                 change: recorded.failed.is_some().then_some(Change::WouldComeFurther),
                 reason: before.unwrap_or_default().to_owned(),
@@ -264,6 +272,19 @@ impl Rehearsal<'_> {
                 detail: String::new(),
             },
         })
+    }
+
+    /// The reason of a check after the token that failed and was only observed then, and is enforced in the
+    /// other world.
+    fn enforced(&self, entry: &Entry<'_>, stage: Stage) -> Option<String> {
+        let failed = entry.checks.iter().find_map(|looked| {
+            let reason = looked.warning.as_deref()?;
+            let name = CheckName::ALL.iter().find(|name| name.code() == looked.check)?;
+            let observable = name.cannot_be_observed().is_none();
+            let enforced = observable && !self.world.observed.contains(*name);
+            (enforced && !stage.judges(*name)).then(|| reason.to_owned())
+        });
+        failed.filter(|_| stage == Stage::Api)
     }
 
     /// What the limits would have done, with the records of the first calls that they would refuse.

@@ -44,8 +44,11 @@ impl Approached<'_> {
     ) -> Result<TokenName, Refusal> {
         let bearer = authorization.ok_or_else(|| Refusal::new(Reason::TokenMissing));
         let bearer = bearer.and_then(token::bearer);
-        let bearer =
-            Steps::strict(trail).take(CheckName::TokenForm, Evidence::of(Source::Request), bearer)?;
+        let bearer = Steps::strict(trail).take(
+            CheckName::TokenForm,
+            Evidence::of(Source::Request),
+            bearer,
+        )?;
         Ok(TokenName::of(bearer))
     }
 

@@ -115,7 +115,13 @@ impl<'a> Approached<'a> {
         trail: &mut Trail,
     ) -> Result<(), Refusal> {
         let observed = self.world.observed;
-        stages::granted(std::iter::once(charge.quota), fact, (CheckName::Quota, observed), now, trail)
+        stages::granted(
+            std::iter::once(charge.quota),
+            fact,
+            (CheckName::Quota, observed),
+            now,
+            trail,
+        )
     }
 
     /// Whether the registers know the caller as one that is authorised, for whatever service.
@@ -124,7 +130,12 @@ impl<'a> Approached<'a> {
     /// What the registers say.
     pub fn is_listed(&self, now: Timestamp, trail: &mut Trail) -> Result<(), Refusal> {
         let id = &self.qwac.organisation_id;
-        Steps { trail, observed: self.world.observed }.registered(id, ServiceSet::all(), self.world, now)
+        Steps { trail, observed: self.world.observed }.registered(
+            id,
+            ServiceSet::all(),
+            self.world,
+            now,
+        )
     }
 
     /// Whether the certificate's roles and the registers allow the caller what `scope` opens. The

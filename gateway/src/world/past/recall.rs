@@ -211,6 +211,7 @@ impl Past {
             seals: Seals::default(),
             profile: judging.profile,
             revocation_unchecked: judging.revocation_unchecked,
+            observed: judging.observed,
             generation: line.number,
         };
         let world = World::build(parts).map_err(|error| error.to_string())?;
