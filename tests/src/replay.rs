@@ -108,22 +108,3 @@ pub fn sealed(text: &str) -> String {
     }
     sealed
 }
-
-// SHIM until the writer is here.
-pub fn shim(place: &Place) {
-    for file in log_files(place) {
-        let name = file.file_name().unwrap().to_str().unwrap().to_owned();
-        if name.matches('.').count() == 1 {
-            let number = log_files(place).len() - 1;
-            let new = name.replace(".jsonl", &format!(".{number:06}.jsonl"));
-            fs::rename(&file, file.with_file_name(new)).unwrap();
-        }
-    }
-    let kept = place.file("audit/certificates");
-    fs::create_dir_all(&kept).unwrap();
-    for tpp in fs::read_dir(place.file("tpp")).unwrap() {
-        let Ok(pem) = fs::read(tpp.unwrap().path().join("qwac.pem")) else { continue };
-        let ders = certs::Leaf::ders_of_pem(&pem).unwrap();
-        fs::write(kept.join(format!("{}.pem", hex::encode(certs::sha256(&ders[0])))), pem).unwrap();
-    }
-}

@@ -22,7 +22,6 @@ fn logged() -> (Place, String) {
     recorded(gateway.place(), 6);
     let changed = scene.without(&[SIREN]);
     let place = scene.gateway.leave();
-    harness::replay::shim(&place);
     (place, changed)
 }
 
@@ -51,7 +50,6 @@ fn the_same_configuration_and_register_change_nothing() {
     let count = calls(&gateway, &token).len();
     recorded(gateway.place(), count);
     let place = gateway.leave();
-    harness::replay::shim(&place);
     let (report, code) = rehearse(&place.file("octroi.toml"), &[]);
     assert_eq!((&report["changes"], code), (&json!({}), Some(0)), "{report:#}");
     assert_eq!(report["judged"], report["unchanged"]);
@@ -105,7 +103,6 @@ fn a_role_that_is_asked_for_no_more_lets_calls_come_further_and_another_refuses_
     gateway.tpp("funds-co").send(&gateway.request("no-token"));
     recorded(gateway.place(), count + 1);
     let place = gateway.leave();
-    harness::replay::shim(&place);
     let from = place.audit().last().unwrap()["@timestamp"].as_str().unwrap().to_owned();
     let (report, code) = rehearse(&place.file("octroi.toml"), &["--from", &from]);
     assert_eq!(code, Some(0), "{report:#}");

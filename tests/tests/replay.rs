@@ -41,7 +41,6 @@ fn every_verdict_of_a_log_comes_out_as_it_was_recorded() {
     let count = calls(&gateway, &token).len();
     recorded(gateway.place(), count);
     let place = gateway.leave();
-    harness::replay::shim(&place);
     let records = place.audit();
     let reasons: std::collections::BTreeSet<&str> =
         records.iter().filter_map(|record| record["event.reason"].as_str()).collect();
@@ -88,7 +87,6 @@ fn a_log_that_saw_registers_overrides_and_restarts_change_comes_out_as_it_was_re
     assert_ne!(scene.snapshot(), before);
     drop(connection);
     let place = scene.gateway.leave();
-    harness::replay::shim(&place);
 
     // Another configuration: what it asked for lies only beside the log.
     let gateway = Gateway::run_in(place, |config| {
@@ -98,7 +96,6 @@ fn a_log_that_saw_registers_overrides_and_restarts_change_comes_out_as_it_was_re
     assert_eq!(answers[0].code(), "role_missing");
     recorded(gateway.place(), answers.len());
     let place = gateway.leave();
-    harness::replay::shim(&place);
     let worlds = fs::read_dir(place.file("audit/worlds")).unwrap();
     let started = worlds.filter(|entry| {
         entry.as_ref().unwrap().path().extension().is_some_and(|extension| extension == "jsonl")
@@ -120,7 +117,6 @@ fn a_log_that_saw_revocations_come_in_comes_out_as_it_was_recorded() {
     let records = case.gateway.place().audit().len();
     recorded(case.gateway.place(), records);
     let place = case.gateway.leave();
-    harness::replay::shim(&place);
     // What the gateway kept for its next start is not asked: only what lies beside the log.
     fs::remove_dir_all(place.file("revocation")).unwrap();
     all_equal(&place, "changed.toml");
@@ -133,7 +129,6 @@ fn an_edited_record_is_told_with_its_file_and_line() {
     let count = calls(&gateway, &token).len();
     recorded(gateway.place(), count);
     let place = gateway.leave();
-    harness::replay::shim(&place);
     let files = log_files(&place);
     let file = files.last().unwrap();
     let whole = fs::read_to_string(file).unwrap();
@@ -162,7 +157,6 @@ fn a_swapped_world_is_told_and_a_missing_part_is_no_equality() {
     harness::eventually("another snapshot", || (scene.snapshot() != withdrawn).then_some(()));
     let other = scene.snapshot();
     let place = scene.gateway.leave();
-    harness::replay::shim(&place);
     let config = place.file("octroi.toml");
     all_equal(&place, "octroi.toml");
 

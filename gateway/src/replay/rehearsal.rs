@@ -238,7 +238,8 @@ impl Rehearsal<'_> {
             }
         }
         // Whoever left before the answer was refused all the same.
-        let refused = entry.outcome == "refused" || entry.checks.iter().any(|looked| !looked.passed);
+        let refused =
+            entry.outcome == "refused" || entry.checks.iter().any(|looked| !looked.passed);
         let before = entry.reason.as_deref().filter(|_| refused);
         Ok(match (judged.err(), before) {
             (Some(refusal), before) => {
