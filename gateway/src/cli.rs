@@ -3,6 +3,7 @@
 mod audit;
 mod cert;
 mod check;
+mod dossier;
 mod explain;
 mod files;
 mod openapi;
@@ -57,6 +58,8 @@ enum Verb {
     Token(token::Args),
     /// The access log: replay
     Audit(audit::Args),
+    /// Freeze the evidence about a TPP that is refused, and draft what the law asks to be said
+    Dossier(dossier::Args),
     /// Yesterday's traffic against tomorrow's configuration or register
     Rehearse(rehearse::Args),
     /// The regulator's quarterly statistics, from the access log
@@ -119,6 +122,7 @@ impl Cli {
             Verb::Tpp(args) => tpp::run(args, out),
             Verb::Token(args) => token::run(args, out),
             Verb::Audit(args) => audit::run(args, out),
+            Verb::Dossier(args) => dossier::run(&args, out),
             Verb::Rehearse(args) => rehearse::run(&args, out),
             Verb::Report(args) => report::run(args, out),
             Verb::Openapi(args) => openapi::run(&args, out),

@@ -12,6 +12,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod descriptors;
+pub mod dossier;
 pub mod drain;
 pub mod fetch;
 pub mod in_flight;

@@ -8,7 +8,7 @@ mod again;
 mod certificates;
 mod limits;
 mod rehearsal;
-mod stream;
+pub(crate) mod stream;
 mod truth;
 
 pub use again::{Asked, Recorded, Stage};

@@ -15,6 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["pages"],
     &["sandbox"],
     &["proxy"],
+    &["dossier"],
     &["listen", "replay", "revocation", "seals", "upstream"],
     &["tpps", "authorization", "jwt"],
     &["store", "trust", "world", "audit", "metrics", "introduction", "in_flight"],

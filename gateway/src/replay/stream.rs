@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 
+use crate::audit::chain::split;
 use crate::audit::shelf::{self, LINE_BYTES_MAX, LogFile};
 
 /// Lines go to the workers in pieces of about this size.
@@ -61,18 +62,20 @@ pub enum StreamError {
 }
 
 /// Some whole lines of one file.
-pub(super) struct Piece {
+pub(crate) struct Piece {
     /// Which file: its place among those that are read.
-    pub(super) file: usize,
+    pub(crate) file: usize,
     /// The number of the first line, from 1.
-    pub(super) line: u64,
+    pub(crate) line: u64,
     /// The lines, with their line feeds.
-    pub(super) text: Vec<u8>,
+    pub(crate) text: Vec<u8>,
+    /// The hash of the line before the first; none where it cannot be told.
+    pub(crate) before: Option<[u8; 32]>,
 }
 
 impl Piece {
     /// Each line with its number, without its line feed.
-    pub(super) fn lines(&self) -> impl Iterator<Item = (u64, &[u8])> {
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (u64, &[u8])> {
         (self.line..).zip(self.text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()))
     }
 }
@@ -81,7 +84,7 @@ impl Piece {
 ///
 /// # Errors
 /// There are none.
-pub(super) fn files(directory: &std::path::Path, span: Span) -> Result<Vec<LogFile>, StreamError> {
+pub(crate) fn files(directory: &std::path::Path, span: Span) -> Result<Vec<LogFile>, StreamError> {
     let files = shelf::files(directory)
         .map_err(|error| StreamError::Directory { directory: directory.to_owned(), error })?;
     let files: Vec<_> = files.into_iter().filter(|file| span.may_lie_in(file)).collect();
@@ -102,7 +105,7 @@ pub fn bytes(directory: &std::path::Path, span: Span) -> Result<u64, StreamError
 
 /// Runs `work` over every piece of `files` in `threads` threads, each with its own state of `begin`; `take`
 /// gets the results in the order of the log. `read` is told the bytes of each file that is done.
-pub(super) fn run<S, T: Send>(
+pub(crate) fn run<S, T: Send>(
     files: &[LogFile],
     threads: usize,
     begin: impl Fn() -> S + Sync,
@@ -161,6 +164,7 @@ fn cut(
         let mut source = file.open().map_err(failed)?;
         let size = std::fs::metadata(&file.path).map_or(0, |metadata| metadata.len());
         let (mut line, mut told, mut text) = (1, 0_u64, Vec::with_capacity(PIECE_BYTES));
+        let mut before = Some([0; 32]);
         loop {
             let before = text.len();
             let room = u64::try_from(PIECE_BYTES).unwrap_or(u64::MAX);
@@ -178,7 +182,11 @@ fn cut(
             text.truncate(end);
             if !text.is_empty() {
                 let lines = memchr::memchr_iter(b'\n', &text).count();
-                let piece = Piece { file: place, line, text: std::mem::replace(&mut text, rest) };
+                let text = std::mem::replace(&mut text, rest);
+                let last = text.trim_ascii_end().rsplit(|byte| *byte == b'\n').next();
+                let hash = last.and_then(split).map(|(_, _, hash)| hash);
+                let piece = Piece { file: place, line, text, before };
+                before = hash;
                 line += u64::try_from(lines).unwrap_or(u64::MAX);
                 if pieces.send((number, piece)).is_err() {
                     return Ok(());
