@@ -139,7 +139,8 @@ impl Folder {
     /// # Errors
     /// The file system's.
     pub fn add_json(&mut self, name: &str, value: &impl Serialize) -> Result<(), DossierError> {
-        let mut bytes = serde_json::to_vec_pretty(value).map_err(|error| self.failed(name, error))?;
+        let mut bytes =
+            serde_json::to_vec_pretty(value).map_err(|error| self.failed(name, error))?;
         bytes.push(b'\n');
         self.add(name, &bytes)
     }
@@ -165,8 +166,8 @@ impl Folder {
             // No file of a log is called so: the signature is good for this alone.
             let name = format!("dossier/{MANIFEST}");
             if let Some(word) = key.sign(&name, &chain, made)? {
-                let text =
-                    serde_json::to_vec_pretty(&word).map_err(|error| self.failed(SIGNATURE, error))?;
+                let text = serde_json::to_vec_pretty(&word)
+                    .map_err(|error| self.failed(SIGNATURE, error))?;
                 self.write(SIGNATURE, &text)?;
             }
         }

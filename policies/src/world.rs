@@ -129,6 +129,12 @@ impl World {
         Self { profile, revocation_unchecked, generation, ..self.clone() }
     }
 
+    /// The same world with other checks that are only observed.
+    #[must_use]
+    pub fn with_observed(&self, observed: CheckSet) -> Self {
+        Self { observed, generation: self.generation + 1, ..self.clone() }
+    }
+
     /// A short content hash of the anchors.
     #[must_use]
     pub fn anchors_version(&self) -> u64 {

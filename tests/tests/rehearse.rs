@@ -136,3 +136,32 @@ fn a_narrower_limit_refuses_the_calls_that_it_has_no_room_for() {
     let (report, _) = rehearse(&file, &[]);
     assert!(report["limits_left_out"]["sandbox"].as_str().unwrap().contains("account"));
 }
+
+#[test]
+fn a_check_that_is_observed_lets_pass_counts_and_a_rehearsal_tells_what_enforcing_would_refuse() {
+    let gateway = Gateway::configured(|config| {
+        let insecure = toml::toml! { observed_checks = ["register", "quota"] };
+        config.insert("insecure".to_owned(), insecure.into());
+    });
+    let token = gateway.fresh_token("funds-co", "gilles", &[]);
+    let client = gateway.tpp("funds-co");
+    assert_eq!(client.send(&gateway.request(&token)).status, 200);
+    // The registers list it as withdrawn: it comes to its token, which is another's.
+    let answer = gateway.tpp("withdrawn").send(&gateway.request(&token));
+    assert_eq!(answer.code(), "token_other_tpp");
+    let record = gateway.record_of(&answer);
+    let checks = record["octroi.checks"].as_array().unwrap();
+    let register = checks.iter().find(|check| check["check"] == "register").unwrap();
+    assert_eq!(register["warning"], "register_withdrawn", "{record:#}");
+    assert_eq!(register["passed"], true);
+    let line = "octroi_checks_observed_total{check=\"register\",reason=\"register_withdrawn\"} 1";
+    assert!(gateway.metrics().contains(line));
+    let place = gateway.leave();
+    assert!(place.log().contains("calls that the check `register` should refuse are let in"));
+    let (report, code) = json(&["audit", "replay", "--config", path_text(&place.file("changed.toml"))]);
+    assert_eq!((report["different"].as_u64(), code), (Some(0), Some(0)), "{report:#}");
+    // Enforced, the call of the withdrawn TPP is refused earlier.
+    let (report, _) = rehearse(&place.file("octroi.toml"), &[]);
+    let other = &report["changes"]["other_reason"];
+    assert_eq!(other["by_reason"]["token_other_tpp → register_withdrawn"], 1, "{report:#}");
+}

@@ -138,7 +138,10 @@ fn tell(
     }
     if case.not_intact > 0 {
         let count = case.not_intact;
-        writeln!(out, "  {count} records were changed, or what stood before them: `octroi audit verify`")?;
+        writeln!(
+            out,
+            "  {count} records were changed, or what stood before them: `octroi audit verify`"
+        )?;
     }
     let how = if signed { "manifest.json, signed" } else { "manifest.json, not signed" };
     writeln!(out, "  {lines} sealed lines in {} ({how})", args.to.display())?;

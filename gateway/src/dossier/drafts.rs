@@ -137,7 +137,9 @@ fn english(code: &str) -> &'static str {
 /// The reasons that stand against a TPP, in French.
 fn french(code: &str) -> &'static str {
     match code {
-        "certificate_revoked" => "le certificat qualifié du prestataire a été révoqué par son émetteur",
+        "certificate_revoked" => {
+            "le certificat qualifié du prestataire a été révoqué par son émetteur"
+        }
         "certificate_untrusted" => {
             "le certificat n'a été émis par aucun prestataire de services de confiance qualifié reconnu"
         }
