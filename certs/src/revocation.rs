@@ -122,17 +122,19 @@ impl Revocations {
     }
 
     /// Takes `list` unless its issuer has given a newer one; tells whether.
-    pub fn add_list(&mut self, list: RevocationList) -> bool {
+    pub fn add_list(&mut self, list: impl Into<Arc<RevocationList>>) -> bool {
+        let list = list.into();
         let issuer = self.issuers.entry(*list.issuer()).or_default();
         let newer = issuer.list.as_ref().is_none_or(|known| list.supersedes(known));
         if newer {
-            issuer.list = Some(Arc::new(list));
+            issuer.list = Some(list);
         }
         newer
     }
 
     /// Takes `answer` unless a newer one is there, or one that says "revoked"; tells whether.
-    pub fn add_answer(&mut self, answer: OcspAnswer) -> bool {
+    pub fn add_answer(&mut self, answer: impl Into<Arc<OcspAnswer>>) -> bool {
+        let answer = answer.into();
         let issuer = self.issuers.entry(answer.issuer).or_default();
         let newer = issuer.answers.get(&answer.serial).is_none_or(|known| {
             let revoked = matches!(known.status, OcspStatus::Revoked { .. });
@@ -140,7 +142,7 @@ impl Revocations {
                 && (!revoked || answer.this_update > known.this_update)
         });
         if newer {
-            issuer.answers.insert(answer.serial.clone(), Arc::new(answer));
+            issuer.answers.insert(answer.serial.clone(), answer);
         }
         newer
     }

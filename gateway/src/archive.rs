@@ -156,12 +156,19 @@ impl<T: Archived> Archive<T> {
     /// # Errors
     /// The file system's.
     pub fn keep(&self, snapshot: &T) -> Result<String, ArchiveError> {
-        let bytes = serde_json::to_vec(snapshot)
-            .map_err(|error| ArchiveError::Malformed("new".to_owned(), error.to_string()))?;
+        let bytes = octets(snapshot)?;
         let name = hex::encode(certs::sha256(&bytes));
         let file = format!("{name}.json");
         self.write(&file, &bytes)?;
         Ok(name)
+    }
+
+    /// How it would call `snapshot`.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn name_of(snapshot: &T) -> Result<String, ArchiveError> {
+        Ok(hex::encode(certs::sha256(&octets(snapshot)?)))
     }
 
     /// Forgets a snapshot that is not current.
@@ -248,4 +255,9 @@ impl<T: Archived> Archive<T> {
         };
         written().map_err(|error| ArchiveError::File { file: file.clone(), error })
     }
+}
+
+fn octets(snapshot: &impl Serialize) -> Result<Vec<u8>, ArchiveError> {
+    serde_json::to_vec(snapshot)
+        .map_err(|error| ArchiveError::Malformed("new".to_owned(), error.to_string()))
 }

@@ -34,7 +34,7 @@ use policies::{Approached, Reason, Refusal, Trail};
 use tokio::sync::watch;
 
 use crate::audit::{Audit, Event};
-use crate::config::AuthorizationSettings;
+use crate::config::{AuthorizationSettings, TppPaths};
 use crate::store::{Store, StoreError};
 
 pub use answer::Answer;
@@ -89,6 +89,23 @@ impl Endpoint {
             Self::Metadata => "metadata",
             Self::Registration => "register",
             Self::Application(_) => "register_client",
+        }
+    }
+
+    /// The endpoint at `target`, if there is one.
+    #[must_use]
+    pub fn at(target: &str, paths: &TppPaths) -> Option<Self> {
+        match target {
+            metadata::PATH => Some(Self::Metadata),
+            path if path == paths.token => Some(Self::Token),
+            path if path == paths.par => Some(Self::Pushed),
+            path if path == paths.revoke => Some(Self::Revocation),
+            path if path == paths.introspect => Some(Self::Introspection),
+            path if path == paths.register => Some(Self::Registration),
+            path => {
+                let client_id = path.strip_prefix(&paths.register)?.strip_prefix('/')?;
+                is_segment(client_id).then(|| Self::Application(client_id.into()))
+            }
         }
     }
 
@@ -195,19 +212,7 @@ impl AuthorizationServer {
     /// What lies at `target` on the TPP listener, if it is of this server.
     #[must_use]
     pub fn endpoint(&self, target: &str) -> Option<Endpoint> {
-        let paths = &self.settings.paths;
-        match target {
-            metadata::PATH => Some(Endpoint::Metadata),
-            path if path == paths.token => Some(Endpoint::Token),
-            path if path == paths.par => Some(Endpoint::Pushed),
-            path if path == paths.revoke => Some(Endpoint::Revocation),
-            path if path == paths.introspect => Some(Endpoint::Introspection),
-            path if path == paths.register => Some(Endpoint::Registration),
-            path => {
-                let client_id = path.strip_prefix(&paths.register)?.strip_prefix('/')?;
-                is_segment(client_id).then(|| Endpoint::Application(client_id.into()))
-            }
-        }
+        Endpoint::at(target, &self.settings.paths)
     }
 
     /// Answers a TPP.

@@ -3,10 +3,13 @@
 mod audit;
 mod cert;
 mod check;
+mod dossier;
 mod explain;
 mod files;
 mod openapi;
+mod progress;
 mod register;
+mod rehearse;
 mod reload;
 mod report;
 mod run;
@@ -53,8 +56,12 @@ enum Verb {
     Tpp(tpp::Args),
     /// Live tokens: list, revoke
     Token(token::Args),
-    /// The access log: verify, search, show, export, key
+    /// The access log: verify, search, show, export, key, replay
     Audit(audit::Args),
+    /// Freeze the evidence about a TPP that is refused, and draft what the law asks to be said
+    Dossier(dossier::Args),
+    /// Yesterday's traffic against tomorrow's configuration or register
+    Rehearse(rehearse::Args),
     /// The regulator's quarterly statistics, from the access log
     Report(report::Args),
     /// Describe what a configuration serves, as OpenAPI
@@ -115,6 +122,8 @@ impl Cli {
             Verb::Tpp(args) => tpp::run(args, out),
             Verb::Token(args) => token::run(args, out),
             Verb::Audit(args) => audit::run(args, out),
+            Verb::Dossier(args) => dossier::run(&args, out),
+            Verb::Rehearse(args) => rehearse::run(&args, out),
             Verb::Report(args) => report::run(args, out),
             Verb::Openapi(args) => openapi::run(&args, out),
             Verb::Version(args) => version::run(args, out),

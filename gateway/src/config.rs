@@ -12,6 +12,7 @@ mod change;
 mod drain;
 mod environment;
 mod insecure;
+mod judging;
 mod jwt;
 mod key;
 mod key_pair;
@@ -58,6 +59,7 @@ pub use balance_guard::BalanceGuardSettings;
 pub use change::{Change, Changes, Stated};
 pub use drain::DrainSettings;
 pub use insecure::Insecure;
+pub use judging::Judging;
 pub use jwt::JwtSettings;
 pub use key_pair::{KeyPair, RenewalError};
 pub use limits::{Limits, RETRY_BUFFER_BYTES};
@@ -92,6 +94,8 @@ pub struct Config {
     pub file: PathBuf,
     /// SHA-256 of its text.
     pub text_sha256: [u8; 32],
+    /// The part of it that [`Judging::read`] reads.
+    pub judging: String,
     /// Worker threads of the proxy, at least 1.
     pub threads: usize,
     /// The three listeners.
@@ -244,7 +248,12 @@ impl Config {
                 let paths = named.into_iter().map(|file| file.path);
                 config.files = std::iter::once(file.to_owned()).chain(paths).collect();
                 let (_, warnings) = reading.finish();
-                Ok(Self { text_sha256: sha256(text.as_bytes()), warnings, ..config })
+                Ok(Self {
+                    text_sha256: sha256(text.as_bytes()),
+                    judging: judging::text(text),
+                    warnings,
+                    ..config
+                })
             }
             _ => Err(ConfigProblems(reading.finish().0)),
         }
@@ -313,6 +322,7 @@ fn typed(wire: &wire::Document, file: &Path, reading: &mut Reading<'_>) -> Optio
     Some(Config {
         file: file.to_owned(),
         text_sha256: [0; 32],
+        judging: String::new(),
         threads,
         listen: listen?,
         trust: trust?,

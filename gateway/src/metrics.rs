@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use certs::OrganisationId;
 use policies::probing::{Action, Sign, Suspicion};
 use policies::quota::Left;
-use policies::{Quota, Routes};
+use policies::{CheckOutcome, CheckSet, Quota, Routes, Trail};
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::audit::Outcome;
@@ -76,6 +76,8 @@ pub struct Metrics {
     pub connections_closed: IntCounterVec,
     /// Requests that a limit refused, by its name.
     pub quota_refused: IntCounterVec,
+    /// Checks that failed and are only observed, by check and reason.
+    checks_observed: IntCounterVec,
     /// Records waiting for the disk.
     pub audit_outstanding: IntGauge,
     /// 1 while the audit log cannot be written.
@@ -132,6 +134,13 @@ impl Metrics {
                     "TPP connections closed by a bound of ours",
                 ),
                 &["cause"],
+            )?,
+            checks_observed: IntCounterVec::new(
+                Opts::new(
+                    "octroi_checks_observed_total",
+                    "Checks that failed and let pass, because they are only observed",
+                ),
+                &["check", "reason"],
             )?,
             quota_refused: IntCounterVec::new(
                 Opts::new("octroi_quota_refused_total", "Requests that a limit refused"),
@@ -193,6 +202,7 @@ impl Metrics {
         registry.register(Box::new(metrics.connections.clone()))?;
         registry.register(Box::new(metrics.requests_in_flight.clone()))?;
         registry.register(Box::new(metrics.connections_closed.clone()))?;
+        registry.register(Box::new(metrics.checks_observed.clone()))?;
         registry.register(Box::new(metrics.quota_refused.clone()))?;
         for sign in Sign::ALL {
             for action in Action::ALL {
@@ -248,6 +258,19 @@ impl Metrics {
     /// Counts a question that looks like a search for a balance.
     pub fn balance_probing(&self, Suspicion { sign, action }: Suspicion) {
         self.balance_probing.with_label_values(&[sign.code(), action.code()]).inc();
+    }
+
+    /// Counts the checks of `trail` that failed and are in `observed`.
+    pub fn observed(&self, trail: &Trail, observed: CheckSet) {
+        if observed.is_empty() {
+            return;
+        }
+        for check in trail.iter().filter(|check| observed.contains(check.name)) {
+            if let CheckOutcome::Warned(reason) = check.outcome {
+                let labels = [check.name.code(), reason.code()];
+                self.checks_observed.with_label_values(&labels).inc();
+            }
+        }
     }
 
     /// Counts one handshake.

@@ -16,7 +16,6 @@ mod view;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -27,11 +26,13 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 use policies::{Reason, Refusal, World};
 
 use crate::audit::Audit;
+use crate::config::Config;
 use crate::drain::Drain;
 use crate::in_flight::InFlight;
 use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::upstream::{Exchange, Upstream};
+use crate::world::Chronicle;
 
 use line::Verdict;
 
@@ -41,8 +42,10 @@ pub use view::{Settings, View};
 
 /// All that a request needs, shared by every connection.
 pub struct Gateway {
-    /// What requests are judged and served by; swapped whole.
+    /// What requests are judged and served by; swapped whole by [`Gateway::replace`] alone.
     pub view: ArcSwap<View>,
+    /// Each world is written down before requests are judged by it.
+    pub chronicle: Chronicle,
     /// Tokens and quotas.
     pub store: Arc<dyn Store>,
     /// The access log.
@@ -70,10 +73,22 @@ impl Gateway {
 
     /// Makes another world of the one that is there; requests under way keep theirs.
     pub fn change_world(&self, change: impl Fn(&World) -> World) {
-        self.view.rcu(|view| {
+        self.replace(None, |view| {
             let (world, settings) = (Arc::new(change(&view.world)), Arc::clone(&view.settings));
             View { world, settings }
         });
+    }
+
+    /// Makes another view of the one that is there, by another configuration where `config` is one. Its
+    /// world is written down before requests are judged by it.
+    pub fn replace(&self, config: Option<&Config>, change: impl FnOnce(&View) -> View) {
+        let mut chronicle = self.chronicle.hold();
+        if let Some(config) = config {
+            chronicle.configured(config);
+        }
+        let view = change(&self.view.load());
+        chronicle.write(&view.world);
+        self.view.store(Arc::new(view));
     }
 }
 

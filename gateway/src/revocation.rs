@@ -25,7 +25,7 @@ use crate::clock;
 use crate::config::RevocationSettings;
 use crate::fetch::Fetcher;
 use crate::tpps::Shown;
-use crate::world::{CertifiedPath, Kept};
+use crate::world::{CertifiedPath, Kept, Objects};
 
 /// Certificates that are watched at most; the one not seen for longest makes room.
 const WATCHED_MAX: usize = 10_000;
@@ -91,19 +91,19 @@ pub enum WatchError {
 }
 
 /// What watches, from `revocations` and what the directory of `settings` kept, once it is run; `publish`
-/// is called with each new state, until `closing`.
+/// is called with each new state, until `closing`. What comes in is kept in `objects` for good.
 ///
 /// # Errors
 /// The HTTP client or the metrics cannot be set up.
 pub fn watch(
-    settings: &RevocationSettings,
+    (settings, objects): (&RevocationSettings, Objects),
     anchors: &Anchors,
     mut revocations: Revocations,
     registry: &Registry,
     publish: impl Fn(Arc<Revocations>) + Send + 'static,
     closing: watch::Receiver<bool>,
 ) -> Result<(Watch, impl Future<Output = ()> + Send + 'static), WatchError> {
-    let kept = Kept::new(&settings.directory);
+    let kept = Kept::new(&settings.directory).remembering(objects);
     let known = kept.load(anchors, &mut revocations, clock::now());
     let fetcher = Fetcher::new(settings.allow.clone())?;
     let (sender, noticed) = mpsc::channel(NOTICED_MAX);
@@ -247,9 +247,12 @@ impl Keeper {
                 self.metrics.count(question.kind(), "ok");
                 let end = answer.end();
                 let kept = match &answer {
-                    ask::Answer::List(list, bytes) => self.kept.keep_list(list, bytes),
+                    ask::Answer::List(list, bytes) => {
+                        self.kept.keep_list(list, bytes, question.issuer(), clock::now())
+                    }
                     ask::Answer::Status(_, bytes) => {
-                        self.kept.keep_answer(question.subject(), bytes)
+                        let (subject, issuer) = (question.subject(), question.issuer());
+                        self.kept.keep_answer(subject, bytes, issuer, clock::now())
                     }
                     ask::Answer::Unchanged(_) => Ok(()),
                 };

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ use crate::sandbox::{self, Addresses};
 use crate::seals::SealsError;
 use crate::store::{self, Instance, StoreError};
 use crate::upstream::UpstreamError;
-use crate::world::{self, WorldLoadError};
+use crate::world::{self, Chronicle, WorldLoadError};
 
 use reload::{ReloadMetrics, Rooms};
 use serving::Base;
@@ -84,6 +85,14 @@ pub enum StartError {
     /// Enrolments and consents must outlive a crash.
     #[error("store: {0}")]
     StoreUnfit(String),
+    /// What requests are judged by cannot be kept.
+    #[error("{directory}/worlds: {source}; let this user write there", directory = directory.display())]
+    Worlds {
+        /// `audit.directory`.
+        directory: PathBuf,
+        /// The operating system's reason.
+        source: io::Error,
+    },
     /// An adapter.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
@@ -250,6 +259,9 @@ async fn open(config: Config, drain: Drain) -> Result<Rooms, StartError> {
         upstream.watch(Arc::clone(&metrics), drain.watch(Stage::Closing));
     }
     let gateway = Arc::new(Gateway {
+        chronicle: Chronicle::begin(&config, &world, Arc::clone(&audit)).map_err(|source| {
+            StartError::Worlds { directory: config.audit.directory.clone(), source }
+        })?,
         view: ArcSwap::from_pointee(View { world, settings: Arc::clone(&settings) }),
         store,
         audit,

@@ -1,6 +1,8 @@
 //! From the bytes that the configuration names to the world that requests are judged by.
 
+mod chronicle;
 mod kept;
+mod past;
 mod published_seals;
 
 use std::path::Path;
@@ -8,18 +10,20 @@ use std::sync::Arc;
 
 use certs::{AnchorError, Anchors, CrlError, Revocations, Use};
 use jiff::{SignedDuration, Timestamp};
-use policies::register::Overrides;
+use policies::register::{KeptAs, Overrides, Snapshot};
 use policies::{Register, Routes, RoutesError, Seals, World, WorldError, WorldParts};
 use thiserror::Error;
 
-use crate::archive::ArchiveError;
+use crate::archive::{Archive, ArchiveError};
 use crate::clock;
 use crate::config::{Config, Problem, Trust, borrowed};
 use crate::register as registers;
 use crate::register::{Directory, DirectoryError, Downloads, ImportError, Parts};
 use crate::trust::Store;
 
+pub use chronicle::{Chronicle, Pen};
 pub use kept::{Kept, Path as CertifiedPath};
+pub use past::{Line, Objects, Past, PastError, Recalled, WORLDS};
 pub use published_seals::PublishedSeals;
 
 /// Why no world can be made: nothing is served without one.
@@ -101,13 +105,14 @@ pub fn load_at(config: &Config, at: Option<Timestamp>) -> Result<Arc<World>, Wor
     let (anchors, revocations) = trust(config)?;
     Ok(Arc::new(World::build(WorldParts {
         routes: routes(config)?,
-        register: register(config, at)?,
+        register: Arc::new(register(config, at)?),
         seals: seals(config, &seal_anchors(config)?),
-        anchors,
+        anchors: Arc::new(anchors),
         revocations,
         profile: config.trust.profile,
         revocation_unchecked: config.insecure.revocation_unchecked,
-        generation: 1,
+        observed: config.insecure.observed,
+        generation: first_generation(),
     })?))
 }
 
@@ -137,6 +142,11 @@ pub fn trust(config: &Config) -> Result<(Anchors, Revocations), WorldLoadError> 
         kept.load(&anchors, &mut revocations, clock::now());
     }
     Ok((anchors, revocations))
+}
+
+/// Two processes do not begin in the same microsecond, so that a number names one world of all.
+fn first_generation() -> u64 {
+    u64::try_from(clock::now().as_microsecond()).unwrap_or_default()
 }
 
 /// Everybody who is believed to issue certificates for `wanted`.
@@ -193,23 +203,30 @@ pub fn register(config: &Config, at: Option<Timestamp>) -> Result<Register, Worl
     let Some(path) = &settings.directory else {
         let parts = Parts::of(settings, |_| None)?;
         let snapshot = registers::build(&parts, &mut |_| {}, &|_| {})?;
+        let kept = KeptAs { snapshot: name_of(&snapshot)?, override_lines: 0 };
         return Ok(Register::of(&snapshot, Overrides::default(), settings.policy)
-            .map_err(ImportError::from)?);
+            .map_err(ImportError::from)?
+            .kept_as(kept));
     };
     let directory = Directory::new(path);
-    let snapshot = match (at, directory.archive().current()) {
-        (Some(at), _) => directory.at(at)?.1,
-        (None, Ok((_, snapshot))) => snapshot,
+    let (name, snapshot) = match (at, directory.archive().current()) {
+        (Some(at), _) => directory.at(at)?,
+        (None, Ok(current)) => current,
         // The first start: what the files hold goes live without a gate, there is nothing to lose.
         (None, Err(ArchiveError::Nothing(..))) => {
             let downloads = Downloads::below(path);
             let parts = Parts::of(settings, |url| downloads.find(url))?;
-            registers::build(&parts, &mut |_| {}, &|_| {})?
+            let snapshot = registers::build(&parts, &mut |_| {}, &|_| {})?;
+            (name_of(&snapshot)?, snapshot)
         }
         (None, Err(error)) => return Err(DirectoryError::from(error).into()),
     };
-    let overrides = directory.standing()?;
-    Ok(Register::of(&snapshot, overrides, settings.policy).map_err(ImportError::from)?)
+    Ok(directory.register((name, &snapshot), usize::MAX, settings.policy)?)
+}
+
+/// What an archive calls `snapshot`.
+fn name_of(snapshot: &Snapshot) -> Result<String, WorldLoadError> {
+    Ok(Archive::name_of(snapshot).map_err(DirectoryError::from)?)
 }
 
 /// Whether the register files that `config` names can be read, also where an older snapshot of them

@@ -77,6 +77,67 @@ names! {
     }
 }
 
+impl CheckName {
+    /// Why a check cannot be observed only: later stages need what it finds. Nothing where it can.
+    #[must_use]
+    pub const fn cannot_be_observed(self) -> Option<&'static str> {
+        match self {
+            Self::Trust => Some("without a path to an anchor nobody has said who calls"),
+            Self::Profile | Self::OrganisationId => {
+                Some("everything after it asks who the caller is, and it finds that out")
+            }
+            Self::Host => Some("it finds the bank that is asked"),
+            Self::Path => Some("it finds the API that is asked for"),
+            Self::Method => Some("the adapter is never asked with another method than the API's"),
+            Self::TokenForm | Self::Token | Self::Scope => {
+                Some("it finds what the customer has agreed to, and the adapter is told")
+            }
+            Self::Body => Some("it finds what is asked, and the adapter is told"),
+            Self::BalanceProbing => Some("it has a key of its own: `balance_guard.mode`"),
+            Self::Validity
+            | Self::Revocation
+            | Self::Version
+            | Self::Role
+            | Self::Register
+            | Self::Passport
+            | Self::Consent
+            | Self::Quota
+            | Self::Signature
+            | Self::AccountQuota
+            | Self::InFlight => None,
+        }
+    }
+}
+
+/// A set of checks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CheckSet(u32);
+
+const _: () = assert!(CheckName::COUNT <= 32);
+
+impl CheckSet {
+    /// No check.
+    pub const NONE: Self = Self(0);
+
+    /// With `check`.
+    #[must_use]
+    pub const fn with(self, check: CheckName) -> Self {
+        Self(self.0 | 1 << check as u32)
+    }
+
+    /// Whether `check` is in it.
+    #[must_use]
+    pub const fn contains(self, check: CheckName) -> bool {
+        self.0 & (1 << check as u32) != 0
+    }
+
+    /// Whether none is in it.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
 names! {
     /// Where a check looked.
     Source {

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use certs::{OrganisationId, Qwac};
 use jiff::Timestamp;
 
-use crate::check::{Check, CheckName, CheckOutcome, Evidence, Source, Trail};
+use crate::check::{Check, CheckName, CheckOutcome, CheckSet, Evidence, Source, Trail};
 use crate::presented::Presented;
 use crate::reason::Reason;
 use crate::register::ServiceSet;
@@ -45,16 +45,16 @@ pub fn admit(
     now: Timestamp,
     trail: &mut Trail,
 ) -> Result<Admitted, Refusal> {
-    let mut step = Steps { trail };
+    let mut step = Steps { trail, observed: world.observed };
     let certificate = Evidence::of(Source::Certificate);
     let routes = Evidence::of(Source::Routes);
 
     let (qwac, codetab) = step.caller(presented, world, now)?;
     let route = step.take(CheckName::Path, routes, request::route(presented, &world.routes))?;
-    step.take(CheckName::Version, routes, request::alive(route, now))?;
+    step.hold(CheckName::Version, routes, request::alive(route, now))?;
     step.take(CheckName::Method, routes, request::only(presented, route.api.method))?;
 
-    step.take(CheckName::Role, certificate, identity::role(qwac, route.api.required_roles))?;
+    step.hold(CheckName::Role, certificate, identity::role(qwac, route.api.required_roles))?;
     step.registered(&qwac.organisation_id, route.api.services(), world, now)?;
 
     let bearer = presented.authorization.ok_or_else(|| Refusal::new(Reason::TokenMissing));
@@ -75,9 +75,16 @@ pub fn admit(
 /// Writes each check into the trail as it ends.
 struct Steps<'t> {
     trail: &'t mut Trail,
+    /// What [`Steps::hold`] lets pass.
+    observed: CheckSet,
 }
 
-impl Steps<'_> {
+impl<'t> Steps<'t> {
+    /// For checks of which none can be observed only.
+    fn strict(trail: &'t mut Trail) -> Self {
+        Self { trail, observed: CheckSet::NONE }
+    }
+
     /// Who calls, and at which bank's host: what comes before every other question.
     fn caller<'a>(
         &mut self,
@@ -90,9 +97,9 @@ impl Steps<'_> {
             Evidence { source: Source::Anchors, version: world.anchors_version(), as_of: None };
         let (identity, trusted) =
             self.take(CheckName::Trust, anchors, identity::trusted(presented, world))?;
-        self.take(CheckName::Validity, certificate, identity::valid(trusted, now))?;
+        self.hold(CheckName::Validity, certificate, identity::valid(trusted, now))?;
         let (evidence, revocation) = identity::unrevoked(trusted, world, now);
-        self.take(CheckName::Revocation, evidence, revocation)?;
+        self.hold(CheckName::Revocation, evidence, revocation)?;
         let qwac = identity.profile();
         self.take(CheckName::Profile, certificate, identity::profiled(qwac))?;
         let qwac = self.take(CheckName::OrganisationId, certificate, identity::named(qwac))?;
@@ -112,13 +119,13 @@ impl Steps<'_> {
         let (evidence, registered) = identity::registered(id, services, world, now);
         let (standing, warning) = match registered {
             Ok(registered) => registered,
-            Err(refusal) => return self.take(CheckName::Register, evidence, Err(refusal)),
+            Err(refusal) => return self.hold(CheckName::Register, evidence, Err(refusal)),
         };
         self.pass(CheckName::Register, evidence, warning);
         match identity::passported(id, services, standing, world) {
             None => {}
             Some(Ok(warning)) => self.pass(CheckName::Passport, evidence, warning),
-            Some(Err(refusal)) => self.take(CheckName::Passport, evidence, Err(refusal))?,
+            Some(Err(refusal)) => self.hold(CheckName::Passport, evidence, Err(refusal))?,
         }
         Ok(())
     }
@@ -126,6 +133,23 @@ impl Steps<'_> {
     fn pass(&mut self, name: CheckName, looked_at: Evidence, warning: Option<Reason>) {
         let outcome = warning.map_or(CheckOutcome::Passed, CheckOutcome::Warned);
         self.trail.push(Check { name, outcome, looked_at });
+    }
+
+    /// As [`Steps::take`] for a check that finds nothing which others need: where it is only observed,
+    /// its failure is written down and lets pass.
+    fn hold(
+        &mut self,
+        name: CheckName,
+        looked_at: Evidence,
+        result: Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        match result {
+            Err(refusal) if self.observed.contains(name) => {
+                self.pass(name, looked_at, Some(refusal.reason));
+                Ok(())
+            }
+            result => self.take(name, looked_at, result),
+        }
     }
 
     fn take<T>(

@@ -27,7 +27,7 @@ mod token;
 mod verdict;
 mod world;
 
-pub use check::{Check, CheckName, CheckOutcome, Evidence, Source, Trail};
+pub use check::{Check, CheckName, CheckOutcome, CheckSet, Evidence, Source, Trail};
 pub use decide::{
     Admitted, Approached, Entitled, GuardMode, Introduction, Met, Metered, Opening, Permit,
     Placeable, QuestionsFact, Sealed, Sealing, Understood, admit, approach, asks_who_it_is,

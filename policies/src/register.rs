@@ -210,6 +210,17 @@ pub struct Register {
     overrides: Overrides,
     sources: Vec<SourceFile>,
     version: u64,
+    kept: Option<KeptAs>,
+}
+
+/// Where what a register was made of is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)]
+pub struct KeptAs {
+    /// The name of the snapshot: SHA-256 of its content, in hexadecimal.
+    pub snapshot: String,
+    /// How many lines of the overrides counted: made ones, and ones taken back.
+    pub override_lines: usize,
 }
 
 impl Register {
@@ -233,7 +244,19 @@ impl Register {
         let sources = snapshot.sources.clone();
         let hashes: Vec<u8> = sources.iter().flat_map(|source| source.sha256.bytes()).collect();
         let version = short(&certs::sha256(&hashes));
-        Ok(Self { policy, by_id, alike, overrides, sources, version })
+        Ok(Self { policy, by_id, alike, overrides, sources, version, kept: None })
+    }
+
+    /// The same, with where it comes from.
+    #[must_use]
+    pub fn kept_as(self, kept: KeptAs) -> Self {
+        Self { kept: Some(kept), ..self }
+    }
+
+    /// Where what it was made of is kept, where that was said.
+    #[must_use]
+    pub fn kept(&self) -> Option<&KeptAs> {
+        self.kept.as_ref()
     }
 
     /// How the registers are used.

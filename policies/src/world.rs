@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use certs::{Anchors, ProfilePolicy, Revocations};
 
+use crate::check::CheckSet;
 use crate::register::Register;
 use crate::routes::Routes;
 use crate::seals::Seals;
@@ -14,9 +15,9 @@ pub struct WorldParts {
     /// Hosts, codetabs, APIs.
     pub routes: Routes,
     /// The register snapshot.
-    pub register: Register,
+    pub register: Arc<Register>,
     /// Whom we believe.
-    pub anchors: Anchors,
+    pub anchors: Arc<Anchors>,
     /// What they have revoked.
     pub revocations: Revocations,
     /// The known QSEALCs.
@@ -25,7 +26,9 @@ pub struct WorldParts {
     pub profile: ProfilePolicy,
     /// A certificate on which no revocation list speaks is let through. Unsafe.
     pub revocation_unchecked: bool,
-    /// Counts the worlds of a process.
+    /// Checks whose failure is written down and lets pass. Unsafe.
+    pub observed: CheckSet,
+    /// Names the first world of a process among all; each that follows has the next number.
     pub generation: u64,
 }
 
@@ -46,7 +49,9 @@ pub struct World {
     pub profile: ProfilePolicy,
     /// A certificate on which no revocation list speaks is let through.
     pub revocation_unchecked: bool,
-    /// Counts the worlds of a process.
+    /// Checks whose failure is written down and lets pass.
+    pub observed: CheckSet,
+    /// Names it among all worlds of all processes.
     pub generation: u64,
     anchors_version: u64,
 }
@@ -73,12 +78,13 @@ impl World {
         let anchors_version = version(&parts.anchors);
         Ok(Self {
             routes: Arc::new(parts.routes),
-            register: Arc::new(parts.register),
-            anchors: Arc::new(parts.anchors),
+            register: parts.register,
+            anchors: parts.anchors,
             revocations: Arc::new(parts.revocations),
             seals: Arc::new(parts.seals),
             profile: parts.profile,
             revocation_unchecked: parts.revocation_unchecked,
+            observed: parts.observed,
             generation: parts.generation,
             anchors_version,
         })
@@ -121,6 +127,12 @@ impl World {
     pub fn with_profile(&self, profile: ProfilePolicy, revocation_unchecked: bool) -> Self {
         let generation = self.generation + 1;
         Self { profile, revocation_unchecked, generation, ..self.clone() }
+    }
+
+    /// The same world with other checks that are only observed.
+    #[must_use]
+    pub fn with_observed(&self, observed: CheckSet) -> Self {
+        Self { observed, generation: self.generation + 1, ..self.clone() }
     }
 
     /// A short content hash of the anchors.

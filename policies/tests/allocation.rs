@@ -71,12 +71,13 @@ fn from_the_certificate_to_the_quota_nothing_is_allocated() {
     let register = Register::of(&snapshot, Overrides::default(), policy);
     let world = World::build(WorldParts {
         routes: routes(),
-        register: register.unwrap(),
-        anchors,
+        register: Arc::new(register.unwrap()),
+        anchors: Arc::new(anchors),
         revocations,
         seals: policies::Seals::default(),
         profile,
         revocation_unchecked: false,
+        observed: policies::CheckSet::NONE,
         generation: 1,
     });
     let world = Arc::new(world.ok().unwrap());

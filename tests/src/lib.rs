@@ -27,6 +27,7 @@ pub mod redis_sentinel;
 pub mod redis_server;
 pub mod redis_tls;
 pub mod registers;
+pub mod replay;
 pub mod replicas;
 pub mod upstream;
 pub mod watched;

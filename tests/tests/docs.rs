@@ -255,6 +255,8 @@ fn every_command_that_is_shown_works_and_prints_what_is_shown() {
         ("docs/src/first-call.md", 4),
         ("docs/src/identity.md", 1),
         ("docs/src/operating/registers.md", 2),
+        ("docs/src/operating/rehearse.md", 1),
+        ("docs/src/operating/time-machine.md", 1),
         ("docs/src/signatures.md", 4),
         ("docs/src/enrolment.md", 4),
         ("docs/src/reference/corpus.md", 1),

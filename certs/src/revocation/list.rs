@@ -16,6 +16,7 @@ use x509_parser::revocation_list::CertificateRevocationList;
 use super::instant;
 use crate::anchors::issuer_id;
 use crate::chain::IssuerId;
+use crate::digest::sha256;
 use crate::leaf::{Leaf, SignatureAlgorithm};
 use crate::limits::{CRL_BYTES_MAX, CRL_ENTRIES_MAX};
 
@@ -23,6 +24,7 @@ use crate::limits::{CRL_BYTES_MAX, CRL_ENTRIES_MAX};
 /// request.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RevocationList {
+    fingerprint: [u8; 32],
     issuer: IssuerId,
     /// cRLNumber's octets without leading zeros; they order the lists of one issuer.
     number: Box<[u8]>,
@@ -156,12 +158,18 @@ impl RevocationList {
         }
         let number = crl.crl_number().ok_or_else(|| CrlError::NoNumber { file: file() })?;
         Ok(Self {
+            fingerprint: sha256(der),
             issuer: issuer_id(signer),
             number: number.to_bytes_be().into(),
             this_update: instant(crl.last_update()).ok_or_else(malformed)?,
             next_update: instant(next_update).ok_or_else(malformed)?,
             revoked,
         })
+    }
+
+    /// SHA-256 of it in DER.
+    pub fn fingerprint(&self) -> &[u8; 32] {
+        &self.fingerprint
     }
 
     /// Whose list it is.

@@ -19,6 +19,7 @@ use thiserror::Error;
 
 use crate::anchors::issuer_id;
 use crate::chain::IssuerId;
+use crate::digest::sha256;
 use crate::leaf::Leaf;
 use crate::limits::{CLOCK_SKEW_SECONDS_MAX, OCSP_BYTES_MAX, OCSP_HOURS_MAX};
 
@@ -41,6 +42,8 @@ pub enum OcspStatus {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OcspAnswer {
+    /// SHA-256 of the whole response in DER.
+    pub fingerprint: [u8; 32],
     /// Who issued the certificate.
     pub issuer: IssuerId,
     /// Its serial number.
@@ -117,6 +120,7 @@ impl OcspAnswer {
         if response.len() > OCSP_BYTES_MAX {
             return Err(OcspFault::TooLarge { bytes: response.len() });
         }
+        let fingerprint = sha256(response);
         let response = OcspResponse::from_der(response).map_err(|_| OcspFault::Malformed)?;
         if response.status() != OcspResponseStatus::SUCCESSFUL {
             return Err(OcspFault::Refused(refusal(response.status())));
@@ -156,6 +160,7 @@ impl OcspAnswer {
             _ => OcspStatus::Unknown,
         };
         Ok(Self {
+            fingerprint,
             issuer: issuer_id(issuer),
             serial: subject.serial().into(),
             status,

@@ -87,6 +87,15 @@ pub struct Entry<'a> {
     /// What an event is about.
     #[serde(rename = "octroi.subject", borrow, default)]
     pub subject: Option<Cow<'a, str>>,
+    /// The server name of the handshake.
+    #[serde(rename = "tls.client.server_name", borrow, default)]
+    pub server_name: Option<Cow<'a, str>>,
+    /// `fallback` for a call of the customer interface.
+    #[serde(rename = "octroi.lane", borrow, default)]
+    pub lane: Option<Cow<'a, str>>,
+    /// The number of the world that judged the request.
+    #[serde(rename = "octroi.world", default)]
+    pub world: Option<u64>,
 }
 
 /// Microseconds.

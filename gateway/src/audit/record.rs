@@ -90,6 +90,8 @@ pub struct Client {
     pub certificate_sha256: String,
     /// The certificate's serial number, in hexadecimal.
     pub certificate_serial: String,
+    /// The server name of the handshake, if one was sent.
+    pub server_name: Option<Box<str>>,
     /// From the certificate, if it holds one that can be used.
     pub organisation_id: Option<OrganisationId>,
 }
@@ -250,6 +252,8 @@ pub(super) struct Line<'a> {
     certificate_sha256: &'a str,
     #[serde(rename = "tls.client.x509.serial_number")]
     certificate_serial: &'a str,
+    #[serde(rename = "tls.client.server_name", skip_serializing_if = "Option::is_none")]
+    server_name: Option<&'a str>,
     #[serde(rename = "organization.id", skip_serializing_if = "Option::is_none")]
     organisation_id: Option<&'a str>,
     #[serde(rename = "http.version")]
@@ -260,6 +264,9 @@ pub(super) struct Line<'a> {
     host: &'a str,
     #[serde(rename = "url.path")]
     path: &'a str,
+    /// The number of the world that judged it: it stands in `worlds`.
+    #[serde(rename = "octroi.world", skip_serializing_if = "Option::is_none")]
+    world: Option<u64>,
     #[serde(rename = "octroi.codetab", skip_serializing_if = "Option::is_none")]
     codetab: Option<&'a str>,
     #[serde(rename = "octroi.api", skip_serializing_if = "Option::is_none")]
@@ -458,11 +465,13 @@ impl Record {
             tls_version: client.tls_version.trim_start_matches("TLSv"),
             certificate_sha256: &client.certificate_sha256,
             certificate_serial: &client.certificate_serial,
+            server_name: client.server_name.as_deref(),
             organisation_id: client.organisation_id.as_ref().map(OrganisationId::as_str),
             http_version: self.protocol.trim_start_matches("HTTP/"),
             method: &self.method,
             host: &self.host,
             path: &self.path,
+            world: self.world.as_ref().map(|world| world.generation),
             codetab,
             api,
             version,

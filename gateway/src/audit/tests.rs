@@ -28,6 +28,7 @@ fn record() -> Record {
             tls_version: "TLSv1.3",
             certificate_sha256: "07".repeat(32),
             certificate_serial: "0a0b".to_owned(),
+            server_name: None,
             organisation_id: None,
         }),
         protocol: "HTTP/1.1",

@@ -3,6 +3,7 @@
 mod export;
 mod key;
 mod place;
+mod replay;
 mod search;
 mod show;
 mod verify;
@@ -31,6 +32,8 @@ enum Verb {
     Export(export::Args),
     /// Print the public key of the log, for an auditor to keep
     Key(key::Args),
+    /// Judge every record once more in the world that judged it, and tell what comes out differently
+    Replay(replay::Args),
 }
 
 pub(super) fn run(args: Args, out: &mut dyn Write) -> Result<Answer, Failure> {
@@ -40,6 +43,7 @@ pub(super) fn run(args: Args, out: &mut dyn Write) -> Result<Answer, Failure> {
         Verb::Show(args) => show::run(&args, out),
         Verb::Export(args) => export::run(&args, out),
         Verb::Key(args) => key::run(&args, out),
+        Verb::Replay(args) => replay::run(&args, out),
     }
 }
 

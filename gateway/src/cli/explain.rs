@@ -20,7 +20,7 @@ use self::token::Token;
 use super::{Answer, Failure, Output, files};
 use crate::audit::Pseudonyms;
 use crate::config::Config;
-use crate::world;
+use crate::world::{self, Past, Recalled};
 
 const EXAMPLE: &str = "Example:
   octroi explain --config octroi.toml --certificate tpp.pem \\
@@ -55,8 +55,9 @@ pub(super) struct Args {
     /// The request body (`-`: standard input); without it, the body is not judged
     #[arg(long, value_name = "FILE")]
     body: Option<PathBuf>,
-    /// The instant of the request, RFC 3339; the registers are taken as they were then, where their
-    /// snapshots are kept [default: now]
+    /// The instant of the request, RFC 3339. One that has passed is judged in the world of then, where it
+    /// lies beside the log (`worlds`): configuration, anchors, revocations, registers. Where it does not,
+    /// only the registers are taken as they were [default: now]
     #[arg(long, value_name = "INSTANT")]
     at: Option<Timestamp>,
     /// For people or for programs
@@ -73,7 +74,12 @@ struct Verdict {
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> Result<Answer, Failure> {
     let at = args.at.unwrap_or_else(Timestamp::now);
     let config = Config::load(&args.config).map_err(Failure::cannot)?;
-    let world = world::load_at(&config, args.at).map_err(Failure::cannot)?;
+    let past = args.at.filter(|at| *at <= Timestamp::now());
+    let past = past.map(|at| of_then(&config, at)).transpose()?.flatten();
+    let world = match &past {
+        Some(past) => Arc::clone(&past.world),
+        None => world::load_at(&config, args.at).map_err(Failure::cannot)?,
+    };
     let identity = identity(args, &world, at)?;
     let token = args.token.read()?;
     let body = args.body.as_deref().map(files::read).transpose()?;
@@ -90,9 +96,17 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> Result<Answer, Failure> {
     };
     let mut trail = Trail::new();
     let verdict = judge(&presented, &token, body.as_deref(), &config, &world, at, &mut trail)?;
-    let report = Report::new(verdict.refusal.as_ref(), &verdict.assumed, &trail, at);
+    let number = past.map(|past| past.line.number);
+    let report = Report::new(verdict.refusal.as_ref(), &verdict.assumed, &trail, (at, number));
     report.write(args.output, out)?;
     Ok(if verdict.refusal.is_none() { Answer::Good } else { Answer::No })
+}
+
+/// The world that was in force at `at`, where it was written down.
+fn of_then(config: &Config, at: Timestamp) -> Result<Option<Recalled>, Failure> {
+    let register = config.register.directory.as_deref();
+    let past = Past::open(&config.audit.directory, register).map_err(Failure::cannot)?;
+    past.at(at).map(|number| past.recall(number)).transpose().map_err(Failure::cannot)
 }
 
 /// The stages of the gateway, in its order. An error means that no verdict can be given.

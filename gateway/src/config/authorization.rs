@@ -137,18 +137,7 @@ impl AuthorizationSettings {
             reading.duration(&key.child("interaction_life"), &wire.interaction_life);
         let domains = document.domain.iter().flatten().filter_map(|domain| domain.name.as_deref());
         let sandbox = domains.clone().count() > 0 && domains.clone().all(is_local);
-        let token = token?;
-        let beside = |name: &str| {
-            let (folder, _) = token.rsplit_once('/').unwrap_or_default();
-            format!("{folder}/{name}")
-        };
-        let paths = TppPaths {
-            par: beside("par"),
-            revoke: beside("revoke"),
-            introspect: beside("introspect"),
-            register: register?,
-            token,
-        };
+        let paths = TppPaths::of(token?, register?);
         paths.stand_alone(document, key, reading)?;
         Some(Self {
             issuer: issuer?,
@@ -174,6 +163,16 @@ impl AuthorizationSettings {
 }
 
 impl TppPaths {
+    /// The others lie beside that of tokens.
+    pub(super) fn of(token: String, register: String) -> Self {
+        let beside = |name: &str| {
+            let (folder, _) = token.rsplit_once('/').unwrap_or_default();
+            format!("{folder}/{name}")
+        };
+        let (par, revoke, introspect) = (beside("par"), beside("revoke"), beside("introspect"));
+        Self { par, revoke, introspect, register, token }
+    }
+
     /// Every path, with what it is for.
     pub fn all(&self) -> [&str; 5] {
         [&self.token, &self.par, &self.revoke, &self.introspect, &self.register]

@@ -134,14 +134,8 @@ impl RegisterSettings {
         key: &Key,
         reading: &mut Reading<'_>,
     ) -> Option<Self> {
-        let fresh_for = reading.duration(&key.child("fresh_for"), &wire.fresh_for);
-        let tolerated_for = reading.duration(&key.child("tolerated_for"), &wire.tolerated_for);
         let kept_for = reading.duration(&key.child("kept_for"), &wire.kept_for);
         let named = safety::has_register(wire, key, reading);
-        let country = wire.country.parse();
-        if let Err(why) = country {
-            reading.refuse(&key.child("country"), why, "write ISO 3166-1, for example \"FR\"");
-        }
         let shares = [("rows_lost_max", wire.rows_lost_max), ("tpps_lost_max", wire.tpps_lost_max)]
             .map(|(name, share)| {
                 let sound = (0.0..=1.0).contains(&share);
@@ -160,39 +154,13 @@ impl RegisterSettings {
         let place = key.child("regafi");
         let regafi = wire.regafi.as_ref().map(|wire| regafi(wire, &place, reading));
         let fetched = fetched(wire, key, reading);
-        let undetermined = match wire.undetermined {
-            wire::Undetermined::Refuse => WhenUndetermined::Refuse,
-            wire::Undetermined::Warn => {
-                let what = "a TPP about which the registers cannot tell passes on its certificate";
-                reading.warn(&key.child("undetermined"), what);
-                WhenUndetermined::Warn
-            }
-        };
-        let passport = match wire.passport {
-            wire::Passport::Off => Passport::Off,
-            wire::Passport::Warn => Passport::Warn,
-            wire::Passport::Enforce => Passport::Enforce,
-        };
-        let (fresh_for, tolerated_for) = (fresh_for?, tolerated_for?);
-        if tolerated_for < fresh_for {
-            reading.refuse(
-                &key.child("tolerated_for"),
-                "is shorter than `fresh_for`",
-                "write a duration of at least `fresh_for`",
-            );
-            return None;
-        }
+        let policy = policy(wire, key, reading)?;
         let sound = named && shares.iter().all(|sound| *sound);
         let settings = Self {
             eba: whole(eba)?,
             eba_credit: whole(eba_credit)?,
             regafi: whole(regafi)?,
-            policy: RegisterPolicy {
-                freshness: Freshness { fresh_for, tolerated_for },
-                country: country.ok()?,
-                passport,
-                undetermined,
-            },
+            policy,
             directory: wire.directory.as_deref().map(|path| reading.path(path)),
             kept_for: kept_for?,
             gate: GateSettings {
@@ -216,6 +184,44 @@ impl RegisterSettings {
             TablePlace::File(_) => None,
         }))
     }
+}
+
+/// How the registers are used.
+pub(super) fn policy(
+    wire: &wire::Register,
+    key: &Key,
+    reading: &mut Reading<'_>,
+) -> Option<RegisterPolicy> {
+    let fresh_for = reading.duration(&key.child("fresh_for"), &wire.fresh_for);
+    let tolerated_for = reading.duration(&key.child("tolerated_for"), &wire.tolerated_for);
+    let country = wire.country.parse();
+    if let Err(why) = country {
+        reading.refuse(&key.child("country"), why, "write ISO 3166-1, for example \"FR\"");
+    }
+    let undetermined = match wire.undetermined {
+        wire::Undetermined::Refuse => WhenUndetermined::Refuse,
+        wire::Undetermined::Warn => {
+            let what = "a TPP about which the registers cannot tell passes on its certificate";
+            reading.warn(&key.child("undetermined"), what);
+            WhenUndetermined::Warn
+        }
+    };
+    let passport = match wire.passport {
+        wire::Passport::Off => Passport::Off,
+        wire::Passport::Warn => Passport::Warn,
+        wire::Passport::Enforce => Passport::Enforce,
+    };
+    let (fresh_for, tolerated_for) = (fresh_for?, tolerated_for?);
+    if tolerated_for < fresh_for {
+        reading.refuse(
+            &key.child("tolerated_for"),
+            "is shorter than `fresh_for`",
+            "write a duration of at least `fresh_for`",
+        );
+        return None;
+    }
+    let freshness = Freshness { fresh_for, tolerated_for };
+    Some(RegisterPolicy { freshness, country: country.ok()?, passport, undetermined })
 }
 
 /// What is not there is sound; what is there must be.

@@ -3,6 +3,7 @@
 mod authorizing;
 mod changing;
 mod examples;
+mod judging;
 mod limits;
 mod material;
 mod refusals;

@@ -260,7 +260,11 @@ fn are_lists_of(
     }
 }
 
-fn profile(wire: wire::ClientAuthEku, key: &Key, reading: &mut Reading<'_>) -> ProfilePolicy {
+pub(super) fn profile(
+    wire: wire::ClientAuthEku,
+    key: &Key,
+    reading: &mut Reading<'_>,
+) -> ProfilePolicy {
     let client_auth_eku = match wire {
         wire::ClientAuthEku::Require => ClientAuthEku::Require,
         wire::ClientAuthEku::AcceptServerAuthOnly => {

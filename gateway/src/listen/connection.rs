@@ -67,6 +67,7 @@ impl Connection {
             tls_version,
             certificate_sha256: hex::encode(identity.fingerprint()),
             certificate_serial: identity.serial_hex().to_owned(),
+            server_name: sni.map(Box::from),
             organisation_id: identity.profile().ok().map(|qwac| qwac.organisation_id.clone()),
         };
         let roles = identity.profile().ok().map(|qwac| qwac.roles.to_string());

@@ -236,6 +236,7 @@ impl Context {
         self.timing.end(micros(self.started.elapsed()));
         let reason = self.refusal.as_ref().map(|refusal| refusal.reason);
         self.count(reason);
+        self.gateway.metrics.observed(&self.trail, self.view.world.observed);
         if let (Some(connection), Some(slot)) = (self.connection.clone(), self.slot.take()) {
             let record = self.record(&connection, reason);
             self.gateway.audit.write(record, slot, is_held.then(|| connection.hold()));

@@ -11,7 +11,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use policies::register::{Override, Overrides, SNAPSHOT_FORMAT, Snapshot};
+use policies::Register;
+use policies::register::{
+    KeptAs, Override, RegisterError, RegisterPolicy, SNAPSHOT_FORMAT, Snapshot,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -63,6 +66,9 @@ pub enum DirectoryError {
         /// What is wrong.
         why: String,
     },
+    /// A snapshot that holds no register.
+    #[error(transparent)]
+    Register(#[from] RegisterError),
     /// Nothing was in force, or published, by then.
     #[error("no snapshot of the registers was published by {0}")]
     NothingThen(Timestamp),
@@ -213,8 +219,18 @@ impl Directory {
     /// # Errors
     /// The file cannot be read, or somebody wrote into it.
     pub fn overrides(&self) -> Result<Vec<Override>, DirectoryError> {
+        Ok(self.first_overrides(usize::MAX)?.0)
+    }
+
+    /// What the first `lines` lines of the decisions come to, and how many lines there were of these.
+    ///
+    /// # Errors
+    /// As [`Directory::overrides`].
+    pub fn first_overrides(&self, lines: usize) -> Result<(Vec<Override>, usize), DirectoryError> {
         let mut made: Vec<Override> = Vec::new();
-        for (place, line) in self.lines(OVERRIDES)?.into_iter().enumerate() {
+        let all = self.lines(OVERRIDES)?;
+        let count = all.len().min(lines);
+        for (place, line) in all.into_iter().take(lines).enumerate() {
             match line {
                 OverrideLine::Made(one) => {
                     // Whoever writes here by hand is held to the same rules.
@@ -233,15 +249,22 @@ impl Directory {
                 }
             }
         }
-        Ok(made)
+        Ok((made, count))
     }
 
-    /// The same, ready to be asked.
+    /// The register that snapshot `name` makes with the first `lines` lines of the decisions.
     ///
     /// # Errors
-    /// As [`Directory::overrides`].
-    pub fn standing(&self) -> Result<Overrides, DirectoryError> {
-        Ok(self.overrides()?.into_iter().collect())
+    /// The decisions cannot be read, or the snapshot holds no register.
+    pub fn register(
+        &self,
+        (name, snapshot): (String, &Snapshot),
+        lines: usize,
+        policy: RegisterPolicy,
+    ) -> Result<Register, DirectoryError> {
+        let (overrides, override_lines) = self.first_overrides(lines)?;
+        let register = Register::of(snapshot, overrides.into_iter().collect(), policy);
+        Ok(register?.kept_as(KeptAs { snapshot: name, override_lines }))
     }
 
     /// Writes a decision down.

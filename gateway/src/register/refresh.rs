@@ -220,13 +220,13 @@ impl Refresh {
 
     fn read(&self) -> Result<Register, ImportError> {
         let date = |error: DirectoryError| ImportError::Date(error.to_string());
-        let overrides = self.directory.standing().map_err(date)?;
-        let (_, snapshot) = self
+        let (name, snapshot) = self
             .directory
             .archive()
             .current()
             .map_err(|error| date(DirectoryError::Archive(error)))?;
-        Ok(Register::of(&snapshot, overrides, self.settings.policy)?)
+        let register = self.directory.register((name, &snapshot), usize::MAX, self.settings.policy);
+        register.map_err(date)
     }
 
     fn tell_overrides(&mut self, tell: &impl Fn(Tell)) {

@@ -30,7 +30,7 @@ use crate::seals::{Enrolled, SealKeeper};
 use crate::store::{Store, StoreError};
 use crate::tpps;
 use crate::trust::{self, Import, Refresh, Source};
-use crate::world;
+use crate::world::{self, Objects};
 
 pub(super) use clock::watch_clock;
 pub(super) use withdrawn::end_withdrawn;
@@ -51,8 +51,9 @@ pub(super) fn watch_revocations(
 ) -> Result<Option<(Watch, Task)>, StartError> {
     let Some(settings) = &config.trust.revocation else { return Ok(None) };
     let for_world = Arc::clone(gateway);
+    let objects = Objects::beside(&config.audit.directory);
     let (watch, task) = revocation::watch(
-        settings,
+        (settings, objects),
         &from.anchors,
         (*from.revocations).clone(),
         series,

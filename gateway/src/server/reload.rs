@@ -150,7 +150,7 @@ impl Rooms {
             self.end(room).await;
         }
         let settings = Arc::new(settings);
-        self.gateway.view.rcu(|view| View {
+        self.gateway.replace(Some(&new), |view| View {
             world: Arc::new(parts.onto(&view.world, &world)),
             settings: Arc::clone(&settings),
         });
@@ -284,7 +284,8 @@ impl NewParts {
     fn load(new: &Config, now: &World, changes: &Changes) -> Result<Self, WorldLoadError> {
         let (trust, register) = (changes.touch(TRUST), changes.touch(REGISTER));
         let seals = changes.touch(SEALS);
-        let mut world = now.with_routes(Arc::new(world::routes(new)?));
+        let routes = Arc::new(world::routes(new)?);
+        let mut world = now.with_routes(routes).with_observed(new.insecure.observed);
         let mut seal_anchors = None;
         if trust {
             let (anchors, revocations) = world::trust(new)?;
@@ -303,7 +304,8 @@ impl NewParts {
 
     /// What the world has become meanwhile stays, where the configuration says nothing new of it.
     fn onto(&self, now: &World, new: &World) -> World {
-        let mut world = now.with_routes(Arc::clone(&new.routes));
+        let routes = Arc::clone(&new.routes);
+        let mut world = now.with_routes(routes).with_observed(new.observed);
         if self.trust {
             world = world
                 .with_anchors(Arc::clone(&new.anchors))

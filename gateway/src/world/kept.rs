@@ -12,6 +12,8 @@ use std::sync::Arc;
 use certs::{Anchors, Leaf, OcspAnswer, RevocationList, Revocations, Trusted};
 use jiff::Timestamp;
 
+use super::Objects;
+
 /// Paths of TPPs that are kept, and watched, at most.
 const PATHS_MAX: usize = 10_000;
 /// Files of one kind that are looked at.
@@ -48,12 +50,19 @@ impl Path {
 #[derive(Clone, Debug)]
 pub struct Kept {
     directory: PathBuf,
+    objects: Option<Objects>,
 }
 
 impl Kept {
     /// A directory that need not be there yet.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into() }
+        Self { directory: directory.into(), objects: None }
+    }
+
+    /// The same, and everything that comes in is kept beside the log for good.
+    #[must_use]
+    pub fn remembering(self, objects: Objects) -> Self {
+        Self { objects: Some(objects), ..self }
     }
 
     /// Reads all that is there and still holds into `revocations`; gives the paths back. What
@@ -78,12 +87,19 @@ impl Kept {
         };
         for bytes in self.files("crl-") {
             if let Ok(list) = RevocationList::read("kept", &bytes, issuers()) {
+                let issuer = issuers().find(|issuer| {
+                    RevocationList::read("kept", &bytes, std::iter::once(*issuer)).is_ok()
+                });
+                self.remember(|objects| {
+                    objects.keep_list(&list, &bytes, issuer.map(AsRef::as_ref), now)
+                });
                 revocations.add_list(list);
             }
         }
         for (subject, issuer) in paths.iter().flat_map(Path::pairs) {
             let Ok(bytes) = fs::read(self.answer_file(subject)) else { continue };
             if let Ok(answer) = OcspAnswer::read(&bytes, subject, issuer, now) {
+                self.remember(|objects| objects.keep_status(&bytes, (subject, issuer), now));
                 revocations.add_answer(answer);
             }
         }
@@ -116,7 +132,14 @@ impl Kept {
     ///
     /// # Errors
     /// The file system's.
-    pub fn keep_list(&self, list: &RevocationList, bytes: &[u8]) -> io::Result<()> {
+    pub fn keep_list(
+        &self,
+        list: &RevocationList,
+        bytes: &[u8],
+        issuer: &Leaf,
+        now: Timestamp,
+    ) -> io::Result<()> {
+        self.remember(|objects| objects.keep_list(list, bytes, Some(issuer), now));
         write(&self.directory, &format!("crl-{}.crl", hex::encode(list.issuer())), bytes)
     }
 
@@ -124,8 +147,23 @@ impl Kept {
     ///
     /// # Errors
     /// The file system's.
-    pub fn keep_answer(&self, subject: &Leaf, bytes: &[u8]) -> io::Result<()> {
+    pub fn keep_answer(
+        &self,
+        subject: &Leaf,
+        bytes: &[u8],
+        issuer: &Leaf,
+        now: Timestamp,
+    ) -> io::Result<()> {
+        self.remember(|objects| objects.keep_status(bytes, (subject, issuer), now));
         write(&self.directory, &format!("ocsp-{}.der", hex::encode(subject.fingerprint())), bytes)
+    }
+
+    fn remember(&self, keep: impl FnOnce(&Objects) -> io::Result<()>) {
+        if let Some(objects) = &self.objects
+            && let Err(error) = keep(objects)
+        {
+            tracing::error!(%error, "an answer about revocations could not be kept beside the log; verdicts by it cannot be replayed");
+        }
     }
 
     fn answer_file(&self, subject: &Leaf) -> PathBuf {

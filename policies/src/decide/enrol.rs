@@ -44,8 +44,11 @@ impl Approached<'_> {
     ) -> Result<TokenName, Refusal> {
         let bearer = authorization.ok_or_else(|| Refusal::new(Reason::TokenMissing));
         let bearer = bearer.and_then(token::bearer);
-        let bearer =
-            Steps { trail }.take(CheckName::TokenForm, Evidence::of(Source::Request), bearer)?;
+        let bearer = Steps::strict(trail).take(
+            CheckName::TokenForm,
+            Evidence::of(Source::Request),
+            bearer,
+        )?;
         Ok(TokenName::of(bearer))
     }
 
@@ -62,7 +65,7 @@ impl Approached<'_> {
         now: Timestamp,
         trail: &mut Trail,
     ) -> Result<(), Refusal> {
-        let mut step = Steps { trail };
+        let mut step = Steps::strict(trail);
         let (evidence, record) = stages::live(fact);
         let record = record.and_then(|record| {
             let code = &self.codetab().code;
@@ -97,7 +100,7 @@ impl Approached<'_> {
         met: Met<'_>,
         trail: &mut Trail,
     ) -> Result<(), Refusal> {
-        let mut step = Steps { trail };
+        let mut step = Steps::strict(trail);
         let body = Evidence::of(Source::Request);
         let sender = &self.qwac().organisation_id;
         let named = if registration.organisation_id() == sender {

@@ -53,7 +53,7 @@ pub fn introduce<'a>(
     now: Timestamp,
     trail: &mut Trail,
 ) -> Result<Introduction<'a>, Refusal> {
-    let mut step = Steps { trail };
+    let mut step = Steps { trail, observed: world.observed };
     let (qwac, seat) = step.caller(presented, world, now)?;
     let routes = Evidence::of(Source::Routes);
     let method = request::only(presented, Method::Get);
@@ -63,7 +63,7 @@ pub fn introduce<'a>(
         let open = request::alive(route, now)
             .and_then(|()| identity::role(qwac, route.api.required_roles))
             .and_then(|()| {
-                Steps { trail: &mut Trail::new() }.registered(
+                Steps { trail: &mut Trail::new(), observed: world.observed }.registered(
                     &qwac.organisation_id,
                     route.api.services(),
                     world,

@@ -39,7 +39,7 @@ pub fn approach<'a>(
     now: Timestamp,
     trail: &mut Trail,
 ) -> Result<Approached<'a>, Refusal> {
-    let mut step = Steps { trail };
+    let mut step = Steps { trail, observed: world.observed };
     let (qwac, seat) = step.caller(presented, world, now)?;
     let routes = Evidence::of(Source::Routes);
     step.take(CheckName::Path, routes, Ok(()))?;
@@ -65,7 +65,7 @@ pub fn may_be_sent_customers(
     world: &World,
     now: Timestamp,
 ) -> Result<(), Refusal> {
-    let mut step = Steps { trail: &mut Trail::new() };
+    let mut step = Steps { trail: &mut Trail::new(), observed: world.observed };
     step.registered(organisation_id, scope.services(), world, now)
 }
 
@@ -114,7 +114,14 @@ impl<'a> Approached<'a> {
         now: Timestamp,
         trail: &mut Trail,
     ) -> Result<(), Refusal> {
-        stages::granted(std::iter::once(charge.quota), fact, CheckName::Quota, now, trail)
+        let observed = self.world.observed;
+        stages::granted(
+            std::iter::once(charge.quota),
+            fact,
+            (CheckName::Quota, observed),
+            now,
+            trail,
+        )
     }
 
     /// Whether the registers know the caller as one that is authorised, for whatever service.
@@ -123,7 +130,12 @@ impl<'a> Approached<'a> {
     /// What the registers say.
     pub fn is_listed(&self, now: Timestamp, trail: &mut Trail) -> Result<(), Refusal> {
         let id = &self.qwac.organisation_id;
-        Steps { trail }.registered(id, ServiceSet::all(), self.world, now)
+        Steps { trail, observed: self.world.observed }.registered(
+            id,
+            ServiceSet::all(),
+            self.world,
+            now,
+        )
     }
 
     /// Whether the certificate's roles and the registers allow the caller what `scope` opens. The
@@ -132,11 +144,11 @@ impl<'a> Approached<'a> {
     /// # Errors
     /// `role_missing`, or what the registers say.
     pub fn may(&self, scope: Scope, now: Timestamp, trail: &mut Trail) -> Result<(), Refusal> {
-        let mut step = Steps { trail };
+        let mut step = Steps { trail, observed: self.world.observed };
         let mut roles = RoleSet::default();
         roles.insert(scope.role());
         let role = identity::role(self.qwac, roles);
-        step.take(CheckName::Role, Evidence::of(Source::Certificate), role)?;
+        step.hold(CheckName::Role, Evidence::of(Source::Certificate), role)?;
         step.registered(&self.qwac.organisation_id, scope.services(), self.world, now)
     }
 }

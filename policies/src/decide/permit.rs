@@ -63,7 +63,8 @@ impl Placeable {
         let admitted = &self.understood.entitled.admitted;
         if admitted.limits(Step::InFlight).next().is_some() {
             let limits = admitted.limits(Step::InFlight);
-            granted(limits, &fact, CheckName::InFlight, now, trail)?;
+            let check = (CheckName::InFlight, admitted.world.observed);
+            granted(limits, &fact, check, now, trail)?;
         }
         let Understood { entitled, request, .. } = self.understood;
         Ok(Permit { entitled, request })

@@ -52,7 +52,7 @@ impl Placeable {
             && let Some((refusal, true)) = consequence(fact)
         {
             let looked_at = Evidence::of(Source::Questions);
-            return Steps { trail }.take(CheckName::BalanceProbing, looked_at, Err(refusal));
+            return Steps::strict(trail).take(CheckName::BalanceProbing, looked_at, Err(refusal));
         }
         observe(fact, trail);
         Ok(self)
@@ -63,7 +63,7 @@ impl Placeable {
 pub fn observe(fact: QuestionsFact, trail: &mut Trail) {
     let warning = consequence(fact).map(|(refusal, _)| refusal.reason);
     let looked_at = Evidence::of(Source::Questions);
-    Steps { trail }.pass(CheckName::BalanceProbing, looked_at, warning);
+    Steps::strict(trail).pass(CheckName::BalanceProbing, looked_at, warning);
 }
 
 /// How it would be refused, and whether it is where that is enforced.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::Steps;
 use super::permit::Placeable;
-use crate::check::{CheckName, Evidence, Source, Trail};
+use crate::check::{CheckName, CheckSet, Evidence, Source, Trail};
 use crate::funds_confirmation::FundsRequest;
 use crate::quota::{self, Caller, Charges, Quota, QuotaFact, Step};
 use crate::reason::Reason;
@@ -67,6 +67,11 @@ impl Admitted {
         quota::charges(self.quotas(), &self.caller(account), step)
     }
 
+    /// What the limits would count this request by once its token is known, as far as they need no body.
+    pub fn charges_ahead(&self) -> Charges<'_> {
+        self.charges(Step::Head, None)
+    }
+
     /// Under what the token is stored.
     pub fn token(&self) -> TokenName {
         self.token
@@ -87,7 +92,7 @@ impl Admitted {
         now: Timestamp,
         trail: &mut Trail,
     ) -> Result<Entitled, Refusal> {
-        let mut step = Steps { trail };
+        let mut step = Steps { trail, observed: self.world.observed };
         let (evidence, record) = live(fact);
         let record = record.and_then(|record| {
             let code = &self.codetab.codetab.code;
@@ -97,7 +102,7 @@ impl Admitted {
         let record = step.take(CheckName::Token, evidence, record)?;
         let api = &self.route.api;
         let scope = step.take(CheckName::Scope, evidence, token::scope(&record, api))?;
-        step.take(CheckName::Consent, evidence, token::consent(&record, api, now))?;
+        step.hold(CheckName::Consent, evidence, token::consent(&record, api, now))?;
         Ok(Entitled { admitted: self, record, scope })
     }
 }
@@ -153,7 +158,8 @@ impl Entitled {
         now: Timestamp,
         trail: &mut Trail,
     ) -> Result<Metered, Refusal> {
-        granted(self.admitted.limits(Step::Head), &fact, CheckName::Quota, now, trail)?;
+        let check = (CheckName::Quota, self.admitted.world.observed);
+        granted(self.admitted.limits(Step::Head), &fact, check, now, trail)?;
         Ok(Metered { entitled: self })
     }
 }
@@ -163,7 +169,7 @@ impl Entitled {
 pub(super) fn granted<'q>(
     mut limits: impl Iterator<Item = &'q Arc<Quota>>,
     fact: &QuotaFact,
-    check: CheckName,
+    (check, observed): (CheckName, CheckSet),
     now: Timestamp,
     trail: &mut Trail,
 ) -> Result<(), Refusal> {
@@ -177,7 +183,7 @@ pub(super) fn granted<'q>(
             None => uncounted(),
         }),
     };
-    Steps { trail }.take(check, Evidence::of(Source::Quota), granted)
+    Steps { trail, observed }.hold(check, Evidence::of(Source::Quota), granted)
 }
 
 /// A TPP within its quota, with a body still to be read.
@@ -212,7 +218,8 @@ impl Metered {
                 now,
             );
             let evidence = Evidence::of(Source::Request);
-            Steps { trail }.take(CheckName::Signature, evidence, sealed)?;
+            let observed = world.observed;
+            Steps { trail, observed }.hold(CheckName::Signature, evidence, sealed)?;
         }
         Ok(Sealed { entitled: self.entitled })
     }
@@ -271,7 +278,7 @@ impl Sealed {
             }
         });
         let (request, account) =
-            Steps { trail }.take(CheckName::Body, Evidence::of(Source::Request), read)?;
+            Steps::strict(trail).take(CheckName::Body, Evidence::of(Source::Request), read)?;
         Ok(Understood { entitled: self.entitled, request, account })
     }
 }
@@ -304,7 +311,8 @@ impl Understood {
         let admitted = &self.entitled.admitted;
         if admitted.limits(Step::Account).next().is_some() {
             let limits = admitted.limits(Step::Account);
-            granted(limits, &fact, CheckName::AccountQuota, now, trail)?;
+            let check = (CheckName::AccountQuota, admitted.world.observed);
+            granted(limits, &fact, check, now, trail)?;
         }
         Ok(Placeable::of(self))
     }

@@ -1,6 +1,7 @@
 //! One request that deserves to pass, and each way in which it may not.
 
 mod case;
+mod observed;
 mod office;
 
 use std::time::Duration;

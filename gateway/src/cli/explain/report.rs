@@ -28,6 +28,9 @@ pub(super) struct Report {
     assumed: Vec<&'static str>,
     /// The instant that the request was judged for.
     at: Timestamp,
+    /// The number of the world of then (`octroi.world` of records); none: what the configuration names
+    /// now, with the registers of then.
+    world: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -51,7 +54,7 @@ impl Report {
         refusal: Option<&Refusal>,
         assumed: &[&'static str],
         trail: &Trail,
-        at: Timestamp,
+        (at, world): (Timestamp, Option<u64>),
     ) -> Self {
         Self {
             verdict: if refusal.is_some() { "refused" } else { "allowed" },
@@ -62,6 +65,7 @@ impl Report {
             checks: trail.iter().map(|check| Looked::new(check, at)).collect(),
             assumed: assumed.to_vec(),
             at,
+            world,
         }
     }
 
@@ -87,7 +91,10 @@ impl Report {
         if let Some(mend) = self.mend {
             writeln!(out, "  To mend: {mend}")?;
         }
-        writeln!(out, "  Judged for {}", self.at)?;
+        match self.world {
+            Some(world) => writeln!(out, "  Judged for {}, in world {world} of then", self.at)?,
+            None => writeln!(out, "  Judged for {}", self.at)?,
+        }
         for assumed in &self.assumed {
             writeln!(out, "  Assumed: {assumed}")?;
         }

@@ -1,13 +1,12 @@
 //! `octroi register fetch`.
 
-use std::io::{IsTerminal, Write};
-use std::time::Duration;
+use std::io::Write;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 use policies::register::Rejection;
 
 use super::{Place, impact, short};
+use crate::cli::progress::bar;
 use crate::cli::{Answer, Failure, run as runs};
 use crate::fetch::Fetcher;
 use crate::register::{Downloads, Held, Parts, build};
@@ -109,20 +108,4 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> Result<Answer, Failure> {
     directory.hold(&Held { snapshot: name, at: now, why, impact }).map_err(Failure::cannot)?;
     writeln!(out, "to put it in force all the same: octroi register accept {accept} --by YOU")?;
     Ok(Answer::No)
-}
-
-/// A bar for what may take longer than two seconds, on a terminal only.
-pub(super) fn bar(octets: u64, doing: &'static str) -> ProgressBar {
-    let target = if std::io::stderr().is_terminal() {
-        ProgressDrawTarget::stderr_with_hz(4)
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let bar = ProgressBar::with_draw_target(Some(octets), target).with_message(doing);
-    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes} {eta}")
-    {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(Duration::from_millis(500));
-    bar
 }

@@ -54,7 +54,7 @@ struct Report<'a> {
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> Result<Answer, Failure> {
     let parts = parts(args)?;
-    let bar = super::fetch::bar(parts.octets(), "reading");
+    let bar = crate::cli::progress::bar(parts.octets(), "reading");
     let mut rejected: Vec<Rejection> = Vec::new();
     let mut told = |rejection: &Rejection| rejected.push(rejection.clone());
     let snapshot = build(&parts, &mut told, &|octets| bar.inc(octets)).map_err(Failure::cannot)?;

@@ -119,6 +119,11 @@ pub(crate) struct Insecure {
     pub(crate) revocation_unchecked: bool,
     /// The admin listener may stand on an address that is not loopback.
     pub(crate) admin_on_any_address: bool,
+    /// Checks whose failure is written down and lets pass, by their names, for example `["register"]`:
+    /// the record has it as a `warning`, and `octroi_checks_observed_total` counts it. Possible are
+    /// `validity`, `revocation`, `version`, `role`, `register`, `passport`, `consent`, `quota`,
+    /// `signature`, `account_quota` and `in_flight`: what the others find is needed later.
+    pub(crate) observed_checks: Vec<String>,
 }
 
 /// The sandbox: fictional people, accounts and balances.

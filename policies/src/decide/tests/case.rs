@@ -45,6 +45,7 @@ pub(in crate::decide) struct Case {
     pub(in crate::decide) revoked: bool,
     pub(in crate::decide) list_until: Timestamp,
     pub(in crate::decide) unchecked: bool,
+    pub(in crate::decide) observed: CheckSet,
     pub(in crate::decide) register_as_of: Timestamp,
     pub(in crate::decide) passport: Passport,
     pub(in crate::decide) overrides: Overrides,
@@ -70,6 +71,7 @@ pub(in crate::decide) fn good() -> Case {
         revoked: false,
         list_until: hours(1),
         unchecked: false,
+        observed: CheckSet::NONE,
         register_as_of: hours(-1),
         passport: Passport::Warn,
         overrides: Overrides::default(),
@@ -198,12 +200,13 @@ impl Case {
         let identity = Identity::establish(&issued.der().unwrap(), &[], &anchors, &profile, now());
         let world = World::build(WorldParts {
             routes: routes(),
-            register: register.unwrap(),
-            anchors,
+            register: Arc::new(register.unwrap()),
+            anchors: Arc::new(anchors),
             revocations,
             seals: crate::seals::Seals::default(),
             profile,
             revocation_unchecked: self.unchecked,
+            observed: self.observed,
             generation: 1,
         });
         (Arc::new(world.unwrap()), identity)

@@ -1,0 +1,171 @@
+//! The drafts: the notification to the authority and the note to customers, in French and English. What
+//! only a person can know stands between « and », to be filled in.
+
+use askama::Template;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use policies::Reason;
+use policies::register::{Record, Snapshot};
+use serde::Serialize;
+
+use super::case::{Case, Count};
+use super::{DossierError, Folder};
+
+/// In which language drafts are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Language {
+    /// French.
+    Fr,
+    /// English.
+    En,
+    /// Both.
+    #[default]
+    Both,
+}
+
+/// What one register says, as the dossier keeps it.
+#[derive(Serialize)]
+pub(super) struct Said<'a> {
+    /// The name of the snapshot.
+    snapshot: &'a str,
+    /// Its files, with the instants of their publication.
+    files: Vec<(String, String, Timestamp)>,
+    /// The records about the organisation.
+    records: Vec<&'a Record>,
+}
+
+/// What `snapshot` says of `organisation_id`.
+pub(super) fn said<'a>(
+    name: &'a str,
+    snapshot: &'a Snapshot,
+    organisation_id: &'a str,
+) -> Said<'a> {
+    let sources = snapshot.sources.iter();
+    let files = sources.map(|file| (file.file.clone(), file.sha256.clone(), file.as_of));
+    Said {
+        snapshot: name,
+        files: files.collect(),
+        records: snapshot.about(organisation_id).collect(),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "dossier/authority.fr.md", escape = "none")]
+struct AuthorityFr<'a>(&'a Told<'a>);
+
+#[derive(Template)]
+#[template(path = "dossier/authority.en.md", escape = "none")]
+struct AuthorityEn<'a>(&'a Told<'a>);
+
+#[derive(Template)]
+#[template(path = "dossier/customers.fr.md", escape = "none")]
+struct CustomersFr<'a>(&'a Told<'a>);
+
+#[derive(Template)]
+#[template(path = "dossier/customers.en.md", escape = "none")]
+struct CustomersEn<'a>(&'a Told<'a>);
+
+/// What the drafts say, in one language.
+struct Told<'a> {
+    case: &'a Case,
+    name: &'a str,
+    since: String,
+    last_refused: String,
+    last_allowed: Option<String>,
+    ended: Option<String>,
+    standing: &'a str,
+    reasons: Vec<(String, &'a str, u64)>,
+    days: &'a [Count],
+    made: String,
+}
+
+/// Writes the drafts into `folder`.
+///
+/// # Errors
+/// The file system's.
+pub(super) fn write(
+    folder: &mut Folder,
+    case: &Case,
+    language: Language,
+    made: Timestamp,
+) -> Result<(), DossierError> {
+    if language != Language::En {
+        let told = Told::new(case, made, "« nom du prestataire »", french);
+        folder.add("drafts/notification.fr.md", AuthorityFr(&told).render()?.as_bytes())?;
+        folder.add("drafts/customers.fr.md", CustomersFr(&told).render()?.as_bytes())?;
+    }
+    if language != Language::Fr {
+        let told = Told::new(case, made, "« name of the provider »", english);
+        folder.add("drafts/notification.en.md", AuthorityEn(&told).render()?.as_bytes())?;
+        folder.add("drafts/customers.en.md", CustomersEn(&told).render()?.as_bytes())?;
+    }
+    Ok(())
+}
+
+impl<'a> Told<'a> {
+    fn new(
+        case: &'a Case,
+        made: Timestamp,
+        nameless: &'a str,
+        words: fn(&str) -> &'static str,
+    ) -> Self {
+        let none = || "-".to_owned();
+        let reasons = case.reasons().into_iter();
+        Self {
+            case,
+            name: case.name.as_deref().unwrap_or(nameless),
+            since: case.since.map_or_else(none, instant),
+            last_refused: case.last_refused.map_or_else(none, instant),
+            last_allowed: case.last_allowed.map(instant),
+            ended: case.ended.map(instant),
+            standing: case.standing.as_deref().unwrap_or("-"),
+            reasons: reasons.map(|(code, n)| (words(code).to_owned(), code, n)).collect(),
+            days: &case.by_day,
+            made: instant(made),
+        }
+    }
+}
+
+fn instant(time: Timestamp) -> String {
+    time.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+fn english(code: &str) -> &'static str {
+    Reason::ALL.iter().find(|reason| reason.code() == code).map_or("", |reason| reason.sentence())
+}
+
+/// The reasons that stand against a TPP, in French.
+fn french(code: &str) -> &'static str {
+    match code {
+        "certificate_revoked" => {
+            "le certificat qualifié du prestataire a été révoqué par son émetteur"
+        }
+        "certificate_untrusted" => {
+            "le certificat n'a été émis par aucun prestataire de services de confiance qualifié reconnu"
+        }
+        "role_missing" => "le certificat ne porte pas le rôle DSP2 exigé pour ce service",
+        "register_unknown" => "aucun registre officiel ne mentionne ce prestataire",
+        "register_withdrawn" => "les registres indiquent que l'agrément du prestataire a pris fin",
+        "register_undetermined" => "les registres ne permettent pas de déterminer l'agrément",
+        "register_role_missing" => "les registres ne mentionnent pas le service exigé",
+        "register_passport_missing" => {
+            "les registres ne mentionnent pas ce service pour le pays de l'établissement"
+        }
+        "tpp_suspended" => "l'établissement a suspendu l'accès de ce prestataire",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::BLOCKING;
+    use super::*;
+
+    #[test]
+    fn every_reason_against_a_tpp_has_its_words_in_both_languages() {
+        for reason in BLOCKING {
+            assert!(!french(reason.code()).is_empty(), "{reason}");
+            assert!(!english(reason.code()).is_empty(), "{reason}");
+        }
+    }
+}
