@@ -26,6 +26,7 @@ pub mod problem;
 pub mod proxy;
 pub mod register;
 pub mod revocation;
+pub mod roadmap;
 pub mod sandbox;
 pub mod seals;
 pub mod server;

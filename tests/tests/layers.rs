@@ -17,7 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["proxy"],
     &["listen", "revocation", "seals", "upstream"],
     &["tpps", "authorization", "jwt"],
-    &["store", "trust", "world", "audit", "metrics", "introduction", "in_flight"],
+    &["store", "trust", "world", "audit", "metrics", "introduction", "in_flight", "roadmap"],
     &["register"],
     &["fetch"],
     &["archive", "problem"],
