@@ -5,12 +5,13 @@ mod usage;
 
 use jiff::Timestamp;
 use policies::{Api, ApiVersion, LifeStage, Routes};
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 pub use usage::{Caller, Use};
 
 /// The table, as of an instant. What everybody may see: who calls is not in it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Roadmap {
     /// When it was made.
     pub as_of: Timestamp,
@@ -19,7 +20,7 @@ pub struct Roadmap {
 }
 
 /// One version.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Row {
     /// The API.
     pub api: String,
@@ -29,6 +30,7 @@ pub struct Row {
     pub paths: Vec<String>,
     /// `planned`, `active`, `deprecated`, `brown_out`, `kept_alive` or `retired`.
     #[serde(serialize_with = "code")]
+    #[schemars(with = "&str")]
     pub stage: LifeStage,
     /// When it begins.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,7 +62,7 @@ pub struct Row {
 }
 
 /// From an instant to the first after it.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 pub struct Window {
     /// The first.
     pub from: Timestamp,
