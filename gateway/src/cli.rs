@@ -12,6 +12,7 @@ mod register;
 mod rehearse;
 mod reload;
 mod report;
+mod roadmap;
 mod run;
 mod sandbox;
 mod token;
@@ -50,6 +51,8 @@ enum Verb {
     Cert(cert::Args),
     /// Registers as data: fetch, lint, diff, show, list, accept, override
     Register(register::Args),
+    /// Tell which API versions come and go, and who must still move
+    Roadmap(roadmap::Args),
     /// Trusted lists as data: import, list, diff, rollback
     Trust(trust::Args),
     /// TPPs: list, show, suspend, resume, enrol, remove
@@ -118,6 +121,7 @@ impl Cli {
             Verb::Explain(args) => explain::run(&args, out),
             Verb::Cert(args) => cert::run(args, out),
             Verb::Register(args) => register::run(args, out),
+            Verb::Roadmap(args) => roadmap::run(&args, out),
             Verb::Trust(args) => trust::run(args, out),
             Verb::Tpp(args) => tpp::run(args, out),
             Verb::Token(args) => token::run(args, out),

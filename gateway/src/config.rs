@@ -16,6 +16,7 @@ mod judging;
 mod jwt;
 mod key;
 mod key_pair;
+mod life;
 mod limits;
 mod listen;
 mod metrics;
@@ -312,8 +313,9 @@ fn typed(wire: &wire::Document, file: &Path, reading: &mut Reading<'_>) -> Optio
     let quotas = quota::read(&wire.quota, &key("quota"), reading);
     let domains = filled(&wire.domain, &key("domain"), reading)
         .and_then(|wire| routes::domains(wire, &key("domain"), reading));
+    let roadmap = roadmap(wire);
     let apis = filled(&wire.api, &key("api"), reading)
-        .and_then(|wire| routes::apis(wire, &quotas, &key("api"), reading));
+        .and_then(|wire| routes::apis(wire, &quotas, &key("api"), roadmap.as_deref(), reading));
     let codetabs = filled(&wire.codetab, &key("codetab"), reading)
         .and_then(|wire| upstream::read(wire, &key("codetab"), reading));
     production::has_no_sandbox_parts(wire, anchors.as_ref(), reading);
@@ -384,6 +386,12 @@ fn problem_type_base(
     }
     let public_url = wire.listen.as_ref()?.psu.as_ref()?.public_url.as_deref()?;
     Some(format!("{}/reasons/", public_url.trim_end_matches('/')))
+}
+
+/// The page about ends of versions that the PSU listener serves.
+fn roadmap(wire: &wire::Document) -> Option<String> {
+    let public_url = wire.listen.as_ref()?.psu.as_ref()?.public_url.as_deref()?;
+    Some(format!("{}/roadmap", public_url.trim_end_matches('/')))
 }
 
 fn read_text(file: &Path) -> io::Result<String> {

@@ -77,6 +77,15 @@ struct Api<'a> {
     paths: &'a [String],
     scopes: &'a [String],
     signed: bool,
+    /// From when nobody should begin to use it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deprecated: Option<Timestamp>,
+    /// When it ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sunset: Option<Timestamp>,
+    /// The version that takes over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    successor: Option<&'a str>,
     /// Whether a call with a token of one of the scopes would get past who the caller is.
     open: bool,
     code: Option<&'static str>,
@@ -146,6 +155,9 @@ impl<'a> Api<'a> {
             paths: &version.paths,
             scopes: &api.scopes,
             signed: api.signed,
+            deprecated: version.life.deprecated,
+            sunset: version.life.sunset,
+            successor: version.successor.as_deref(),
             open: refusal.is_none(),
             code: refusal.as_ref().map(|refusal| refusal.reason.code()),
             detail: refusal.as_ref().map(problem::detail),

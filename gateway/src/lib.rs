@@ -29,6 +29,7 @@ pub mod proxy;
 pub mod register;
 pub mod replay;
 pub mod revocation;
+pub mod roadmap;
 pub mod sandbox;
 pub mod seals;
 pub mod server;

@@ -243,6 +243,28 @@ impl Metrics {
         self.tpps.count(id, outcome, counted);
     }
 
+    /// When each version of `routes` ends, as a room.
+    ///
+    /// # Errors
+    /// Prometheus' own, for a name registered twice: a fault of this file.
+    pub fn ends(routes: &Routes) -> prometheus::Result<Registry> {
+        let ends = prometheus::IntGaugeVec::new(
+            Opts::new(
+                "octroi_api_version_sunset_timestamp_seconds",
+                "When a version of an API ends; no series where no end is set",
+            ),
+            &["api", "version"],
+        )?;
+        for (api, version) in routes.versions() {
+            if let Some(sunset) = version.life.sunset {
+                ends.with_label_values(&[&api.name, &version.name]).set(sunset.as_second());
+            }
+        }
+        let room = Registry::new();
+        room.register(Box::new(ends))?;
+        Ok(room)
+    }
+
     /// Drops the series of a codetab's adapter.
     pub fn forget_codetab(&self, codetab: &str) {
         for series in [&self.upstream_healthy, &self.upstream_circuit_open] {

@@ -72,6 +72,7 @@ struct Operation {
     tag: &'static str,
     summary: &'static str,
     description: String,
+    is_deprecated: bool,
     proof: Proof,
     parameters: Vec<Value>,
     body: Option<Value>,
@@ -86,6 +87,7 @@ impl Operation {
             tag,
             summary,
             description: String::new(),
+            is_deprecated: false,
             proof: Proof::Nothing,
             parameters: Vec::new(),
             body: None,
@@ -95,6 +97,11 @@ impl Operation {
 
     fn saying(mut self, description: impl Into<String>) -> Self {
         self.description = description.into();
+        self
+    }
+
+    fn leaving(mut self, is_deprecated: bool) -> Self {
+        self.is_deprecated = is_deprecated;
         self
     }
 
@@ -194,6 +201,9 @@ impl<'c> Description<'c> {
         if let Some(members) = described.as_object_mut() {
             if !operation.description.is_empty() {
                 members.insert("description".to_owned(), operation.description.into());
+            }
+            if operation.is_deprecated {
+                members.insert("deprecated".to_owned(), true.into());
             }
             if !operation.parameters.is_empty() {
                 members.insert("parameters".to_owned(), operation.parameters.into());

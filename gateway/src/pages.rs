@@ -6,6 +6,7 @@ mod authorize;
 pub mod bank;
 pub mod language;
 mod login;
+pub mod roadmap;
 pub mod style;
 mod texts;
 mod visit;
@@ -45,8 +46,9 @@ const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:42rem;mar
 padding:0 1rem;color:#1b1b1b;background:#fff}h1{font-size:1.4rem}code{background:#f1f1f1;\
 padding:.1em .3em;overflow-wrap:anywhere}dt{font-weight:600;margin-top:1rem}dd{margin:0}a{color:#0b57a4}";
 
-/// The routes; with those of consents where the authorization server is ours.
-pub fn routes(consents: Option<Consents>) -> Router {
+/// The routes; with those of consents where the authorization server is ours. `world` gives the one that
+/// requests are judged by now.
+pub fn routes(consents: Option<Consents>, world: roadmap::Worlds) -> Router {
     // A sandbox's hosts are everybody's own machine: no browser should remember anything about them.
     let lasting = consents
         .as_ref()
@@ -60,6 +62,7 @@ pub fn routes(consents: Option<Consents>) -> Router {
     });
     Router::new()
         .merge(consents.unwrap_or_default())
+        .merge(roadmap::routes(world))
         .route("/", get(|| async { page(StatusCode::OK, "Octroi", &front()) }))
         .route("/reasons/", get(|| async { page(StatusCode::OK, "Reasons", &index()) }))
         .route("/reasons/{code}", get(reason))
@@ -110,7 +113,8 @@ async fn call_back(RawQuery(query): RawQuery) -> Response {
 fn front() -> String {
     "<p>This host belongs to a PSD2 gateway. Customers of the bank come here from a third-party \
      provider to identify themselves and to consent; there is nothing to do here on your own.</p>\
-     <p>Developers: <a href=\"/reasons/\">why a call was refused</a>.</p>"
+     <p>Developers: <a href=\"/reasons/\">why a call was refused</a>, <a href=\"/roadmap\">which \
+     versions come and go</a>.</p>"
         .to_owned()
 }
 

@@ -43,6 +43,9 @@ struct Body<'a> {
     error: &'a str,
     message: &'a str,
     path: &'a str,
+    /// The path or URL that replaces what was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    successor: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     signature: Option<Signature<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -150,6 +153,7 @@ pub fn body(refusal: &Refusal, type_base: &str, about: About<'_>) -> Bytes {
         error,
         message: bounded(reason.sentence()),
         path: bounded(about.path),
+        successor: refusal.successor(),
         signature: refusal.diagnosis().map(Signature::of),
         quota: refusal.exceeded().map(QuotaBody::of),
         violated_policies: refusal.exceeded().map(|exceeded| [exceeded.name.as_str()]),

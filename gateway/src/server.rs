@@ -338,7 +338,8 @@ fn page_routes(config: &Config, gateway: &Arc<Gateway>) -> Router {
         let banks = config.codetabs.iter().map(|codetab| codetab.codetab.clone());
         Consents::new(server, Arc::new(move || for_world.world()), banks)
     });
-    pages::routes(consents)
+    let for_world = Arc::clone(gateway);
+    pages::routes(consents, Arc::new(move || for_world.world()))
 }
 
 /// SIGTERM: unready, go on accepting while the load balancer notices, then end what is idle, wait

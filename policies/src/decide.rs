@@ -50,7 +50,8 @@ pub fn admit(
     let routes = Evidence::of(Source::Routes);
 
     let (qwac, codetab) = step.caller(presented, world, now)?;
-    let route = step.take(CheckName::Path, routes, request::route(presented, &world.routes))?;
+    let route =
+        step.take(CheckName::Path, routes, request::route(presented, &world.routes, now))?;
     step.hold(CheckName::Version, routes, request::alive(route, now))?;
     step.take(CheckName::Method, routes, request::only(presented, route.api.method))?;
 

@@ -39,7 +39,8 @@ pub use quota::{Quota, QuotaFact};
 pub use reason::{Blame, Reason};
 pub use register::{Register, ServiceCode, ServiceSet, Standing, WhenUndetermined};
 pub use routes::{
-    AmountForm, Api, ApiVersion, BodyRule, Codetab, Domain, Method, Routes, RoutesError, SELF_PATH,
+    AmountForm, Api, ApiVersion, BodyRule, BrownOut, Codetab, Domain, Life, LifeFault, LifeStage,
+    Method, Notice, Routes, RoutesError, SELF_PATH, on,
 };
 pub use scope::Scope;
 pub use seals::Seals;

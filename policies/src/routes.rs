@@ -2,6 +2,8 @@
 //! tables that answer without allocating.
 
 mod host;
+mod life;
+mod notice;
 mod table;
 
 use std::sync::Arc;
@@ -14,6 +16,8 @@ use crate::register::{ServiceCode, ServiceSet};
 
 pub(crate) use host::HostMatch;
 pub(crate) use host::without_port;
+pub use life::{BrownOut, Life, LifeFault, LifeStage, on};
+pub use notice::Notice;
 pub(crate) use table::{Route, Seat};
 pub use table::{Routes, RoutesError};
 
@@ -145,10 +149,8 @@ pub struct ApiVersion {
     pub name: String,
     /// Raw request targets, compared exactly.
     pub paths: Vec<String>,
-    /// The day (UTC) from which it answers 410.
-    pub decommissioned: Option<Date>,
-    /// Answers on after that day, as a sandbox may.
-    pub alive: bool,
+    /// When it begins, and how it ends.
+    pub life: Life,
     /// The version that replaces it, by name.
     pub successor: Option<String>,
     /// How amounts are written in it.

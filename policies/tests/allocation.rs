@@ -130,8 +130,7 @@ fn routes() -> Routes {
     let version = ApiVersion {
         name: "v1".to_owned(),
         paths: vec![PATH.to_owned()],
-        decommissioned: None,
-        alive: false,
+        life: policies::Life::default(),
         successor: None,
         amount: AmountForm::String,
     };

@@ -90,7 +90,7 @@ fn the_lints_page_is_the_table_of_lints() {
 fn the_command_line_page_is_what_help_prints() {
     let mut page =
         "# Command line\n\nWhat `octroi help` and the verbs' `--help` print.\n".to_owned();
-    let verbs: [&[&str]; 32] = [
+    let verbs: [&[&str]; 33] = [
         &[],
         &["sandbox"],
         &["sandbox", "token"],
@@ -110,6 +110,7 @@ fn the_command_line_page_is_what_help_prints() {
         &["register", "override", "add"],
         &["register", "override", "list"],
         &["register", "override", "revoke"],
+        &["roadmap"],
         &["trust", "import"],
         &["trust", "list"],
         &["trust", "diff"],

@@ -18,7 +18,7 @@ const LAYERS: &[&[&str]] = &[
     &["dossier"],
     &["listen", "replay", "revocation", "seals", "upstream"],
     &["tpps", "authorization", "jwt"],
-    &["store", "trust", "world", "audit", "metrics", "introduction", "in_flight"],
+    &["store", "trust", "world", "audit", "metrics", "introduction", "in_flight", "roadmap"],
     &["register"],
     &["fetch"],
     &["archive", "problem"],

@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use policies::{AmountForm, Api, ApiVersion, BodyRule, Domain, Method, ServiceCode};
 
 use super::key::Key;
+use super::life;
 use super::problem::quoted;
 use super::quota::{self, Quotas};
 use super::reading::Reading;
@@ -53,19 +54,25 @@ fn domain(wire: &wire::Domain, key: &Key, reading: &mut Reading<'_>) -> Option<D
     patterned.then(|| Domain { name, pattern: pattern.clone(), closed })
 }
 
-/// The APIs, each with its limits.
+/// The APIs, each with its limits. `roadmap` is the page about ends of versions where none is named.
 pub(super) fn apis(
     wire: &[wire::Api],
     quotas: &Quotas,
     key: &Key,
+    roadmap: Option<&str>,
     reading: &mut Reading<'_>,
 ) -> Option<Vec<Api>> {
     let apis = wire.iter().enumerate();
-    let apis = apis.map(|(index, wire)| api(wire, quotas, &key.item(index), reading));
+    let apis = apis.map(|(index, wire)| api(wire, (quotas, roadmap), &key.item(index), reading));
     apis.collect::<Vec<_>>().into_iter().collect()
 }
 
-fn api(wire: &wire::Api, quotas: &Quotas, key: &Key, reading: &mut Reading<'_>) -> Option<Api> {
+fn api(
+    wire: &wire::Api,
+    (quotas, roadmap): (&Quotas, Option<&str>),
+    key: &Key,
+    reading: &mut Reading<'_>,
+) -> Option<Api> {
     let required_roles =
         required_roles(wire.required_roles.as_deref(), &key.child("required_roles"), reading);
     let services = services(&wire.required_services, &key.child("required_services"), reading);
@@ -73,7 +80,8 @@ fn api(wire: &wire::Api, quotas: &Quotas, key: &Key, reading: &mut Reading<'_>) 
     let names = wire.quota.as_ref().map(wire::OneOrMore::as_slice);
     let quotas = names.and_then(|names| quota::named(names, quotas, &key.child("quota"), reading));
     let place = key.child("version");
-    let versions = wire.version.as_deref().and_then(|wire| versions(wire, &place, reading));
+    let versions =
+        wire.version.as_deref().and_then(|wire| versions(wire, roadmap, &place, reading));
     Some(Api {
         name: wire.name.clone()?,
         method: match wire.method? {
@@ -157,6 +165,7 @@ fn is_scope_character(byte: u8) -> bool {
 
 fn versions(
     wire: &[wire::Version],
+    roadmap: Option<&str>,
     key: &Key,
     reading: &mut Reading<'_>,
 ) -> Option<Vec<ApiVersion>> {
@@ -166,18 +175,22 @@ fn versions(
     }
     let names: BTreeSet<&str> = wire.iter().filter_map(|wire| wire.name.as_deref()).collect();
     let versions = wire.iter().enumerate();
-    let versions = versions.map(|(index, wire)| version(wire, &names, &key.item(index), reading));
-    versions.collect::<Vec<_>>().into_iter().collect()
+    let versions = versions
+        .map(|(index, wire)| version(wire, (&names, roadmap), &key.item(index), reading))
+        .collect::<Vec<_>>();
+    let versions = versions.into_iter().collect::<Option<Vec<_>>>()?;
+    life::judge(&versions, key, reading);
+    Some(versions)
 }
 
 fn version(
     wire: &wire::Version,
-    names: &BTreeSet<&str>,
+    (names, roadmap): (&BTreeSet<&str>, Option<&str>),
     key: &Key,
     reading: &mut Reading<'_>,
 ) -> Option<ApiVersion> {
     let paths = paths(wire.paths.as_deref(), &key.child("paths"), reading);
-    let decommissioned = date(wire.decommissioned.as_ref(), &key.child("decommissioned"), reading);
+    let life = life::read(wire, roadmap, key, reading);
     if let Some(successor) = wire.successor.as_deref()
         && (!names.contains(successor) || wire.name.as_deref() == Some(successor))
     {
@@ -185,14 +198,10 @@ fn version(
         let known = names.iter().copied().collect::<Vec<_>>().join(", ");
         reading.refuse(&key.child("successor"), what, format!("name one of {known}"));
     }
-    if wire.alive && wire.decommissioned.is_some() {
-        reading.warn(&key.child("alive"), "a decommissioned version still answers");
-    }
     Some(ApiVersion {
         name: wire.name.clone()?,
         paths: paths?,
-        decommissioned: decommissioned?,
-        alive: wire.alive,
+        life: life?,
         successor: wire.successor.clone(),
         amount: match wire.amount {
             wire::Amount::String => AmountForm::String,

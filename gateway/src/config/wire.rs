@@ -28,12 +28,12 @@ pub(crate) use jwt::Jwt;
 pub(crate) use listen::{Admin, Listen, Psu, Refusal, Tpp};
 pub(crate) use register::{Eba, Passport, Regafi, Register, Undetermined};
 pub(crate) use routes::{
-    Amount, Api, Body, Counts, Dimension, Domain, HttpMethod, OneOrMore, Quota, Version,
+    Amount, Api, Body, BrownOut, Counts, Dimension, Domain, HttpMethod, OneOrMore, Quota, Version,
 };
 pub(crate) use service::{Drain, Insecure, Limits, Metrics, Probe, Report, Sandbox};
 pub(crate) use signature::{SealFetch, Signature, SignatureForm};
 pub(crate) use store::{Audit, Durability, Store, WhenUnwritable};
-pub(crate) use text::{DateText, DurationText, InstantText};
+pub(crate) use text::{DateText, DurationText, InstantText, MomentText};
 pub(crate) use trust::{ClientAuthEku, Lists, Revocation, Trust};
 pub(crate) use upstream::{Codetab, Upstream, UpstreamTls};
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use policies::limits::FUNDS_REQUEST_BYTES_MAX;
-use policies::{AmountForm, Api, ApiVersion, BodyRule, FundsRequest, Reason, Refusal};
+use policies::{AmountForm, Api, ApiVersion, BodyRule, FundsRequest, Reason, Refusal, on};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -37,7 +37,7 @@ fn operation(
     };
     let mut reasons = vec![
         CALLER,
-        &[Reason::VersionRetired, Reason::RoleMissing],
+        &[Reason::VersionRetired, Reason::VersionBrownOut, Reason::RoleMissing],
         REGISTER,
         TOKEN,
         &[Reason::ConsentExpired],
@@ -60,6 +60,7 @@ fn operation(
     };
     let operation = Operation::new(Listener::Tpp, FUNDS, &id, summary)
         .saying(said(api, version))
+        .leaving(version.life.deprecated.is_some())
         .with(Proof::Token)
         .taking([
             parameter("header", "X-Request-ID", false, REQUEST_ID, &request_id()),
@@ -122,9 +123,14 @@ fn said(api: &Api, version: &ApiVersion) -> String {
     if api.signed {
         text.push_str(" The request is signed with the TPP's QSEALC.");
     }
-    if let Some(day) = version.decommissioned {
-        let then = if version.alive { "but still answers here" } else { "and answers 410 since" };
-        text.push_str(&format!(" This version ended on {day} {then}."));
+    let life = &version.life;
+    if let Some(day) = life.deprecated {
+        text.push_str(&format!(" Deprecated from {}.", on(day)));
+    }
+    if let Some(day) = life.sunset {
+        let then =
+            if life.kept_alive { "and answers on here" } else { "and answers 410 from then" };
+        text.push_str(&format!(" This version ends on {} {then}.", on(day)));
     }
     if let Some(successor) = &version.successor {
         text.push_str(&format!(" Its successor is {successor}."));

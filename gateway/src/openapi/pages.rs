@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::{BROWSER, Description, Listener, Operation, parameter, text};
 use crate::authorization::METADATA_PATH;
 use crate::pages::style::STYLE_PATH;
+use crate::roadmap::Roadmap;
 use crate::sandbox::CALLBACK_PATH;
 
 pub(super) fn describe(description: &mut Description<'_>) {
@@ -22,6 +23,15 @@ pub(super) fn describe(description: &mut Description<'_>) {
         .answers(404, page("There is no such reason."))
         .answers(400, plain("The path is not UTF-8."));
     description.add("/reasons/{code}", "GET", operation);
+    let language = json!({ "type": "string", "enum": ["fr", "en"] });
+    let operation = self::operation("roadmap", "Which versions of the APIs come and go")
+        .taking([parameter("query", "lang", false, "Else as `Accept-Language` says.", &language)])
+        .answers(200, page("The page."));
+    description.add("/roadmap", "GET", operation);
+    let schema = description.told::<Roadmap>();
+    let roadmap = json!({ "description": "The roadmap.", "content": { "application/json": { "schema": schema } } });
+    let operation = self::operation("roadmap-json", "The same for programs").answers(200, roadmap);
+    description.add("/roadmap.json", "GET", operation);
     consents(description);
 }
 

@@ -7,14 +7,14 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 use http::header::{
-    ACCEPT, ACCEPT_LANGUAGE, ALT_SVC, CONTENT_LENGTH, CONTENT_TYPE, DATE, FORWARDED, HOST, SERVER,
-    SET_COOKIE, USER_AGENT, VIA,
+    ACCEPT, ACCEPT_LANGUAGE, ALT_SVC, CONTENT_LENGTH, CONTENT_TYPE, DATE, FORWARDED, HOST, LINK,
+    SERVER, SET_COOKIE, USER_AGENT, VIA,
 };
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
-use policies::Permit;
+use policies::{CheckName, CheckOutcome, Permit};
 
 use super::context::Context;
 use crate::listen::Connection;
@@ -51,6 +51,8 @@ const HIDDEN: [HeaderName; 6] = [
     HeaderName::from_static("x-aspnet-version"),
 ];
 
+const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
+const SUNSET: HeaderName = HeaderName::from_static("sunset");
 const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -163,6 +165,7 @@ pub(super) fn to_client(response: &mut ResponseHeader, context: &Context) -> Res
         response.remove_header(name);
     }
     identify(response, context)?;
+    announce(response, context)?;
     if !response.headers.contains_key(http::header::CACHE_CONTROL) {
         response
             .insert_header(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"))?;
@@ -177,6 +180,33 @@ pub(super) fn to_client(response: &mut ResponseHeader, context: &Context) -> Res
 pub(super) fn identify(response: &mut ResponseHeader, context: &Context) -> Result<()> {
     response.insert_header(REQUEST_ID, context.answer_id())?;
     response.insert_header(OWN_REQUEST_ID, context.own_id())?;
+    Ok(())
+}
+
+/// Every answer of a version that has an end says so, once it is known which version was asked: then the
+/// check of the path has passed.
+///
+/// # Errors
+/// As [`to_upstream`].
+pub(super) fn announce(response: &mut ResponseHeader, context: &Context) -> Result<()> {
+    let routes = context.world.as_ref().map(|world| &world.routes);
+    let notice = routes.zip(context.route.1).and_then(|(routes, number)| routes.notice(number));
+    let Some(notice) = notice else { return Ok(()) };
+    let known = |check: &policies::Check| {
+        check.name == CheckName::Path && check.outcome == CheckOutcome::Passed
+    };
+    if !context.trail.iter().any(known) {
+        return Ok(());
+    }
+    if let Some(deprecation) = &notice.deprecation {
+        response.insert_header(DEPRECATION, deprecation.clone())?;
+    }
+    if let Some(sunset) = &notice.sunset {
+        response.insert_header(SUNSET, sunset.clone())?;
+    }
+    if let Some(link) = &notice.link {
+        response.append_header(LINK, link.clone())?;
+    }
     Ok(())
 }
 

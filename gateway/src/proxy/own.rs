@@ -27,6 +27,7 @@ pub(super) async fn answer(session: &mut Session, ctx: &mut Context, answer: Ans
     }
     response.insert_header(CONTENT_LENGTH, answer.body.len())?;
     headers::identify(&mut response, ctx)?;
+    headers::announce(&mut response, ctx)?;
     write(session, ctx, response, answer.body).await
 }
 

@@ -71,6 +71,11 @@ fn header(refusal: &Refusal, ctx: &Context, body_length: usize) -> Result<Respon
     }
     response.insert_header(http::header::CONTENT_LENGTH, body_length)?;
     headers::identify(&mut response, ctx)?;
+    if matches!(refusal.reason, Reason::VersionRetired | Reason::VersionBrownOut) {
+        // What the version says about its end names the successor, too.
+        response.remove_header(&http::header::LINK);
+    }
+    headers::announce(&mut response, ctx)?;
     Ok(response)
 }
 

@@ -71,7 +71,7 @@ impl Base {
         world: &World,
         before: Option<Before<'_>>,
     ) -> Result<Prepared, StartError> {
-        let mut rooms = Vec::new();
+        let mut rooms: Vec<Room> = vec![("versions", Metrics::ends(&world.routes)?, Vec::new())];
         let same = |tables: &[&str]| before.filter(|before| !before.changes.touch(tables));
         let authorization = match same(AUTHORIZATION) {
             Some(before) => before.settings.authorization.clone(),

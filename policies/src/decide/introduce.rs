@@ -59,7 +59,7 @@ pub fn introduce<'a>(
     let method = request::only(presented, Method::Get);
     step.take(CheckName::Method, routes, method)?;
     let (standing, register) = world.register.standing(&qwac.organisation_id, now);
-    let openings = world.routes.all().map(|route| {
+    let openings = world.routes.all().filter(|route| request::has_begun(route, now)).map(|route| {
         let open = request::alive(route, now)
             .and_then(|()| identity::role(qwac, route.api.required_roles))
             .and_then(|()| {

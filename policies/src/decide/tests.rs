@@ -73,6 +73,7 @@ const BENDS: &[(Reason, Bend)] = &[
     }),
     (Reason::PathUnknown, |case| case.target = "/stet/psd2/v1.6.2/funds-confirmations?a"),
     (Reason::VersionRetired, |case| case.target = "/v1/funds-confirmations"),
+    (Reason::VersionBrownOut, |case| case.target = "/v1.4/funds-confirmations"),
     (Reason::MethodNotAllowed, |case| case.method = "post"),
     (Reason::RoleMissing, |case| case.recipe.roles = vec![PspRole::AccountInformation]),
     (Reason::RoleMissing, |case| case.recipe.roles = Vec::new()),

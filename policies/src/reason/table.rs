@@ -118,6 +118,11 @@ reasons! {
         "This version of the API is no longer served."
         "Move to the successor named in the Link header."
         "RTS (EU) 2018/389 art. 30(4); RFC 8594";
+    VersionBrownOut "version_brown_out" 410 Tpp
+        "API version browned out"
+        "This version of the API answers for a while as it will after its end."
+        "Move to the successor named in the Link header; until Retry-After nothing else answers here."
+        "RTS (EU) 2018/389 art. 30(4); RFC 8594";
     TokenMissing "token_missing" 401 Tpp
         "No access token"
         "The request carries no Authorization header."

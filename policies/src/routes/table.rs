@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::host::{self, HostMatch, Hosts};
-use super::{Api, ApiVersion, Codetab, Domain, SELF_PATH};
+use super::{Api, ApiVersion, Codetab, Domain, LifeFault, Notice, SELF_PATH};
 
 /// The routes cannot be what the configuration says.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +46,16 @@ pub enum RoutesError {
         /// What it names.
         successor: String,
     },
+    /// A life that cannot be lived.
+    #[error("api \"{api}\", version \"{version}\": {fault}")]
+    Life {
+        /// The API.
+        api: String,
+        /// The version.
+        version: String,
+        /// Why.
+        fault: LifeFault,
+    },
     /// A path that the framing gate would never let through.
     #[error(
         "path \"{0}\" is not an exact origin-form path; begin it with / and leave out query, %, // and dots"
@@ -68,6 +78,8 @@ pub(crate) struct Seat {
 pub(crate) struct Route {
     pub(crate) api: Arc<Api>,
     pub(crate) version: ApiVersion,
+    /// What its answers say about its end.
+    pub(crate) notice: Notice,
     /// The version's place among all versions of all APIs.
     pub(crate) number: usize,
 }
@@ -130,6 +142,12 @@ impl Routes {
         self.apis().flat_map(|api| api.versions.iter().map(move |version| (api, version)))
     }
 
+    /// What the answers of the version with this number say about its end.
+    #[must_use]
+    pub fn notice(&self, number: usize) -> Option<&Notice> {
+        self.all.get(number).map(|route| &route.notice)
+    }
+
     /// Every version of every API, in that order.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Route>> {
         self.all.iter()
@@ -177,9 +195,10 @@ fn paths(apis: &[Arc<Api>]) -> Result<Compiled, RoutesError> {
         unique("version", api.versions.iter().map(|version| &version.name))?;
         for version in &api.versions {
             succeeded(api, version)?;
+            lived(api, version)?;
             let version = version.clone();
-            let number = all.len();
-            let route = Arc::new(Route { api: api.clone(), version, number });
+            let (number, notice) = (all.len(), Notice::of(api, &version));
+            let route = Arc::new(Route { api: api.clone(), version, notice, number });
             all.push(route.clone());
             for path in &route.version.paths {
                 exact(path)?;
@@ -219,6 +238,18 @@ fn succeeded(api: &Api, version: &ApiVersion) -> Result<(), RoutesError> {
             })
         }
         _ => Ok(()),
+    }
+}
+
+fn lived(api: &Api, version: &ApiVersion) -> Result<(), RoutesError> {
+    let named = |name: &String| api.versions.iter().find(|other| other.name == *name);
+    let successor = version.successor.as_ref().and_then(named);
+    match version.life.faults(successor.map(|next| &next.life)).into_iter().next() {
+        None => Ok(()),
+        Some(fault) => {
+            let (api, version) = (api.name.clone(), version.name.clone());
+            Err(RoutesError::Life { api, version, fault })
+        }
     }
 }
 

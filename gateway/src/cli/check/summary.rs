@@ -1,7 +1,7 @@
 //! What a sound configuration amounts to.
 
 use jiff::Timestamp;
-use policies::World;
+use policies::{Life, World};
 use serde::Serialize;
 
 use crate::config::{Config, StoreSettings, UpstreamAddress};
@@ -103,11 +103,20 @@ impl Summary {
 
 fn api(api: &policies::Api) -> Api {
     let version = |version: &policies::ApiVersion| {
-        let life = match version.decommissioned {
-            Some(date) if version.alive => format!(" (decommissioned {date}, kept alive)"),
-            Some(date) => format!(" (decommissioned {date})"),
-            None => String::new(),
-        };
+        let Life { introduced, deprecated, sunset, kept_alive, .. } = &version.life;
+        let mut life = String::new();
+        for (what, date) in
+            [("introduced", introduced), ("deprecated", deprecated), ("ends", sunset)]
+        {
+            if let Some(date) = date {
+                let comma = if life.is_empty() { "" } else { ", " };
+                life.push_str(&format!("{comma}{what} {}", policies::on(*date)));
+            }
+        }
+        if *kept_alive && sunset.is_some() {
+            life.push_str(", kept alive");
+        }
+        let life = if life.is_empty() { life } else { format!(" ({life})") };
         format!("{}{life}: {}", version.name, version.paths.join(" "))
     };
     Api {

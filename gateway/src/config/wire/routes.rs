@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DateText, DurationText};
+use super::{DateText, DurationText, InstantText, MomentText};
 
 /// A domain under which every codetab has its host.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -106,9 +106,25 @@ pub(crate) struct Version {
     /// The exact paths; nothing else under the host is reachable.
     #[schemars(required)]
     pub(crate) paths: Option<Vec<String>>,
-    /// The day from which this version answers 410 and names its successor.
-    pub(crate) decommissioned: Option<DateText>,
-    /// Keeps answering after `decommissioned`, as the sandbox does.
+    /// When it begins: before, its paths are unknown. A day (its first instant, UTC) or an instant.
+    pub(crate) introduced: Option<MomentText>,
+    /// When its end was published. From it, or without it from `deprecated`, the three months of notice
+    /// count that `sunset` must leave (RTS (EU) 2018/389, article 30(4)).
+    pub(crate) announced: Option<MomentText>,
+    /// From when nobody should begin to use it: told by `Deprecation` (RFC 9745) on its answers.
+    pub(crate) deprecated: Option<MomentText>,
+    /// From when it answers 410 and names its successor: told by `Sunset` (RFC 8594) on its answers.
+    pub(crate) sunset: Option<MomentText>,
+    /// Why it may end with less than three months of notice; printed at each start.
+    pub(crate) emergency: Option<String>,
+    /// Times in which it answers 410 as it will after `sunset`: between `deprecated` and `sunset`, one
+    /// after the other, and only with a successor.
+    #[serde(default)]
+    pub(crate) brown_out: Vec<BrownOut>,
+    /// The page about its end, an https URL, for the `Link` on its answers. Default: the roadmap of the
+    /// PSU listener.
+    pub(crate) documentation: Option<String>,
+    /// Keeps answering after `sunset`, as the sandbox does.
     #[serde(default)]
     pub(crate) alive: bool,
     /// Name of the version of the same API that takes over.
@@ -116,6 +132,18 @@ pub(crate) struct Version {
     /// How an amount may be written in the body.
     #[serde(default)]
     pub(crate) amount: Amount,
+}
+
+/// A time in which a version answers as it will after its end.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BrownOut {
+    /// Its first instant, with its offset: 2026-08-16T08:00:00Z.
+    #[schemars(required)]
+    pub(crate) from: Option<InstantText>,
+    /// The first instant after it.
+    #[schemars(required)]
+    pub(crate) to: Option<InstantText>,
 }
 
 /// How an amount may be written.

@@ -78,6 +78,33 @@ impl JsonSchema for InstantText {
     }
 }
 
+/// A day (its first instant, UTC), or an instant with its offset.
+#[derive(Clone, Debug)]
+pub(crate) struct MomentText(pub(crate) String);
+
+impl<'de> Deserialize<'de> for MomentText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        date_or_text(deserializer).map(Self)
+    }
+}
+
+impl JsonSchema for MomentText {
+    fn schema_name() -> Cow<'static, str> {
+        "Moment".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [
+            { "type": "string", "format": "date" },
+            { "type": "string", "format": "date-time" },
+        ] })
+    }
+}
+
 fn date_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     match toml::Value::deserialize(deserializer)? {
         toml::Value::Datetime(date) => Ok(date.to_string()),

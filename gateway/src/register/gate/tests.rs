@@ -46,8 +46,7 @@ fn api() -> Api {
         versions: vec![ApiVersion {
             name: "v1".to_owned(),
             paths: vec!["/v1".to_owned()],
-            decommissioned: None,
-            alive: false,
+            life: policies::Life::default(),
             successor: None,
             amount: AmountForm::String,
         }],

@@ -14,7 +14,9 @@ use super::super::*;
 use crate::freshness::Freshness;
 use crate::quota::{AllLeft, Attendance, Left, Measure, Per, Quota, QuotaFact};
 use crate::register::{Origin, Overrides, Passport, Published, Register, RegisterPolicy, Snapshot};
-use crate::routes::{AmountForm, Api, ApiVersion, BodyRule, Codetab, Domain, Method, Routes};
+use crate::routes::{
+    AmountForm, Api, ApiVersion, BodyRule, BrownOut, Codetab, Domain, Life, Method, Routes,
+};
 use crate::token::{TokenFact, TokenKind, TokenRecord};
 use crate::world::WorldParts;
 
@@ -134,12 +136,25 @@ pub(in crate::decide) fn record() -> TokenRecord {
     }
 }
 
+fn ended() -> Life {
+    let at = |text: &str| Some(text.parse().unwrap());
+    let (announced, sunset) = (at("2023-03-01T00:00:00Z"), at("2023-06-30T00:00:00Z"));
+    Life { announced, sunset, ..Life::default() }
+}
+
+/// For an hour before and after [`now`].
+fn browned_out() -> Life {
+    let at = |text: &str| Some(text.parse().unwrap());
+    let (deprecated, sunset) = (at("2026-06-01T00:00:00Z"), at("2027-01-01T00:00:00Z"));
+    let brown_outs = vec![BrownOut { from: hours(-1), to: hours(1) }];
+    Life { deprecated, sunset, brown_outs, ..Life::default() }
+}
+
 pub(in crate::decide) fn routes() -> Routes {
-    let version = |name: &str, path: &str, decommissioned, successor: Option<&str>| ApiVersion {
+    let version = |name: &str, path: &str, life: Life, successor: Option<&str>| ApiVersion {
         name: name.to_owned(),
         paths: vec![path.to_owned()],
-        decommissioned,
-        alive: false,
+        life,
         successor: successor.map(str::to_owned),
         amount: AmountForm::String,
     };
@@ -162,8 +177,9 @@ pub(in crate::decide) fn routes() -> Routes {
         signed: false,
         body: BodyRule::FundsConfirmation,
         versions: vec![
-            version("v1", "/v1/funds-confirmations", Some(date(2023, 6, 30)), Some("v1.6.2")),
-            version("v1.6.2", PATH, None, None),
+            version("v1", "/v1/funds-confirmations", ended(), Some("v1.6.2")),
+            version("v1.4", "/v1.4/funds-confirmations", browned_out(), Some("v1.6.2")),
+            version("v1.6.2", PATH, Life::default(), None),
         ],
         consent_days_max: 180,
         quotas: vec![
