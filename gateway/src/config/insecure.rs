@@ -8,7 +8,7 @@ use super::reading::Reading;
 use super::wire;
 
 /// What the operator gave up. All false unless the file says otherwise.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Insecure {
     /// Certificates are accepted although nobody knows whether they were revoked.
     pub revocation_unchecked: bool,
