@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use harness::access_log::{AccessLog, Call, End};
+use harness::browser::Chromium;
 use harness::run;
 use jiff::civil::Date;
 use jiff::tz::{self, TimeZone};
@@ -516,4 +517,95 @@ fn verify_finds_what_was_changed(quarter: &Quarter) {
     finds("the figures are the same");
     fs::write(&log, before).unwrap();
     good(&quarter.report(&["--verify"]));
+}
+
+/// A log of one day of a sandbox, and of nothing else.
+fn sandbox_log(dir: &Path) {
+    let mut log = AccessLog::new(dir, "sandbox");
+    for number in 0..40_u32 {
+        log.call(&Call {
+            id: Uuid::from_u128(u128::from(number) + 1),
+            at: after(at("2025-11-03T10:00:00Z"), i64::from(number) * 60_000),
+            took_ms: 30,
+            codetab: MAIN,
+            api: "funds-confirmation",
+            version: "v1.6.2",
+            role: "PSP_IC",
+            domain: "sandbox.api.localhost:8443",
+            end: End::Answered,
+        });
+    }
+    log.write();
+}
+
+#[test]
+fn test_traffic_is_left_out_and_shown_only_under_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, to) = (dir.path().join("log"), dir.path().join("out"));
+    sandbox_log(&log);
+    let report = |more: &[&str]| {
+        let mut arguments = vec!["report", "--quarter", QUARTER, "--log", log.to_str().unwrap()];
+        arguments.extend(["--to", to.to_str().unwrap()]);
+        arguments.extend(more);
+        good(&run(&arguments));
+    };
+    let json = |name: &str| -> Value {
+        serde_json::from_slice(&fs::read(to.join(name)).unwrap()).unwrap()
+    };
+    report(&[]);
+    assert_eq!(json("statistics-2025-Q4.json")["banks"], json!([]));
+    report(&["--sandbox"]);
+    let told = json("statistics-2025-Q4-SANDBOX.json");
+    assert_eq!(told["sandbox"], true);
+    assert_eq!(told["banks"][0]["total"]["requests"], 40);
+    for (language, mark) in [("fr", "BAC À SABLE"), ("en", "SANDBOX")] {
+        let page = to.join(format!("statistics-2025-Q4-SANDBOX.{language}.html"));
+        assert!(fs::read_to_string(page).unwrap().contains(&format!("<strong>{mark}</strong>")));
+    }
+}
+
+#[test]
+fn the_page_loads_nothing_and_fits_a_phone() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, to) = (dir.path().join("log"), dir.path().join("out"));
+    sandbox_log(&log);
+    let customers = dir.path().join("customers.csv");
+    fs::write(&customers, "date;codetab;channel;uptime_pct\n2025-11-03;17515;<b>web</b>;99,5\n")
+        .unwrap();
+    let (log, to_text) = (log.to_str().unwrap(), to.to_str().unwrap());
+    let asked = ["report", "--quarter", QUARTER, "--log", log, "--to", to_text, "--sandbox"];
+    let customers = ["--customer-interface", customers.to_str().unwrap()];
+    good(&run(&[&asked[..], &customers[..]].concat()));
+    let mut browser = Chromium::start();
+    for language in ["fr", "en"] {
+        let page = to.join(format!("statistics-2025-Q4-SANDBOX.{language}.html"));
+        let html = fs::read_to_string(&page).unwrap();
+        for loading in ["http:", "https:", "src=", "<script", "@import", "url(", "<link", "<b>"] {
+            assert!(!html.contains(loading), "{loading}");
+        }
+        assert_eq!(html.matches("<svg class=\"chart\"").count(), 4);
+        browser.open(&format!("file://{}", page.display()));
+        browser.wait_for(&format!("html[lang={language}] section#bank-17515 table.days"));
+        assert!(browser.fits(), "{language}");
+    }
+}
+
+#[test]
+fn a_wrong_customer_file_or_zone_is_refused_and_nothing_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, to) = (dir.path().join("log"), dir.path().join("out"));
+    sandbox_log(&log);
+    let customers = dir.path().join("customers.csv");
+    fs::write(&customers, "date,codetab,channel\n2025-11-31,17515,web\n").unwrap();
+    let (log, to_text) = (log.to_str().unwrap(), to.to_str().unwrap());
+    let asked = ["report", "--quarter", QUARTER, "--log", log, "--to", to_text];
+    let said = |more: &[&str], code: i32| {
+        let output = run(&[&asked[..], more].concat());
+        assert_eq!(output.status.code(), Some(code));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let told = said(&["--customer-interface", customers.to_str().unwrap()], 3);
+    assert!(told.contains("customers.csv, line 2, column 1 (date): \"2025-11-31\""), "{told}");
+    assert!(said(&["--time-zone", "Europe/Pariss"], 2).contains("Europe/Paris"));
+    assert!(!to.exists());
 }

@@ -80,6 +80,19 @@ struct Place {
 }
 
 impl Place {
+    /// The directories; one that is given twice would be counted twice.
+    fn logs(&self) -> Result<Vec<PathBuf>, Failure> {
+        let mut seen = std::collections::BTreeSet::new();
+        for log in &self.log {
+            let fault = |error| Failure::Cannot(format!("--log {}: {error}", log.display()));
+            if !seen.insert(log.canonicalize().map_err(fault)?) {
+                let log = log.display();
+                return Err(Failure::Usage(format!("--log {log} is given twice: name it once")));
+            }
+        }
+        Ok(self.log.clone())
+    }
+
     fn config(&self) -> Result<Option<Config>, Failure> {
         let load = |file: &PathBuf| Config::load(file).map_err(Failure::cannot);
         self.config.as_ref().map(load).transpose()
@@ -108,7 +121,7 @@ pub(super) fn run(args: Args, out: &mut dyn Write) -> Result<Answer, Failure> {
     let (zone, zone_name) = args.place.zone(config.as_ref())?;
     let mut inquiry = Inquiry {
         quarter,
-        logs: args.place.log.clone(),
+        logs: args.place.logs()?,
         zone,
         zone_name,
         as_of: Timestamp::now(),

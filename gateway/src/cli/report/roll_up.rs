@@ -25,7 +25,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> Result<Answer, Failure> {
     let config = args.place.config()?;
     let (zone, name) = args.place.zone(config.as_ref())?;
     let bar = bar();
-    for log in &args.place.log {
+    for log in &args.place.logs()? {
         let begin = |bytes| bar.inc_length(bytes);
         let books = roll_up(log, (&zone, &name), Timestamp::now(), &begin, &|bytes| bar.inc(bytes));
         let books = books.map_err(Failure::cannot)?;

@@ -40,11 +40,9 @@ fn grouped(digits: &str, language: Language) -> String {
     text
 }
 
-/// Percent: at least two digits after the point, four where they say more.
-pub(super) fn percent(value: Option<f64>, language: Language) -> String {
+/// Percent, with so many digits after the point.
+pub(super) fn percent(value: Option<f64>, digits: usize, language: Language) -> String {
     let Some(value) = value else { return NOTHING.to_owned() };
-    let coarse = (value * 100.0).round() / 100.0;
-    let digits = if (coarse - value).abs() < 0.000_05 { 2 } else { 4 };
     let space = if language == Language::French { "\u{202f}" } else { "" };
     format!("{}{space}%", number(value, digits, language))
 }
@@ -94,10 +92,10 @@ mod tests {
     fn figures_are_written_as_the_language_does() {
         assert_eq!(count(1_234_567, English), "1,234,567");
         assert_eq!(count(1_234_567, French), "1\u{202f}234\u{202f}567");
-        assert_eq!(percent(Some(99.861), French), "99,8610\u{202f}%");
-        assert_eq!(percent(Some(99.95), English), "99.95%");
-        assert_eq!(percent(Some(100.0), English), "100.00%");
-        assert_eq!(percent(None, English), NOTHING);
+        assert_eq!(percent(Some(99.861), 3, French), "99,861\u{202f}%");
+        assert_eq!(percent(Some(99.95), 2, English), "99.95%");
+        assert_eq!(percent(Some(100.0), 3, English), "100.000%");
+        assert_eq!(percent(None, 2, English), NOTHING);
         assert_eq!(milliseconds(Some(1234.56), French), "1\u{202f}234,6");
         assert_eq!(duration(Some(5400.0), English), "1\u{a0}h 30\u{a0}min");
         assert_eq!(duration(Some(120.125), French), "2\u{a0}min 0,125\u{a0}s");

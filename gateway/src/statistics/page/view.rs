@@ -11,6 +11,12 @@ use crate::statistics::figures::{
     ApiFigures, Bank, Customer, CustomerFigures, DayFigures, DowntimeFigures, Figures, Group, Proof,
 };
 
+/// A day has 86 400 seconds: a thousandth of a percent is one of them.
+const TIME_DIGITS: usize = 3;
+const ERROR_DIGITS: usize = 2;
+/// Of the customer interfaces' marks, which are two.
+const CUSTOMER_CLASS: usize = 5;
+
 /// One interface.
 pub(super) struct View {
     /// Of its part of the page.
@@ -143,15 +149,15 @@ fn cells(figures: &Figures, language: Language) -> [String; 9] {
         if measured { count(value, language) } else { super::numbers::NOTHING.to_owned() }
     };
     [
-        percent(figures.uptime_pct, language),
-        percent(figures.downtime_pct, language),
+        percent(figures.uptime_pct, TIME_DIGITS, language),
+        percent(figures.downtime_pct, TIME_DIGITS, language),
         duration(figures.downtime_s, language),
         milliseconds(figures.avg_ms_pisp, language),
         milliseconds(figures.avg_ms_aisp, language),
         milliseconds(figures.avg_ms_cof, language),
         number(figures.requests),
         number(figures.failed + figures.unanswered),
-        percent(figures.error_rate_pct, language),
+        percent(figures.error_rate_pct, ERROR_DIGITS, language),
     ]
 }
 
@@ -160,15 +166,15 @@ fn customer_cells(figures: &CustomerFigures, language: Language) -> [String; 9] 
         value.map_or_else(|| super::numbers::NOTHING.to_owned(), |value| count(value, language))
     };
     [
-        percent(figures.uptime_pct, language),
-        percent(figures.downtime_pct, language),
+        percent(figures.uptime_pct, TIME_DIGITS, language),
+        percent(figures.downtime_pct, TIME_DIGITS, language),
         duration(figures.downtime_s, language),
         milliseconds(figures.avg_ms_pisp, language),
         milliseconds(figures.avg_ms_aisp, language),
         milliseconds(figures.avg_ms_cof, language),
         number(figures.requests),
         number(figures.errors),
-        percent(figures.error_rate_pct, language),
+        percent(figures.error_rate_pct, ERROR_DIGITS, language),
     ]
 }
 
@@ -252,7 +258,9 @@ impl Drawing<'_> {
             of(&found.figures)
         };
         let values = self.days.iter().map(of_day).collect();
-        Series { name: name.to_owned(), class: 5, lines: true, values }
+        let at = self.customers.iter().position(|other| other.channel == customer.channel);
+        let class = CUSTOMER_CLASS + at.unwrap_or_default() % 2;
+        Series { name: name.to_owned(), class, lines: true, values }
     }
 
     fn draw(
@@ -293,7 +301,7 @@ impl Drawing<'_> {
             title,
             svg: chart.svg(),
             legend: match series.len() {
-                1 if !series.iter().any(|series| series.class == 5) => Vec::new(),
+                1 if !series.iter().any(|series| series.class >= CUSTOMER_CLASS) => Vec::new(),
                 _ => series.iter().map(|series| (series.class, series.name.clone())).collect(),
             },
             peak,
