@@ -126,7 +126,7 @@ fn typed(text: &str, reading: &mut Reading<'_>) -> Option<Judging> {
     let domains = filled(&wire.domain, &key("domain"), reading)
         .and_then(|wire| routes::domains(wire, &key("domain"), reading));
     let apis = filled(&wire.api, &key("api"), reading)
-        .and_then(|wire| routes::apis(wire, &quotas, &key("api"), reading));
+        .and_then(|wire| routes::apis(wire, &quotas, &key("api"), None, reading));
     let codetabs = filled(&wire.codetab, &key("codetab"), reading)?.iter();
     let codetabs = codetabs
         .map(|bank| Some(Codetab { code: bank.code.clone()?, name: bank.name.clone()? }))

@@ -166,14 +166,14 @@ fn cut(
         let (mut line, mut told, mut text) = (1, 0_u64, Vec::with_capacity(PIECE_BYTES));
         let mut before = Some([0; 32]);
         loop {
-            let before = text.len();
+            let length = text.len();
             let room = u64::try_from(PIECE_BYTES).unwrap_or(u64::MAX);
             let count = source.by_ref().take(room).read_to_end(&mut text).map_err(failed)?;
             if count == 0 {
                 break;
             }
             let end = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-            if end == 0 && before > LINE_BYTES_MAX {
+            if end == 0 && length > LINE_BYTES_MAX {
                 let why = format!("line {line}: more than {LINE_BYTES_MAX} bytes: no access log");
                 return Err(failed(io::Error::other(why)));
             }
