@@ -95,6 +95,8 @@ pub struct Metrics {
     pub store_tokens_tolerated: IntGauge,
     /// 1 per healthy upstream address, by codetab: how many there are.
     pub upstream_healthy: prometheus::IntGaugeVec,
+    /// 1 while a codetab's dedicated interface is down by the rule of the EBA's guideline.
+    pub interface_down: prometheus::IntGaugeVec,
     /// 1 per upstream address that is left alone after failures, by codetab: how many there are.
     pub upstream_circuit_open: prometheus::IntGaugeVec,
 }
@@ -185,6 +187,13 @@ impl Metrics {
                 ),
                 &["codetab"],
             )?,
+            interface_down: prometheus::IntGaugeVec::new(
+                Opts::new(
+                    "octroi_dedicated_interface_down",
+                    "1 while the interface of a bank is down: five requests in a row without a reply",
+                ),
+                &["codetab"],
+            )?,
             upstream_circuit_open: prometheus::IntGaugeVec::new(
                 Opts::new(
                     "octroi_upstream_circuit_open",
@@ -219,6 +228,7 @@ impl Metrics {
         registry.register(Box::new(metrics.store_tokens_tolerated.clone()))?;
         registry.register(Box::new(metrics.upstream_healthy.clone()))?;
         registry.register(Box::new(metrics.upstream_circuit_open.clone()))?;
+        registry.register(Box::new(metrics.interface_down.clone()))?;
         Ok(metrics)
     }
 
@@ -267,7 +277,7 @@ impl Metrics {
 
     /// Drops the series of a codetab's adapter.
     pub fn forget_codetab(&self, codetab: &str) {
-        for series in [&self.upstream_healthy, &self.upstream_circuit_open] {
+        for series in [&self.upstream_healthy, &self.upstream_circuit_open, &self.interface_down] {
             let _ = series.remove_label_values(&[codetab]);
         }
     }

@@ -3,6 +3,7 @@
 mod body;
 mod context;
 mod headers;
+mod interface;
 mod line;
 mod malformed;
 mod offices;
@@ -38,6 +39,7 @@ use crate::world::Chronicle;
 use line::Verdict;
 
 pub use context::Context;
+pub use interface::Interface;
 pub use malformed::AtTheGate;
 pub use view::{Settings, View};
 

@@ -8,6 +8,7 @@
 
 mod downtime;
 mod fate;
+mod live;
 mod quarter;
 mod replies;
 mod service;
@@ -17,6 +18,7 @@ mod tests;
 
 pub use downtime::{DOWN_AFTER, DOWN_WITHIN_MS, Downtime, Ended, Watch, may_be_down, union};
 pub use fate::{Closing, Fate, PATIENCE_MS};
+pub use live::{Down, Live, Turn};
 pub use quarter::{Day, Quarter, QuarterError};
 pub use replies::{RepliesFault, Reply, decode, encode};
 pub use service::Service;

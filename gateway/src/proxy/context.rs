@@ -8,6 +8,7 @@ use certs::{OrganisationId, PspRole};
 use http::HeaderValue;
 use jiff::Timestamp;
 use pingora::proxy::Session;
+use policies::statistics::{Closing, Fate};
 use policies::{Check, CheckName, CheckOutcome, Permit, Reason, Refusal, Trail, World};
 use uuid::Uuid;
 
@@ -236,6 +237,7 @@ impl Context {
         self.timing.end(micros(self.started.elapsed()));
         let reason = self.refusal.as_ref().map(|refusal| refusal.reason);
         self.count(reason);
+        self.tell_interface(reason);
         self.gateway.metrics.observed(&self.trail, self.view.world.observed);
         if let (Some(connection), Some(slot)) = (self.connection.clone(), self.slot.take()) {
             let record = self.record(&connection, reason);
@@ -266,6 +268,22 @@ impl Context {
         };
         self.trail.iter().any(passed).then_some(())?;
         self.connection.as_ref()?.client().organisation_id.as_ref()
+    }
+
+    /// What became of a call of an API says whether the bank's interface replies.
+    fn tell_interface(&self, reason: Option<Reason>) {
+        let (Some(codetab), Some(_)) = self.route else { return };
+        let Some(interface) = self.view.settings.interfaces.get(codetab) else { return };
+        let fate = Fate::of(&Closing {
+            is_whole: self.outcome() != Outcome::Aborted,
+            is_permitted: self.permit.is_some(),
+            reason: reason.map(Reason::code),
+            status: self.sent.map_or(0, |(status, _)| status),
+            took_ms: u32::try_from(self.timing.total_us / 1000).unwrap_or(u32::MAX),
+        });
+        if fate.counts() {
+            interface.hear(self.now, self.request_id, fate, &self.gateway.audit);
+        }
     }
 
     fn outcome(&self) -> Outcome {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use policies::World;
 
+use super::Interface;
 use crate::authorization::AuthorizationServer;
 use crate::config::{BalanceGuardSettings, DrainSettings, Limits, ProbeSettings};
 use crate::jwt::Jwts;
@@ -34,6 +35,8 @@ pub struct Settings {
     pub jwts: Option<Arc<Jwts>>,
     /// One adapter per codetab, in the order of the routes.
     pub upstreams: Vec<Arc<Upstream>>,
+    /// Whether each codetab's interface is down, in the order of the routes.
+    pub interfaces: Vec<Arc<Interface>>,
     /// The series of requests, in the order of the routes.
     pub series: Arc<RequestSeries>,
     /// Whether a caller is told that its token is somebody else's.

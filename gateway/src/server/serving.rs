@@ -20,7 +20,7 @@ use crate::jwt::{JwtError, Jwts};
 use crate::listen::head::HeadBounds;
 use crate::listen::{Bounds, Rules};
 use crate::metrics::Metrics;
-use crate::proxy::Settings;
+use crate::proxy::{Interface, Settings};
 use crate::revocation::Watch;
 use crate::sandbox;
 use crate::store::Store;
@@ -98,6 +98,7 @@ impl Base {
             authorization,
             jwts,
             upstreams: self.upstreams(config, before).await?,
+            interfaces: self.interfaces(config, before),
             series: Arc::new(self.metrics.requests(&world.routes)),
             explains_tokens: config.listen.tpp.refusal == RefusalMode::Explain,
             problem_type_base: config.problem_type_base.clone(),
@@ -154,6 +155,19 @@ impl Base {
         }
         let task = Arc::clone(&jwts).run(fetcher, self.drain.watch(Stage::Closing));
         Ok((Some(jwts), vec![Box::pin(task)]))
+    }
+
+    /// Whether an interface is down is known across configurations, and also where its adapter moves.
+    fn interfaces(&self, config: &Config, before: Option<Before<'_>>) -> Vec<Arc<Interface>> {
+        let interface = |settings: &CodetabSettings| {
+            let code = &settings.codetab.code;
+            let mut known = before.iter().flat_map(|before| &before.settings.interfaces);
+            known.find(|known| known.codetab() == code).cloned().unwrap_or_else(|| {
+                let is_down = self.metrics.interface_down.with_label_values(&[code]);
+                Arc::new(Interface::new(code.clone(), is_down))
+            })
+        };
+        config.codetabs.iter().map(interface).collect()
     }
 
     async fn upstreams(
