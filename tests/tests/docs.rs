@@ -90,7 +90,7 @@ fn the_lints_page_is_the_table_of_lints() {
 fn the_command_line_page_is_what_help_prints() {
     let mut page =
         "# Command line\n\nWhat `octroi help` and the verbs' `--help` print.\n".to_owned();
-    let verbs: [&[&str]; 35] = [
+    let verbs: [&[&str]; 41] = [
         &[],
         &["sandbox"],
         &["sandbox", "token"],
@@ -125,6 +125,12 @@ fn the_command_line_page_is_what_help_prints() {
         &["token", "revoke"],
         &["report"],
         &["report", "roll-up"],
+        &["audit", "verify"],
+        &["audit", "search"],
+        &["audit", "show"],
+        &["audit", "export"],
+        &["audit", "key"],
+        &["audit", "replay"],
         &["version"],
     ];
     for verb in verbs {

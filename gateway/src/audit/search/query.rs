@@ -254,6 +254,8 @@ impl<'q> Sieve<'q> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const LINES: &str = concat!(
@@ -304,5 +306,31 @@ mod tests {
         let from = at("2026-11-22T00:00:01Z");
         let span = Query { from, to: at("2026-11-22T00:00:03Z"), ..Query::default() };
         assert_eq!(found(&span), [0]);
+    }
+    proptest! {
+        #[test]
+        fn the_needle_finds_what_reading_each_line_finds(
+            edits in proptest::collection::vec((0..LINES.len(), any::<u8>()), 0..6),
+            field in 0..Field::COUNT, begins: bool
+        ) {
+            let mut text = LINES.as_bytes().to_vec();
+            for (at, byte) in edits {
+                text[at] = byte;
+            }
+            for value in ["PSDFR-A-2", "token_expired", "request", "40", "401"] {
+                let query = query(&[(Field::ALL[field], value, begins)]);
+                let mut found = 0;
+                Sieve::new(&query).lines(&text, |_, _, _| { found += 1; true });
+                let lines = text.split(|byte| *byte == b'\n');
+                prop_assert_eq!(found, lines.filter(|line| query.matches(line).is_some()).count());
+            }
+        }
+
+        #[test]
+        fn foreign_octets_are_no_entry_and_do_no_harm(line in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = crate::audit::Entry::read(&line);
+            let _ = crate::audit::chain::split(&line);
+            prop_assert!(!crate::audit::search::is_index(&line));
+        }
     }
 }
