@@ -170,7 +170,11 @@ impl Config {
             wire::Admin::deserialize(toml::de::ValueDeserializer::from(admin.clone())).ok()
         });
         let key = Key::root().child("listen").child("admin");
-        let insecure = Insecure { admin_on_any_address: true, revocation_unchecked: false };
+        let insecure = Insecure {
+            admin_on_any_address: true,
+            revocation_unchecked: false,
+            observed: policies::CheckSet::NONE,
+        };
         let admin = admin.and_then(|wire| listen::admin(&wire, insecure, &key, &mut reading));
         match admin {
             Some(admin) => Ok(admin),
