@@ -164,7 +164,7 @@ fn cut(
         let mut source = file.open().map_err(failed)?;
         let size = std::fs::metadata(&file.path).map_or(0, |metadata| metadata.len());
         let (mut line, mut told, mut text) = (1, 0_u64, Vec::with_capacity(PIECE_BYTES));
-        let mut before = Some([0; 32]);
+        let mut hash_before = Some([0; 32]);
         loop {
             let held = text.len();
             let room = u64::try_from(PIECE_BYTES).unwrap_or(u64::MAX);
@@ -185,8 +185,8 @@ fn cut(
                 let text = std::mem::replace(&mut text, rest);
                 let last = text.trim_ascii_end().rsplit(|byte| *byte == b'\n').next();
                 let hash = last.and_then(split).map(|(_, _, hash)| hash);
-                let piece = Piece { file: place, line, text, before };
-                before = hash;
+                let piece = Piece { file: place, line, text, before: hash_before };
+                hash_before = hash;
                 line += u64::try_from(lines).unwrap_or(u64::MAX);
                 if pieces.send((number, piece)).is_err() {
                     return Ok(());
