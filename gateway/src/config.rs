@@ -38,6 +38,7 @@ mod store;
 mod structure;
 #[cfg(test)]
 mod tests;
+mod tracing;
 mod trust;
 mod unique;
 mod upstream;
@@ -78,6 +79,7 @@ pub use sandbox::SandboxSettings;
 pub use secret::Secret;
 pub use signature::{SealFetch, SignatureSettings};
 pub use store::StoreSettings;
+pub use tracing::TracingSettings;
 pub(crate) use trust::borrowed;
 pub use trust::{ListImport, ListSettings, RevocationSettings, Trust};
 pub use upstream::{CodetabSettings, Upstream, UpstreamAddress, UpstreamTls};
@@ -127,6 +129,8 @@ pub struct Config {
     pub balance_guard: Option<BalanceGuardSettings>,
     /// What is told about TPPs by name.
     pub metrics: MetricsSettings,
+    /// Where traces go.
+    pub tracing: Option<TracingSettings>,
     /// How the gateway leaves.
     pub drain: DrainSettings,
     /// How the regulator's statistics are counted.
@@ -302,6 +306,8 @@ fn typed(wire: &wire::Document, file: &Path, reading: &mut Reading<'_>) -> Optio
     let place = key("jwt");
     let jwt = part(&wire.jwt, |wire| JwtSettings::read(wire, &place, reading));
     let audit = part(&wire.audit, |wire| AuditSettings::read(wire, &key("audit"), reading));
+    let place = key("tracing");
+    let tracing = part(&wire.tracing, |wire| TracingSettings::read(wire, &place, reading));
     let limits = Limits::read(&wire.limits, &key("limits"), reading);
     let place = key("balance_guard");
     let balance_guard = BalanceGuardSettings::read(&wire.balance_guard, &place, reading);
@@ -340,6 +346,7 @@ fn typed(wire: &wire::Document, file: &Path, reading: &mut Reading<'_>) -> Optio
         limits: limits?,
         balance_guard: balance_guard?,
         metrics: MetricsSettings::read(&wire.metrics),
+        tracing,
         drain: drain?,
         report: report?,
         probe,

@@ -36,6 +36,7 @@ pub mod server;
 pub mod statistics;
 pub mod store;
 pub mod tpps;
+pub mod traces;
 pub mod trust;
 pub mod upstream;
 pub mod world;

@@ -33,6 +33,7 @@ use crate::drain::Drain;
 use crate::in_flight::InFlight;
 use crate::metrics::Metrics;
 use crate::store::Store;
+use crate::traces::{Traces, Waited};
 use crate::upstream::{Exchange, Upstream};
 use crate::world::Chronicle;
 
@@ -53,6 +54,8 @@ pub struct Gateway {
     pub store: Arc<dyn Store>,
     /// The access log.
     pub audit: Arc<Audit>,
+    /// Takes the spans of requests, where they are traced.
+    pub traces: Option<Traces>,
     /// Every series.
     pub metrics: Arc<Metrics>,
     /// Requests under way, where a limit counts them.
@@ -217,7 +220,7 @@ impl ProxyHttp for Line {
         ctx: &mut Context,
     ) -> Result<()> {
         if let Some(permitted_at) = ctx.permitted_at {
-            ctx.timing.upstream_us = micros(permitted_at.elapsed());
+            ctx.waited(Waited::Upstream, permitted_at);
         }
         probing::known(&self.0, ctx).await;
         if self.0.drain.is_draining() {

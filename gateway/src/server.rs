@@ -37,6 +37,7 @@ use crate::revocation::WatchError;
 use crate::sandbox::{self, Addresses};
 use crate::seals::SealsError;
 use crate::store::{self, Instance, StoreError};
+use crate::traces::{self, Traces};
 use crate::upstream::UpstreamError;
 use crate::world::{self, Chronicle, WorldLoadError};
 
@@ -111,6 +112,9 @@ pub enum StartError {
     /// What the operating system lets it open.
     #[error(transparent)]
     Descriptors(#[from] TooFew),
+    /// What sends traces.
+    #[error("tracing: {0}")]
+    Tracing(reqwest::Error),
     /// A metric registered twice.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -258,10 +262,21 @@ async fn open(config: Config, drain: Drain) -> Result<Rooms, StartError> {
     for upstream in &settings.upstreams {
         upstream.watch(Arc::clone(&metrics), drain.watch(Stage::Closing));
     }
+    let spans = traces::series(metrics.registry())?;
+    let traces = match &config.tracing {
+        Some(settings) => {
+            let (traces, exporter) =
+                Traces::new(settings, &spans, store.name()).map_err(StartError::Tracing)?;
+            tokio::spawn(exporter.run(drain.watch(Stage::Closing)));
+            Some(traces)
+        }
+        None => None,
+    };
     let gateway = Arc::new(Gateway {
         chronicle: Chronicle::begin(&config, &world, Arc::clone(&audit)).map_err(|source| {
             StartError::Worlds { directory: config.audit.directory.clone(), source }
         })?,
+        traces,
         view: ArcSwap::from_pointee(View { world, settings: Arc::clone(&settings) }),
         store,
         audit,

@@ -17,7 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["proxy"],
     &["dossier"],
     &["listen", "replay", "revocation", "seals", "upstream"],
-    &["tpps", "authorization", "jwt"],
+    &["tpps", "authorization", "jwt", "traces"],
     &["store", "trust", "world", "audit", "metrics", "introduction", "in_flight", "roadmap"],
     &["register"],
     &["fetch"],

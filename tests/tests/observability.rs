@@ -325,8 +325,8 @@ fn described(scraped: &[String]) {
     );
 }
 
-/// Series that strangers can add, at most: one histogram and a few reasons for each route of 19 codetabs
-/// (one of them "none") and the versions, whatever they are called.
+/// Series that strangers can add, at most: one histogram (17) and a few reasons for each of 19 codetabs and five
+/// versions, one of each being "none".
 const STRANGERS_ADD_MAX: usize = 2_500;
 const SCRAPE_BYTES_MAX: usize = 1024 * 1024;
 const KNOCKS: usize = 10_000;

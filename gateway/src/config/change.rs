@@ -40,9 +40,11 @@ pub(super) const AT_START: &[&str] = &[
     "listen.psu.address",
     "listen.psu.public_url",
     "listen.tpp.address",
+    "metrics",
     "sandbox",
     "store",
     "threads",
+    "tracing",
 ];
 
 /// The pairs whose files `listen::renewal` looks at.

@@ -14,6 +14,7 @@ mod service;
 mod signature;
 mod store;
 mod text;
+mod tracing;
 mod trust;
 mod upstream;
 
@@ -34,6 +35,7 @@ pub(crate) use service::{Drain, Insecure, Limits, Metrics, Probe, Report, Sandbo
 pub(crate) use signature::{SealFetch, Signature, SignatureForm};
 pub(crate) use store::{Audit, Durability, Store, WhenUnwritable};
 pub(crate) use text::{DateText, DurationText, InstantText, MomentText};
+pub(crate) use tracing::Tracing;
 pub(crate) use trust::{ClientAuthEku, Lists, Revocation, Trust};
 pub(crate) use upstream::{Codetab, Upstream, UpstreamTls};
 
@@ -80,6 +82,8 @@ pub(crate) struct Document {
     /// What becomes of a TPP that looks for a balance.
     #[serde(default)]
     pub(crate) balance_guard: BalanceGuard,
+    /// OpenTelemetry traces.
+    pub(crate) tracing: Option<Tracing>,
     /// What the series of `/metrics` tell.
     #[serde(default)]
     pub(crate) metrics: Metrics,

@@ -1,21 +1,15 @@
-//! What the process itself uses: the series that every Prometheus client gives of a process, those of
-//! the tokio runtime, and whether the wall clock was set.
+//! What the process itself uses: the series that every Prometheus client gives of a process, and those of
+//! the tokio runtime.
 
-use std::time::Instant;
-
-use jiff::Timestamp;
 use prometheus::core::{Collector, Desc};
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
-use prometheus::{Counter, Gauge, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{Counter, IntGauge, IntGaugeVec, Opts, Registry};
 use tokio::runtime::Handle;
-
-use crate::clock;
 
 /// Registers them. Outside a runtime there is none to tell of.
 pub(super) fn register(registry: &Registry) -> prometheus::Result<()> {
     registry.register(Box::new(ProcessCollector::for_self()))?;
-    registry.register(Box::new(ClockShift::new()?))?;
     if let Ok(runtime) = Handle::try_current() {
         registry.register(Box::new(Runtime::new(runtime)?))?;
     }
@@ -85,36 +79,5 @@ impl Collector for Runtime {
         families.extend(self.tasks.collect());
         families.extend(self.queued.collect());
         families
-    }
-}
-
-/// How far the wall clock was set since the start: certificates, tokens and registers are judged by it.
-struct ClockShift {
-    began: (Instant, Timestamp),
-    shift: Gauge,
-}
-
-impl ClockShift {
-    fn new() -> prometheus::Result<Self> {
-        Ok(Self {
-            began: (Instant::now(), clock::now()),
-            shift: Gauge::new(
-                "octroi_clock_shift_seconds",
-                "By how much the wall clock has left the monotonic clock since the start",
-            )?,
-        })
-    }
-}
-
-impl Collector for ClockShift {
-    fn desc(&self) -> Vec<&Desc> {
-        self.shift.desc()
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        let (instant, time) = self.began;
-        let wall = clock::now().duration_since(time).as_secs_f64();
-        self.shift.set(wall - instant.elapsed().as_secs_f64());
-        self.shift.collect()
     }
 }

@@ -20,6 +20,7 @@ use crate::in_flight::Places;
 use crate::listen::Connection;
 use crate::metrics::Finished;
 use crate::problem;
+use crate::traces::{Incoming, Traced, Wait, Waited, Waits};
 use crate::upstream::{Deadline, Upstream};
 
 /// The state of one request. Its record is handed over before the end of its answer can leave
@@ -82,6 +83,11 @@ pub struct Context {
     /// Body bytes read while judging.
     pub(super) bytes_in: u64,
     pub(super) timing: Timing,
+    /// What it waited for, where it is traced.
+    waits: Waits,
+    is_traced: bool,
+    /// What the TPP says that it is part of.
+    pub(super) incoming: Option<Incoming>,
     /// The status that passes on to the client, and how many bytes of the body have.
     pub(super) passing: (u16, u64),
     /// Status and body bytes sent, once known.
@@ -105,6 +111,8 @@ pub(super) struct Asked {
 impl Context {
     pub(super) fn new(gateway: Arc<Gateway>) -> Self {
         gateway.metrics.requests_in_flight.inc();
+        let trace_id = Uuid::new_v4();
+        let is_traced = gateway.traces.as_ref().is_some_and(|traces| traces.samples(trace_id));
         Self {
             now: crate::clock::now(),
             slot: gateway.audit.reserve(),
@@ -114,7 +122,10 @@ impl Context {
             world: None,
             started: Instant::now(),
             request_id: Uuid::now_v7(),
-            trace_id: Uuid::new_v4(),
+            trace_id,
+            is_traced,
+            waits: Waits::new(),
+            incoming: None,
             tpp_request_id: None,
             trail: Trail::new(),
             asked: Asked::default(),
@@ -202,7 +213,7 @@ impl Context {
             route: self.route,
         };
         let written = self.gateway.audit.permitted(line, slot).await;
-        self.timing.audit_us = micros(asked.elapsed());
+        self.waited(Waited::Audit, asked);
         self.is_unrecordable = written.is_err();
         written
     }
@@ -232,17 +243,65 @@ impl Context {
             return;
         }
         if let (Some(permitted_at), 0) = (self.permitted_at, self.timing.upstream_us) {
-            self.timing.upstream_us = micros(permitted_at.elapsed());
+            self.waited(Waited::Upstream, permitted_at);
         }
         self.timing.end(micros(self.started.elapsed()));
         let reason = self.refusal.as_ref().map(|refusal| refusal.reason);
         self.count(reason);
         self.tell_interface(reason);
         self.gateway.metrics.observed(&self.trail, self.view.world.observed);
+        self.trace(reason);
         if let (Some(connection), Some(slot)) = (self.connection.clone(), self.slot.take()) {
             let record = self.record(&connection, reason);
             self.gateway.audit.write(record, slot, is_held.then(|| connection.hold()));
         }
+    }
+
+    /// Notes a wait that began at `since` and is over.
+    pub(super) fn waited(&mut self, waited: Waited, since: Instant) {
+        let took = since.elapsed();
+        match waited {
+            Waited::Store => self.timing.store_us += micros(took),
+            Waited::Audit => self.timing.audit_us = micros(took),
+            Waited::Upstream => self.timing.upstream_us = micros(took),
+        }
+        if self.is_traced {
+            // One more than there is room for is part of its parent.
+            let _ = self.waits.try_push(Wait { waited, since, took });
+        }
+    }
+
+    /// What the upstream is to know of the trace: whether it is kept. Where nothing is traced here that is
+    /// for the upstream to decide.
+    pub(super) fn is_sampled(&self) -> bool {
+        self.is_traced || self.gateway.traces.is_none()
+    }
+
+    fn trace(&mut self, reason: Option<Reason>) {
+        let (Some(traces), Some(connection), true) =
+            (&self.gateway.traces, &self.connection, self.is_traced)
+        else {
+            return;
+        };
+        traces.tell(Traced {
+            trace_id: self.trace_id,
+            request_id: self.request_id,
+            incoming: self.incoming,
+            at: self.now,
+            started: self.started,
+            took: self.started.elapsed(),
+            waits: std::mem::take(&mut self.waits),
+            method: known_method(&self.asked.method),
+            protocol: self.asked.protocol,
+            client: connection.peer(),
+            organisation_id: connection.client().organisation_id.clone(),
+            world: self.world.clone(),
+            route: self.route,
+            outcome: self.outcome(),
+            reason,
+            status: self.sent.unwrap_or_default().0,
+            upstream: self.upstream,
+        });
     }
 
     fn count(&self, reason: Option<Reason>) {
@@ -341,6 +400,13 @@ impl Context {
             people: self.people.take().unwrap_or_else(|| self.people_of_permit()),
         }
     }
+}
+
+/// HTTP's own methods; semantic conventions call any other one `_OTHER`.
+fn known_method(method: &str) -> &'static str {
+    const KNOWN: [&str; 9] =
+        ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+    KNOWN.into_iter().find(|known| *known == method).unwrap_or("_OTHER")
 }
 
 impl Drop for Context {

@@ -18,6 +18,7 @@ use policies::{CheckName, CheckOutcome, Permit};
 
 use super::context::Context;
 use crate::listen::Connection;
+use crate::traces;
 
 /// What passes from the client to the adapter: content negotiation, and what STET signs.
 const PASSED: [HeaderName; 8] = [
@@ -134,8 +135,9 @@ fn verified(request: &mut RequestHeader, permit: &Permit, connection: &Connectio
 
 /// W3C Trace Context level 2: a trace of ours, whatever the client claims to be part of.
 fn traceparent(context: &Context) -> String {
-    let (_, span) = context.request_id.as_u64_pair();
-    format!("00-{}-{span:016x}-01", context.trace_id.simple())
+    let span = traces::upstream_span(context.request_id);
+    let flags = u8::from(context.is_sampled());
+    format!("00-{}-{span:016x}-{flags:02x}", context.trace_id.simple())
 }
 
 /// RFC 7239 §4.

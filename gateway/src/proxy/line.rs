@@ -11,12 +11,13 @@ use policies::{Permit, Presented, QuotaFact, Reason, Refusal, TokenFact, TokenNa
 use super::context::{Asked, Context};
 use super::probing::{self, Guard};
 use super::request::{self, Head};
-use super::{Gateway, Settings, UNWRITTEN, body, headers, micros, offices, quotas};
+use super::{Gateway, Settings, UNWRITTEN, body, headers, offices, quotas};
 use crate::authorization::Answer;
 use crate::introduction;
 use crate::jwt::Jwts;
 use crate::listen::Connection;
 use crate::listen::head::HeadBounds;
+use crate::traces::{Incoming, Traces, Waited};
 
 /// What becomes of a request that is not refused.
 pub(super) enum Verdict {
@@ -40,7 +41,7 @@ pub(super) async fn judge(
     };
     connection.request_begins();
     ctx.connection = Some(connection.clone());
-    note(session, ctx);
+    note(gateway, session, ctx);
     if ctx.slot.is_none() {
         return Err(Refusal::because(Reason::StateUnavailable, UNWRITTEN));
     }
@@ -98,7 +99,7 @@ pub(super) async fn judge(
         None => {
             let asked = Instant::now();
             let fact = gateway.store.token(&token, admitted.organisation_id(), now).await;
-            ctx.timing.store_us += micros(asked.elapsed());
+            ctx.waited(Waited::Store, asked);
             fact
         }
     };
@@ -152,7 +153,7 @@ pub(super) fn no_world() -> Refusal {
 }
 
 /// Keeps the request as sent, for the record and the answer, whatever becomes of it.
-fn note(session: &Session, ctx: &mut Context) {
+fn note(gateway: &Gateway, session: &Session, ctx: &mut Context) {
     let header = session.req_header();
     let host = header
         .headers
@@ -171,5 +172,10 @@ fn note(session: &Session, ctx: &mut Context) {
         },
     };
     let id: Option<&HeaderValue> = header.headers.get("x-request-id");
+    let trusts = |traces: &Traces| traces.trusts_incoming();
+    if gateway.traces.as_ref().is_some_and(trusts) {
+        let traceparent = header.headers.get("traceparent");
+        ctx.incoming = traceparent.and_then(|value| Incoming::read(value.as_bytes()));
+    }
     ctx.tpp_request_id = id.filter(|id| headers::acceptable_request_id(id)).cloned();
 }

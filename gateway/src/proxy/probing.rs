@@ -19,12 +19,13 @@ use policies::probing::{
 use policies::{FundsRequest, GuardMode, Placeable, QuestionsFact, Refusal};
 use serde::Deserialize;
 
+use super::Gateway;
 use super::context::Context;
-use super::{Gateway, micros};
 use crate::audit::{People, Probing, Pseudonyms};
 use crate::authorization;
 use crate::config::BalanceGuardSettings;
 use crate::store::{Ask, Asked, HistoryName, Store, Told};
+use crate::traces::Waited;
 
 /// A longer answer is neither understood nor kept.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
@@ -97,7 +98,7 @@ pub(super) async fn guarded(
     }
     let asked_at = Instant::now();
     let asked = gateway.store.question(&guarded.ask(settings)).await;
-    ctx.timing.store_us += micros(asked_at.elapsed());
+    ctx.waited(Waited::Store, asked_at);
 
     if let (Asked::Answered(sealed), GuardMode::Enforce) = (&asked, settings.mode)
         && let Some((at, body)) =
@@ -271,10 +272,11 @@ pub(super) async fn known(gateway: &Gateway, ctx: &mut Context) {
     let view = Arc::clone(&ctx.view);
     let Some(settings) = &view.settings.balance_guard else { return };
     let asking = ctx.guarded.as_mut().and_then(|guarded| guarded.asking.take());
-    let (Some(asking), Some(guarded)) = (asking, &ctx.guarded) else { return };
+    let Some(asking) = asking else { return };
     let asked_at = Instant::now();
     let asked = asking.await.unwrap_or(Asked::Unreadable);
-    ctx.timing.store_us += micros(asked_at.elapsed());
+    ctx.waited(Waited::Store, asked_at);
+    let Some(guarded) = &ctx.guarded else { return };
     let fact = fact(&asked, &guarded.question, settings);
     raised(gateway, ctx, fact, settings.mode);
     // A trail ends with the check that failed.

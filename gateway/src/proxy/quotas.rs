@@ -13,8 +13,9 @@ use policies::limits::QUOTAS_PER_API_MAX;
 use policies::quota::{Charge, Left};
 use policies::{Quota, QuotaFact};
 
+use super::Gateway;
 use super::context::Context;
-use super::{Gateway, micros};
+use crate::traces::Waited;
 use crate::{clock, problem};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -37,7 +38,7 @@ pub(super) async fn count(
         None => {
             let asked = Instant::now();
             let fact = gateway.store.charge(charges, now).await;
-            ctx.timing.store_us += micros(asked.elapsed());
+            ctx.waited(Waited::Store, asked);
             fact
         }
     };

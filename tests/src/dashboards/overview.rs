@@ -255,9 +255,9 @@ fn process() -> Row {
             Panel::new(Kind::Series, "Tasks", "Alive, and waiting for a worker thread.")
                 .query("octroi_runtime_tasks", "{{instance}} alive")
                 .query("octroi_runtime_queued_tasks", "{{instance}} waiting"),
-            Panel::new(Kind::Series, "Wall clock", "By how much it was set since the start.")
-                .unit("s")
-                .query("octroi_clock_shift_seconds", "{{instance}}")
+            Panel::new(Kind::Series, "Wall clock", "How often it was set by more than five seconds in the last hour, and how far it is behind the gateway's own time.")
+                .query("sum by (instance, direction) (increase(octroi_clock_stepped_total[1h]))", "{{instance}} {{direction}}")
+                .query("octroi_clock_behind_seconds", "{{instance}} seconds behind")
                 .alerts(&["OctroiClockStepped"]),
             Panel::new(Kind::Table, "Versions", "What runs.")
                 .width(16)
