@@ -90,7 +90,7 @@ fn the_lints_page_is_the_table_of_lints() {
 fn the_command_line_page_is_what_help_prints() {
     let mut page =
         "# Command line\n\nWhat `octroi help` and the verbs' `--help` print.\n".to_owned();
-    let verbs: [&[&str]; 33] = [
+    let verbs: [&[&str]; 34] = [
         &[],
         &["sandbox"],
         &["sandbox", "token"],
@@ -123,6 +123,8 @@ fn the_command_line_page_is_what_help_prints() {
         &["tpp", "add"],
         &["token", "list"],
         &["token", "revoke"],
+        &["healthcheck"],
+        &["openapi"],
         &["version"],
     ];
     for verb in verbs {
