@@ -8,6 +8,7 @@ pub mod access_log;
 pub mod bounds;
 pub mod browser;
 pub mod client;
+pub mod collection;
 pub mod dashboards;
 pub mod description;
 pub mod false_clock;
