@@ -123,6 +123,9 @@ fn the_command_line_page_is_what_help_prints() {
         &["tpp", "add"],
         &["token", "list"],
         &["token", "revoke"],
+        &["reload"],
+        &["report"],
+        &["report", "roll-up"],
         &["healthcheck"],
         &["openapi"],
         &["version"],
@@ -224,13 +227,48 @@ fn every_page_that_is_linked_exists() {
         let text = fs::read_to_string(&page).unwrap();
         assert!(!text.trim().is_empty(), "{} is empty", page.display());
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let target = link.split('#').next().unwrap_or_default();
-            if target.is_empty() || target.contains("://") {
+            let (target, heading) = link.split_once('#').unwrap_or((link, ""));
+            if target.contains("://") {
                 continue;
             }
-            let file = page.parent().unwrap().join(target);
+            let file = match target {
+                "" => page.clone(),
+                target => page.parent().unwrap().join(target),
+            };
             assert!(file.exists(), "{} links to {target}", page.display());
+            if !heading.is_empty() && file.extension().is_some_and(|extension| extension == "md") {
+                let there = headings(&fs::read_to_string(&file).unwrap());
+                assert!(there.iter().any(|known| known == heading), "{}: {link}", page.display());
+            }
         }
+    }
+}
+
+/// The headings of a page as a link names them: in lower case, blanks as hyphens, without signs.
+fn headings(text: &str) -> Vec<String> {
+    let mut in_code = false;
+    let lines = text.lines().filter(|line| {
+        in_code ^= line.starts_with("```");
+        !in_code && line.starts_with('#')
+    });
+    let plain = |c: char| match c {
+        ' ' => Some('-'),
+        c if c.is_alphanumeric() || c == '-' || c == '_' => Some(c.to_ascii_lowercase()),
+        _ => None,
+    };
+    lines.map(|line| line.trim_start_matches('#').trim().chars().filter_map(plain).collect()).collect()
+}
+
+#[test]
+fn every_page_of_the_book_stands_in_its_summary() {
+    let source = root().join("docs/src");
+    let summary = fs::read_to_string(source.join("SUMMARY.md")).unwrap();
+    let mut pages = Vec::new();
+    collect(&source, &mut pages);
+    for page in pages {
+        let name = page.strip_prefix(&source).unwrap().to_str().unwrap();
+        let named = name == "SUMMARY.md" || summary.contains(&format!("({name})"));
+        assert!(named, "docs/src/{name} is in no chapter of SUMMARY.md: nobody finds it");
     }
 }
 
