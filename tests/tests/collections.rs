@@ -57,23 +57,10 @@ fn the_collections_are_what_the_description_says_and_all_of_it() {
 
 /// Sends each request of a collection with a sandbox in the place of its variables.
 fn answered(gateway: &Gateway, entries: &[Entry]) {
-    let description = Description::of(gateway);
     let caller = Caller::of(gateway);
     for entry in entries {
         let (listener, path) = entry.url.split_once("}}").unwrap();
         let listener = listener.trim_start_matches('{');
-        // Any operation of the same listener that needs what this one needs.
-        let bearer = |operation: &harness::description::Operation<'_>| {
-            let security = operation.value["security"].to_string();
-            let needed = entry.bearer.as_deref().map(|name| match name {
-                "token" => "access_token",
-                other => other,
-            });
-            operation.listener() == listener
-                && needed.is_some_and(|name| security.contains(name))
-                    == (security.contains("access_token") || security.contains("admin_key"))
-        };
-        let like = description.operations().find(bearer).unwrap();
         let (media, body) = match &entry.body {
             Some(Body::Json(json)) => ("application/json", json.clone()),
             Some(Body::Form(fields)) => {
@@ -84,7 +71,8 @@ fn answered(gateway: &Gateway, entries: &[Entry]) {
         };
         let fields: Vec<_> =
             (!media.is_empty()).then_some(("Content-Type", media)).into_iter().collect();
-        let answer = caller.send(like, (&entry.method, path), &fields, &body);
+        let answer =
+            caller.ask((listener, entry.bearer.as_deref()), (&entry.method, path), &fields, &body);
         assert!(
             entry.statuses.contains(&answer.status),
             "{}: {} of {:?}: {}",
