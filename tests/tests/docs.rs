@@ -256,7 +256,9 @@ fn headings(text: &str) -> Vec<String> {
         c if c.is_alphanumeric() || c == '-' || c == '_' => Some(c.to_ascii_lowercase()),
         _ => None,
     };
-    lines.map(|line| line.trim_start_matches('#').trim().chars().filter_map(plain).collect()).collect()
+    lines
+        .map(|line| line.trim_start_matches('#').trim().chars().filter_map(plain).collect())
+        .collect()
 }
 
 #[test]

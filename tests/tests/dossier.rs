@@ -111,7 +111,10 @@ fn the_dossier_of_a_withdrawn_tpp_freezes_the_evidence_and_drafts_what_must_be_s
     assert_eq!(word["octroi.checkpoint.hash"], hash);
 
     for (name, words) in [
-        ("notification.fr", ["Banque de France", "L. 133-17-1", "l'agrément du prestataire a pris fin", "«"]),
+        (
+            "notification.fr",
+            ["Banque de France", "L. 133-17-1", "l'agrément du prestataire a pris fin", "«"],
+        ),
         ("notification.en", ["Article 68(5) and (6)", "duly evidenced", ID, "«"]),
         ("customers.fr", ["Vos comptes", "FUNDS & CO SAS", "l'agrément", "PROJET"]),
         ("customers.en", ["Your accounts", "FUNDS & CO SAS", "DRAFT", "«"]),
@@ -127,9 +130,16 @@ fn the_dossier_of_a_withdrawn_tpp_freezes_the_evidence_and_drafts_what_must_be_s
 
     // Nothing that was frozen is written over.
     assert_eq!(
-        harness::run(&["dossier", ID, "--config", path_text(&place.file("octroi.toml")), "--to", path_text(&to)])
-            .status
-            .code(),
+        harness::run(&[
+            "dossier",
+            ID,
+            "--config",
+            path_text(&place.file("octroi.toml")),
+            "--to",
+            path_text(&to)
+        ])
+        .status
+        .code(),
         Some(3)
     );
 }

@@ -158,7 +158,8 @@ fn a_check_that_is_observed_lets_pass_counts_and_a_rehearsal_tells_what_enforcin
     assert!(gateway.metrics().contains(line));
     let place = gateway.leave();
     assert!(place.log().contains("calls that the check `register` should refuse are let in"));
-    let (report, code) = json(&["audit", "replay", "--config", path_text(&place.file("changed.toml"))]);
+    let (report, code) =
+        json(&["audit", "replay", "--config", path_text(&place.file("changed.toml"))]);
     assert_eq!((report["different"].as_u64(), code), (Some(0), Some(0)), "{report:#}");
     // Enforced, the call of the withdrawn TPP is refused earlier.
     let (report, _) = rehearse(&place.file("octroi.toml"), &[]);

@@ -113,8 +113,14 @@ impl Bench {
         self.octroi("a common reason, all lines", &[&common[..], &["--output", "jsonl"]].concat())?;
         self.octroi("one request, its story", &["show", &one])?;
         let span = ["--from", &from, "--to", &to];
-        self.octroi("a day, counted by reason", &[&["search", "--count", "--by", "reason"], &span[..]].concat())?;
-        self.octroi("a day, one reason, all lines", &[&common[..], &span[..], &["--output", "jsonl"]].concat())?;
+        self.octroi(
+            "a day, counted by reason",
+            &[&["search", "--count", "--by", "reason"], &span[..]].concat(),
+        )?;
+        self.octroi(
+            "a day, one reason, all lines",
+            &[&common[..], &span[..], &["--output", "jsonl"]].concat(),
+        )?;
         self.octroi("is it what was written?", &["verify"])?;
         let files: Vec<PathBuf> = shelf::files(&self.log)
             .map_err(BenchError::system("listing the log"))?
@@ -124,7 +130,13 @@ impl Bench {
         let needle = format!("\"organization.id\":\"{RARE_TPP}\"");
         self.pipe("a rare TPP", &files, "zstdcat | grep", 1.0, &["grep", "-F", &needle])?;
         let needle = format!("\"event.reason\":\"{COMMON_REASON}\"");
-        self.pipe("a common reason, all lines", &files, "zstdcat | grep", 1.0, &["grep", "-F", &needle])?;
+        self.pipe(
+            "a common reason, all lines",
+            &files,
+            "zstdcat | grep",
+            1.0,
+            &["grep", "-F", &needle],
+        )?;
         // jq parses everything: a part of the log is enough to know what it takes for each line.
         let part = files.get(..files.len().div_ceil(20)).unwrap_or_default();
         let filter = format!("select(.\"organization.id\"==\"{RARE_TPP}\")");
