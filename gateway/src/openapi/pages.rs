@@ -32,28 +32,6 @@ pub(super) fn describe(description: &mut Description<'_>) {
     let roadmap = json!({ "description": "The roadmap.", "content": { "application/json": { "schema": schema } } });
     let operation = self::operation("roadmap-json", "The same for programs").answers(200, roadmap);
     description.add("/roadmap.json", "GET", operation);
-    let operation = self::operation("roadmap", "Which versions there are, begin and end")
-        .taking([parameter("query", "lang", false, "`fr` or `en`.", &text())])
-        .answers(200, page("The page."));
-    description.add("/roadmap", "GET", operation);
-    let versions = json!({
-        "type": "object",
-        "required": ["as_of", "versions"],
-        "properties": {
-            "as_of": { "type": "string", "format": "date-time" },
-            "versions": { "type": "array", "items": {
-                "type": "object",
-                "required": ["api", "version"],
-                "properties": { "api": text(), "version": text() },
-            } },
-        },
-    });
-    let roadmap = json!({
-        "description": "The roadmap.", "content": { "application/json": { "schema": versions } },
-    });
-    let operation =
-        self::operation("roadmap-json", "The roadmap, for programs").answers(200, roadmap);
-    description.add("/roadmap.json", "GET", operation);
     consents(description);
 }
 
