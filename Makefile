@@ -8,7 +8,7 @@ MDBOOK_VERSION := 0.5.4
 FUZZ_SECONDS := 60
 
 .DEFAULT_GOAL := help
-.PHONY: help sandbox test test-clients lint fmt docs bench machines bench-registers bench-audit fuzz deps
+.PHONY: help sandbox test test-clients test-api test-deploy lint fmt docs bench machines bench-registers bench-audit fuzz deps
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,14 @@ test-clients: ## OAuth libraries of Python and Node.js through a whole consent (
 	@.ci/deps build
 	cargo build --workspace --bin octroi
 	@OCTROI_BINARY=$(TARGET_DIR)/debug/octroi tests/clients/run
+
+test-api: ## Schemathesis and Bruno ask what the description of the interface says (needs python3-venv, nodejs, npm)
+	@.ci/deps build
+	cargo build --workspace --bin octroi
+	@OCTROI_BINARY=$(TARGET_DIR)/debug/octroi tests/api/run
+
+test-deploy: ## the container file and the Helm chart, held against their users' tools (needs python3-venv)
+	@tests/deploy/run
 
 lint: ## formatting, clippy, and licences and advisories when cargo-deny is installed
 	@.ci/deps build

@@ -6,6 +6,7 @@ mod check;
 mod dossier;
 mod explain;
 mod files;
+mod healthcheck;
 mod openapi;
 mod progress;
 mod register;
@@ -67,6 +68,8 @@ enum Verb {
     Rehearse(rehearse::Args),
     /// The regulator's quarterly statistics, from the access log
     Report(report::Args),
+    /// Ask a gateway on this machine how it is
+    Healthcheck(healthcheck::Args),
     /// Describe what a configuration serves, as OpenAPI
     Openapi(openapi::Args),
     /// Tell which program and which OpenSSL this is
@@ -129,6 +132,7 @@ impl Cli {
             Verb::Dossier(args) => dossier::run(&args, out),
             Verb::Rehearse(args) => rehearse::run(&args, out),
             Verb::Report(args) => report::run(args, out),
+            Verb::Healthcheck(args) => healthcheck::run(&args, out),
             Verb::Openapi(args) => openapi::run(&args, out),
             Verb::Version(args) => version::run(args, out),
         }

@@ -1,8 +1,11 @@
-//! How many descriptors the process may open, and how many connections fit beside what it needs itself.
+//! How many descriptors the process may open, and how many connections fit beside what it needs itself:
+//! by descriptors, and by memory where that is bounded.
 
 use std::fs;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::memory;
 
 /// Kept for the log, the store, registers, questions to others, and the admin listener: a connection is
 /// refused before one of these finds no descriptor.
@@ -57,7 +60,7 @@ impl Wanted {
         let open = open_now();
         let wanted = open + RESERVED + self.tpp.saturating_mul(self.each) + self.psu;
         let limit = raise(wanted);
-        let room = self.within(limit, open).ok_or(TooFew { limit, open, wanted })?;
+        let mut room = self.within(limit, open).ok_or(TooFew { limit, open, wanted })?;
         if room.tpp < self.tpp {
             tracing::warn!(
                 limit,
@@ -66,6 +69,16 @@ impl Wanted {
                 browsers = room.psu,
                 "RLIMIT_NOFILE is too low for limits.connections_max: fewer connections are accepted; \
                  raise it to {wanted}"
+            );
+        }
+        if let Some(fits) = memory::connections().filter(|fits| *fits < room.tpp) {
+            room.tpp = fits.max(TPP_CONNECTIONS_MIN);
+            room.psu = room.psu.min((fits / PSU_PART).max(TPP_CONNECTIONS_MIN));
+            tracing::warn!(
+                connections = room.tpp,
+                browsers = room.psu,
+                "the control group has too little memory for limits.connections_max: fewer connections are \
+                 accepted"
             );
         }
         Ok(room)

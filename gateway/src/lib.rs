@@ -1,8 +1,8 @@
 //! Octroi: the gate of a bank's PSD2 interface.
 //!
 //! The modules are layered the way a request runs; a lower one never names a higher one:
-//! `cli → server → admin → {pages, sandbox} → proxy → {listen, upstream} → {store, world, audit,
-//! metrics, problem} → config → {clock, drain, log} → policies → certs`.
+//! `cli → {server, openapi} → admin → {pages, sandbox} → proxy → {listen, upstream} → {store, world, audit,
+//! metrics, problem} → config → {clock, descriptors, drain, log, memory} → policies → certs`.
 
 pub mod admin;
 pub mod archive;
@@ -20,6 +20,7 @@ pub mod introduction;
 pub mod jwt;
 pub mod listen;
 pub mod log;
+pub mod memory;
 pub mod metrics;
 pub mod openapi;
 pub mod pages;

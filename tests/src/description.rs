@@ -1,7 +1,7 @@
 //! The OpenAPI document that the program makes of its configuration, and a sandbox to hold it against.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
 
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
@@ -154,31 +154,37 @@ impl<'g> Caller<'g> {
         }
     }
 
-    /// What a client that follows the document would put in the place of its variables.
-    pub fn variables(&self) -> BTreeMap<&str, &str> {
-        BTreeMap::from([("token", self.token.as_str()), ("admin_key", self.admin_key.as_str())])
-    }
-
     /// Sends a request to the listener of an operation, with what that needs beside a body.
     pub fn send(
         &self,
         operation: Operation<'_>,
+        asked: (&str, &str),
+        fields: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        let bearer = [("access_token", "token"), ("admin_key", "admin_key")];
+        let bearer = bearer.into_iter().find(|(scheme, _)| operation.needs(scheme));
+        self.ask((operation.listener(), bearer.map(|(_, name)| name)), asked, fields, body)
+    }
+
+    /// Asks a listener, with the bearer token of this name.
+    pub fn ask(
+        &self,
+        (listener, bearer): (&str, Option<&str>),
         (method, path): (&str, &str),
         fields: &[(&str, &str)],
         body: &str,
     ) -> Answer {
         let mut fields = fields.to_vec();
-        let token = format!("Bearer {}", self.token);
-        let key = format!("Bearer {}", self.admin_key);
-        if operation.needs("access_token") {
-            fields.push(("Authorization", &token));
-        }
-        if operation.needs("admin_key") {
-            fields.push(("Authorization", &key));
-        }
+        let bearer = bearer.map(|name| match name {
+            "token" => format!("Bearer {}", self.token),
+            "admin_key" => format!("Bearer {}", self.admin_key),
+            other => panic!("{other} is no variable"),
+        });
+        fields.extend(bearer.as_deref().map(|bearer| ("Authorization", bearer)));
         let addresses = self.gateway.addresses;
         let at = |port: SocketAddr| format!("www.17515.{DOMAIN}:{}", port.port());
-        match operation.listener() {
+        match listener {
             "tpp" => {
                 let octets = oauth::request(method, &at(addresses.tpp), path, &fields, body);
                 self.tpp.connect(HOST).unwrap().exchange(&octets).unwrap()
@@ -190,8 +196,8 @@ impl<'g> Caller<'g> {
             "admin" => {
                 let host = addresses.admin.to_string();
                 let octets = oauth::request(method, &host, path, &fields, body);
-                let mut socket = std::net::TcpStream::connect(addresses.admin).unwrap();
-                std::io::Write::write_all(&mut socket, &octets).unwrap();
+                let mut socket = TcpStream::connect(addresses.admin).unwrap();
+                socket.write_all(&octets).unwrap();
                 read_answer(&mut socket, &mut Vec::new()).unwrap()
             }
             other => panic!("{other} is no listener"),

@@ -9,6 +9,7 @@ pub mod bounds;
 pub mod browser;
 pub mod client;
 pub mod collector;
+pub mod collection;
 pub mod dashboards;
 pub mod description;
 pub mod false_clock;

@@ -90,7 +90,7 @@ fn the_lints_page_is_the_table_of_lints() {
 fn the_command_line_page_is_what_help_prints() {
     let mut page =
         "# Command line\n\nWhat `octroi help` and the verbs' `--help` print.\n".to_owned();
-    let verbs: [&[&str]; 41] = [
+    let verbs: &[&[&str]] = &[
         &[],
         &["sandbox"],
         &["sandbox", "token"],
@@ -123,21 +123,26 @@ fn the_command_line_page_is_what_help_prints() {
         &["tpp", "add"],
         &["token", "list"],
         &["token", "revoke"],
-        &["report"],
-        &["report", "roll-up"],
         &["audit", "verify"],
         &["audit", "search"],
         &["audit", "show"],
         &["audit", "export"],
         &["audit", "key"],
         &["audit", "replay"],
+        &["dossier"],
+        &["rehearse"],
+        &["reload"],
+        &["report"],
+        &["report", "roll-up"],
+        &["healthcheck"],
+        &["openapi"],
         &["version"],
     ];
     for verb in verbs {
-        let output = run(&[verb, &["--help"]].concat());
+        let output = run(&[*verb, &["--help"]].concat());
         assert!(output.status.success());
         let help = String::from_utf8(output.stdout).unwrap();
-        let name = [&["octroi"], verb].concat().join(" ");
+        let name = [&["octroi"], *verb].concat().join(" ");
         let help: Vec<&str> = help.lines().map(str::trim_end).collect();
         write!(page, "\n## {name}\n\n```text\n{}\n```\n", help.join("\n")).unwrap();
     }
@@ -230,13 +235,50 @@ fn every_page_that_is_linked_exists() {
         let text = fs::read_to_string(&page).unwrap();
         assert!(!text.trim().is_empty(), "{} is empty", page.display());
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let target = link.split('#').next().unwrap_or_default();
-            if target.is_empty() || target.contains("://") {
+            let (target, heading) = link.split_once('#').unwrap_or((link, ""));
+            if target.contains("://") {
                 continue;
             }
-            let file = page.parent().unwrap().join(target);
+            let file = match target {
+                "" => page.clone(),
+                target => page.parent().unwrap().join(target),
+            };
             assert!(file.exists(), "{} links to {target}", page.display());
+            if !heading.is_empty() && file.extension().is_some_and(|extension| extension == "md") {
+                let there = headings(&fs::read_to_string(&file).unwrap());
+                assert!(there.iter().any(|known| known == heading), "{}: {link}", page.display());
+            }
         }
+    }
+}
+
+/// The headings of a page as a link names them: in lower case, blanks as hyphens, without signs.
+fn headings(text: &str) -> Vec<String> {
+    let mut in_code = false;
+    let lines = text.lines().filter(|line| {
+        in_code ^= line.starts_with("```");
+        !in_code && line.starts_with('#')
+    });
+    let plain = |c: char| match c {
+        ' ' => Some('-'),
+        c if c.is_alphanumeric() || c == '-' || c == '_' => Some(c.to_ascii_lowercase()),
+        _ => None,
+    };
+    lines
+        .map(|line| line.trim_start_matches('#').trim().chars().filter_map(plain).collect())
+        .collect()
+}
+
+#[test]
+fn every_page_of_the_book_stands_in_its_summary() {
+    let source = root().join("docs/src");
+    let summary = fs::read_to_string(source.join("SUMMARY.md")).unwrap();
+    let mut pages = Vec::new();
+    collect(&source, &mut pages);
+    for page in pages {
+        let name = page.strip_prefix(&source).unwrap().to_str().unwrap();
+        let named = name == "SUMMARY.md" || summary.contains(&format!("({name})"));
+        assert!(named, "docs/src/{name} is in no chapter of SUMMARY.md: nobody finds it");
     }
 }
 

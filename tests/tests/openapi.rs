@@ -229,3 +229,18 @@ fn expected(
     assert!(found.is_some() || !promised, "{name} was answered {}", answer.status);
     found
 }
+
+#[test]
+fn a_probe_without_any_other_program_learns_how_the_gateway_is() {
+    let gateway = Gateway::sandbox();
+    let address = gateway.addresses.admin.to_string();
+    let asked =
+        |more: &[&str]| harness::run(&[&["healthcheck", "--address", &address], more].concat());
+    for more in [&[][..], &["--ready"]] {
+        let output = asked(more);
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(!output.stdout.is_empty());
+    }
+    drop(gateway);
+    assert_eq!(asked(&[]).status.code(), Some(1), "nobody is there any more");
+}

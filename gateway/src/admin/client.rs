@@ -42,7 +42,7 @@ pub const REMOVE_PATH: &str = "/tpps/remove";
 /// Where one is enrolled.
 pub const ADD_PATH: &str = "/tpps/add";
 /// Where the configuration is read again.
-pub(super) const RELOAD_PATH: &str = "/reload";
+pub const RELOAD_PATH: &str = "/reload";
 /// It is on this machine or near: it answers at once or not at all.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -15,6 +15,7 @@ pub(super) fn describe(description: &mut Description<'_>) {
     if description.config.listen.admin.key.is_none() {
         return;
     }
+    reload(description);
     tokens(description);
     tpps(description);
     if description.config.authorization.is_some() {
@@ -35,6 +36,26 @@ fn probes(description: &mut Description<'_>) {
     let operation = Operation::new(Listener::Admin, PROBES, "metrics", "Prometheus text")
         .answers(200, plain("Every series."));
     description.add("/metrics", "GET", operation);
+}
+
+fn reload(description: &mut Description<'_>) {
+    let outcome = |outcomes: Value| {
+        json!({
+            "type": "object",
+            "required": ["outcome"],
+            "properties": {
+                "outcome": { "enum": outcomes },
+                "changes": { "description": "What is another now, and what needs a restart." },
+                "problems": { "type": "array", "items": { "type": "object" } },
+            },
+        })
+    };
+    let operation = keyed("reload", "Has the configuration read again")
+        .saying("It is taken whole, or the old one stays.")
+        .answers(200, answered("What came of it.", &outcome(json!(["taken", "unchanged"]))))
+        .answers(422, answered("It is refused, and why.", &outcome(json!(["refused"]))))
+        .answers(503, plain("The gateway is leaving."));
+    description.add(client::RELOAD_PATH, "POST", operation);
 }
 
 fn tokens(description: &mut Description<'_>) {
