@@ -5,11 +5,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 pub mod access_log;
+pub mod audit;
 pub mod bounds;
 pub mod browser;
 pub mod client;
 pub mod dashboards;
 pub mod description;
+pub mod disk;
 pub mod false_clock;
 pub mod fault_proxy;
 pub mod gateway;

@@ -61,14 +61,14 @@ impl Writer {
         let (full, consequence) = (is_want_of_room(error), consequence(loose));
         tracing::error!(%error, "the access log cannot be written; {consequence}");
         if full && std::fs::remove_file(self.settings.directory.join(RESERVE)).is_ok() {
-            let told = self.attempt(&[Entry::Event(Event {
+            let told = Event {
                 time: since,
                 event: FULL,
                 subject: None,
                 detail: format!("the disk of the access log is full; {consequence}"),
                 by: Vec::new(),
-            })]);
-            if let Err(error) = told {
+            };
+            if let Err(error) = self.attempt(&[Entry::Event(told, None)]) {
                 tracing::warn!(%error, "the reserve was not enough to say so in the access log");
             }
         }
@@ -88,7 +88,7 @@ impl Writer {
         );
         let told =
             Event { time: clock::now(), event: RECOVERED, subject: None, detail, by: Vec::new() };
-        if let Err(error) = self.attempt(&[Entry::Event(told)]) {
+        if let Err(error) = self.attempt(&[Entry::Event(told, None)]) {
             tracing::warn!(%error, "the access log fails again");
             self.trouble = Some(trouble);
             return;
