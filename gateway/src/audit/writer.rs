@@ -66,7 +66,7 @@ pub(super) fn start(
         trouble: None,
         has_given_up: false,
     };
-    writer.keep_reserve();
+    let _ = writer.keep_reserve();
     let thread = std::thread::Builder::new().name("audit".to_owned());
     thread.spawn(move || writer.run()).map_err(AuditError::Thread)
 }
@@ -140,7 +140,11 @@ impl Writer {
     fn persist(&mut self, batch: &mut [Entry]) {
         let mut leaving_since: Option<Instant> = None;
         loop {
-            match self.attempt(batch) {
+            let written = match self.has_room() {
+                true => self.attempt(batch),
+                false => Err(io::ErrorKind::StorageFull.into()),
+            };
+            match written {
                 Ok(()) => {
                     batch.iter_mut().for_each(Entry::written);
                     self.recovered();
