@@ -119,8 +119,10 @@ impl Stage {
         let files = fs::read_dir(self.dir.path().join("sandbox/audit"));
         let mut bytes = 0;
         for file in files.map_err(BenchError::system(doing))? {
-            let metadata = file.and_then(|file| file.metadata());
-            bytes += metadata.map_err(BenchError::system(doing))?.len();
+            let file = file.map_err(BenchError::system(doing))?;
+            if file.file_name().as_encoded_bytes().starts_with(b"access-") {
+                bytes += file.metadata().map_err(BenchError::system(doing))?.len();
+            }
         }
         Ok(bytes)
     }

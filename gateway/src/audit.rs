@@ -8,10 +8,12 @@
 //! written ([`Hold`]).
 
 mod author;
+mod certificates;
 pub mod chain;
 pub mod entry;
 pub mod export;
 mod file;
+mod keeper;
 pub mod lines;
 mod log;
 pub mod members;

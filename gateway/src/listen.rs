@@ -19,4 +19,4 @@ pub use crowd::Crowd;
 pub use gate::Refusing;
 pub use renewal::{Build, Renewal, RenewalMetrics};
 pub use socket::bind;
-pub use tls::{psu_acceptor, tpp_acceptor};
+pub use tls::{Seen, psu_acceptor, tpp_acceptor};

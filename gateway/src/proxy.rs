@@ -14,12 +14,14 @@ mod refuse;
 mod request;
 mod view;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::FutureExt;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -113,7 +115,9 @@ impl ProxyHttp for Line {
     fn init_downstream_modules(&self, _modules: &mut pingora::modules::http::HttpModules) {}
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
-        match line::judge(&self.0, session, ctx).await {
+        // A fault of ours in one request is that request's alone: its connection may carry others.
+        let judged = AssertUnwindSafe(line::judge(&self.0, session, ctx)).catch_unwind().await;
+        match judged.unwrap_or_else(|_| Err(Refusal::new(Reason::InternalFault))) {
             Ok(Verdict::Own(answer)) => {
                 own::answer(session, ctx, answer).await?;
                 Ok(true)
@@ -230,8 +234,7 @@ impl ProxyHttp for Line {
         if let Some(reason) =
             reason.and_then(Reason::from_code).filter(|r| r.is_upstream_reportable())
         {
-            refuse::replace(response, ctx, Refusal::new(reason))?;
-            return answered(session, response, ctx);
+            return self.instead(session, response, ctx, Refusal::new(reason));
         }
         if response.status.is_server_error() {
             // What a broken core says about itself is not for the outside.
@@ -239,8 +242,7 @@ impl ProxyHttp for Line {
                 Reason::UpstreamUnavailable,
                 "the bank's system answered with an error",
             );
-            refuse::replace(response, ctx, refusal)?;
-            return answered(session, response, ctx);
+            return self.instead(session, response, ctx, refusal);
         }
         probing::head(ctx, response);
         headers::to_client(response, ctx)?;
@@ -296,7 +298,9 @@ impl ProxyHttp for Line {
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         }
         session.set_keepalive(None);
-        let _ = refuse::answer(&self.0, session, ctx, Refusal::new(reason)).await;
+        let refusal = ctx.refusal.take().unwrap_or_else(|| Refusal::new(reason));
+        let reason = refusal.reason;
+        let _ = refuse::answer(&self.0, session, ctx, refusal).await;
         FailToProxy { error_code: reason.status(), can_reuse_downstream: false }
     }
 
@@ -329,6 +333,24 @@ impl ProxyHttp for Line {
 }
 
 impl Line {
+    /// Puts our refusal in the place of an adapter's answer.
+    fn instead(
+        &self,
+        session: &Session,
+        response: &mut ResponseHeader,
+        ctx: &mut Context,
+        refusal: Refusal,
+    ) -> Result<()> {
+        let request = session.req_header();
+        if headers::is_bodiless(request, response) && request.method != http::Method::HEAD {
+            // No body passes that ours could take the place of.
+            ctx.refusal = Some(refusal);
+            return Err(Error::explain(ErrorType::InternalError, "an empty answer is replaced"));
+        }
+        refuse::replace(response, ctx, refusal)?;
+        answered(session, response, ctx)
+    }
+
     /// The adapter of the codetab that was asked.
     fn upstream<'c>(&self, ctx: &'c Context) -> Option<&'c Upstream> {
         ctx.view.settings.upstreams.get(ctx.route.0?).map(Arc::as_ref)

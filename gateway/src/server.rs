@@ -182,7 +182,9 @@ pub async fn run(
     let (for_world, for_rules) = (Arc::clone(&gateway), Arc::clone(&gateway));
     let rules: Arc<dyn Fn() -> Rules + Send + Sync> =
         Arc::new(move || for_rules.view.load().settings.rules);
+    let log = Arc::clone(&gateway.audit);
     let door = Door {
+        seen: Arc::new(move |identity, leaf, sent| log.certificate(identity, leaf, sent)),
         noticed: Arc::new(move |identity| {
             if let Some(watch) = &*watch.load() {
                 watch.notice(identity);

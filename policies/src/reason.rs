@@ -178,6 +178,7 @@ impl Reason {
             | Self::RegisterStale
             | Self::QuotaExceeded
             | Self::BalanceProbing => "temporarily_unavailable",
+            Self::InternalFault => "server_error",
             _ => "invalid_request",
         }
     }

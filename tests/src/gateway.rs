@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::audit;
 use crate::client::{Answer, Client, Request, get};
 use crate::{PATIENCE, eventually, octroi};
 
@@ -129,21 +130,9 @@ impl Place {
         files
     }
 
-    /// Every whole line of the access log. What is read while it is written may end in half a line.
+    /// Every whole line of the access log.
     pub fn audit_text(&self) -> String {
-        let mut text = String::new();
-        for file in self.audit_files() {
-            // Between being listed and being read it may have been compressed.
-            let octets = fs::read(&file).or_else(|_| fs::read(file.with_extension("jsonl.zst")));
-            let octets = octets.unwrap();
-            let plain = match octets.starts_with(ZSTD) {
-                true => zstd::decode_all(&octets[..]).unwrap(),
-                false => octets,
-            };
-            let whole = plain.iter().rposition(|octet| *octet == b'\n').map_or(0, |end| end + 1);
-            text.push_str(std::str::from_utf8(&plain[..whole]).unwrap());
-        }
-        text
+        self.audit_files().iter().map(|file| audit::text(file)).collect()
     }
 
     fn spawn(&self, arguments: &[&str]) -> Child {
@@ -358,9 +347,6 @@ impl Drop for Gateway {
         let _ = self.child.wait();
     }
 }
-
-/// How a frame of zstd begins (RFC 8878 §3.1.1).
-const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 
 /// The body of a funds confirmation.
 pub fn body(iban: &str, amount: &str) -> String {

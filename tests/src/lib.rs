@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 pub mod access_log;
+pub mod audit;
 pub mod bounds;
 pub mod browser;
 pub mod client;
@@ -12,6 +13,7 @@ pub mod collector;
 pub mod collection;
 pub mod dashboards;
 pub mod description;
+pub mod disk;
 pub mod false_clock;
 pub mod fault_proxy;
 pub mod gateway;

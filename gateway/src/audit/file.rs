@@ -29,7 +29,7 @@ const LOCK: &str = "lock";
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(2);
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
 /// Other processes of its group may read the log, nobody else.
-const MODE: u32 = 0o640;
+pub(super) const MODE: u32 = 0o640;
 
 /// Who writes.
 pub(super) struct Author {
@@ -44,9 +44,9 @@ pub(super) struct Author {
 /// The last line of another file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Link {
-    file: String,
-    sequence: u64,
-    hash: String,
+    pub(super) file: String,
+    pub(super) sequence: u64,
+    pub(super) hash: String,
 }
 
 /// The first line of a file.
@@ -107,9 +107,9 @@ impl OpenFile {
         let file =
             OpenOptions::new().create_new(true).append(true).read(true).mode(MODE).open(&path)?;
         let mut begun = Self { file, name, path, day, bytes: 0, chain: Chain::default() };
-        let headed = begun.head(author, previous.as_ref(), now);
-        // Taken for as long as this process lives: whoever gets it knows that nobody writes any more.
-        if let Err(error) = headed.and_then(|()| begun.file.lock()) {
+        // Held for as long as this file is written to: whoever gets it knows that nobody writes any more.
+        let locked = begun.file.lock();
+        if let Err(error) = locked.and_then(|()| begun.head(author, previous.as_ref(), now)) {
             let _ = std::fs::remove_file(&begun.path);
             return Err(error);
         }
@@ -252,13 +252,23 @@ fn last_of_tail(path: &Path) -> io::Result<Option<Vec<u8>>> {
 /// Keeps other processes from beginning a file, or making a key, at the same time. One that does not
 /// let go is not waited for: names are never taken twice in any case.
 pub(super) fn lock(directory: &Path) -> io::Result<File> {
-    let options = OpenOptions::new().create(true).truncate(false).write(true).mode(MODE).clone();
-    let lock = options.open(directory.join(LOCK))?;
+    let lock = lock_file(directory)?;
     let deadline = Instant::now() + LOCK_WAIT_MAX;
     while lock.try_lock().is_err() && Instant::now() < deadline {
         std::thread::sleep(LOCK_PAUSE);
     }
     Ok(lock)
+}
+
+/// As [`lock`]; nothing where another one has it.
+pub(super) fn lock_now(directory: &Path) -> io::Result<Option<File>> {
+    let lock = lock_file(directory)?;
+    Ok(lock.try_lock().is_ok().then_some(lock))
+}
+
+fn lock_file(directory: &Path) -> io::Result<File> {
+    let options = OpenOptions::new().create(true).truncate(false).write(true).mode(MODE).clone();
+    options.open(directory.join(LOCK))
 }
 
 /// The UTC day of an instant.

@@ -3,17 +3,21 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 
+use certs::Identity;
+
+use super::certificates::Certificates;
 use super::chain::SignatureFault;
 use super::metrics::AuditMetrics;
 use super::probed::Probed;
 use super::pseudonyms::Pseudonyms;
 use super::record::{Event, Permitted, Record};
 use super::room::{Held, Hold, Seat, Slot, State};
-use super::{author, writer};
+use super::{author, keeper, writer};
 use crate::config::AuditSettings;
 
 /// How long a permit waits for its line; then the request is refused.
@@ -56,7 +60,16 @@ pub struct Audit {
     shared: Arc<Shared>,
     pseudonyms: Pseudonyms,
     metrics: AuditMetrics,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    /// Until the log is closed.
+    open: Mutex<Option<Open>>,
+}
+
+/// What runs for as long as the log is open.
+struct Open {
+    writer: JoinHandle<()>,
+    keeper: JoinHandle<()>,
+    certificates: Certificates,
+    certificates_writer: JoinHandle<()>,
 }
 
 /// What waits to be written. The lock is held for as long as it takes to move one line.
@@ -66,11 +79,32 @@ pub(super) struct Shared {
     pub(super) asleep: AtomicBool,
     pub(super) stopping: AtomicBool,
     pub(super) state: Arc<State>,
+    /// The writer's, once it runs.
+    thread: OnceLock<Thread>,
 }
 
 impl Shared {
     pub(super) fn queue(&self) -> MutexGuard<'_, Vec<Entry>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn push(&self, mut entry: Entry) {
+        let mut queue = self.queue();
+        // Under the lock: the writer says that it fails before it looks who waits.
+        if self.state.has_failed() {
+            entry.give_up(self.state.is_loose());
+        }
+        queue.push(entry);
+        drop(queue);
+        if self.asleep.swap(false, Ordering::AcqRel) {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
     }
 }
 
@@ -80,7 +114,8 @@ impl Shared {
 pub(super) enum Entry {
     Request(Record, Held, #[allow(dead_code)] Slot),
     Permitted(Permitted, Arc<Seat>),
-    Event(Event),
+    /// And who is to be told when it is written.
+    Event(Event, Option<SyncSender<()>>),
     Probed(Probed),
     /// Where the chain stands, signed.
     Checkpoint,
@@ -92,7 +127,8 @@ impl Entry {
         match self {
             Self::Request(_, held, _) => held.release(),
             Self::Permitted(_, seat) => seat.tell(true),
-            Self::Event(_) | Self::Probed(_) | Self::Checkpoint => {}
+            Self::Event(_, Some(told)) => drop(told.try_send(())),
+            Self::Event(_, None) | Self::Probed(_) | Self::Checkpoint => {}
         }
     }
 
@@ -103,7 +139,7 @@ impl Entry {
             Self::Request(_, held, _) if loose => held.release(),
             Self::Request(_, held, _) => held.refuse(),
             Self::Permitted(_, seat) => seat.tell(loose),
-            Self::Event(_) | Self::Probed(_) | Self::Checkpoint => {}
+            Self::Event(..) | Self::Probed(_) | Self::Checkpoint => {}
         }
     }
 }
@@ -121,15 +157,23 @@ impl Audit {
             asleep: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             state: Arc::new(State::new(settings.queue_records_max, settings.when_unwritable)),
+            thread: OnceLock::new(),
         });
+        let (bell, keeper) =
+            keeper::start(settings.clone(), Arc::clone(&shared)).map_err(AuditError::Thread)?;
+        let (certificates, certificates_writer) =
+            Certificates::open(&settings.directory, metrics.certificates.clone())
+                .map_err(|source| AuditError::Open { path: settings.directory.clone(), source })?;
         let writer = writer::start(
             settings.clone(),
-            author,
-            pseudonyms.clone(),
+            (author, pseudonyms.clone()),
             Arc::clone(&shared),
+            bell,
             metrics.clone(),
         )?;
-        Ok(Self { shared, pseudonyms, metrics, writer: Mutex::new(Some(writer)) })
+        let _ = shared.thread.set(writer.thread().clone());
+        let open = Open { writer, keeper, certificates, certificates_writer };
+        Ok(Self { shared, pseudonyms, metrics, open: Mutex::new(Some(open)) })
     }
 
     /// Room for the lines of one request, or `None` when the log is full or cannot be written: then
@@ -154,7 +198,7 @@ impl Audit {
             return if self.shared.state.is_loose() { Ok(()) } else { Err(Unwritten) };
         }
         let seat = Arc::clone(&slot.0);
-        self.push(Entry::Permitted(line, Arc::clone(&seat)));
+        self.shared.push(Entry::Permitted(line, Arc::clone(&seat)));
         match tokio::time::timeout(PERMITTED_WAIT_MAX, seat.word()).await {
             Ok(true) => Ok(()),
             Err(_) if self.shared.state.is_loose() => Ok(()),
@@ -169,7 +213,7 @@ impl Audit {
             self.metrics.lost.inc();
             return;
         }
-        self.push(Entry::Request(record, Held::new(hold), slot));
+        self.shared.push(Entry::Request(record, Held::new(hold), slot));
     }
 
     /// What stands for people and accounts in records.
@@ -180,33 +224,12 @@ impl Audit {
 
     /// Writes down something that is no request.
     pub fn event(&self, event: Event) {
-        self.push(Entry::Event(event));
+        self.shared.push(Entry::Event(event, None));
     }
 
     /// Writes down what the gateway's own probe found.
     pub fn probed(&self, probed: Probed) {
-        self.push(Entry::Probed(probed));
-    }
-
-    fn push(&self, mut entry: Entry) {
-        let state = &self.shared.state;
-        let mut queue = self.shared.queue();
-        // Under the lock: the writer says that it fails before it looks who waits.
-        if state.has_failed() {
-            entry.give_up(state.is_loose());
-        }
-        queue.push(entry);
-        drop(queue);
-        if self.shared.asleep.swap(false, Ordering::AcqRel) {
-            self.wake();
-        }
-    }
-
-    fn wake(&self) {
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(writer) = &*writer {
-            writer.thread().unpark();
-        }
+        self.shared.push(Entry::Probed(probed));
     }
 
     /// Whether the last write failed, or has not come back.
@@ -221,13 +244,24 @@ impl Audit {
         self.shared.state.outstanding()
     }
 
+    /// Keeps a client certificate that was not seen before: records name it by its digest.
+    pub fn certificate(&self, identity: &Identity, leaf: &[u8], sent: &[Vec<u8>]) {
+        if let Some(open) = &*self.open.lock().unwrap_or_else(PoisonError::into_inner) {
+            let is_trusted = identity.trust().is_ok();
+            open.certificates.keep(identity.fingerprint(), is_trusted, leaf, sent);
+        }
+    }
+
     /// Writes what is left and ends the writer; for the end of the process.
     pub fn close(&self) {
         self.shared.stopping.store(true, Ordering::Release);
-        self.wake();
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(writer) = writer {
-            let _ = writer.join();
+        self.shared.wake();
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Open { writer, keeper, certificates, certificates_writer }) = open {
+            drop(certificates);
+            for thread in [writer, keeper, certificates_writer] {
+                let _ = thread.join();
+            }
         }
     }
 }

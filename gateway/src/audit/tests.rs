@@ -10,7 +10,7 @@ use prometheus::Registry;
 use uuid::Uuid;
 
 use super::chain::{Chain, Checkpoint, VerifyingKeys};
-use super::shelf::Line;
+use super::shelf::{Line, LogFile};
 use super::*;
 use crate::clock;
 use crate::config::{AuditSettings, Durability, Secret, WhenUnwritable};
@@ -244,6 +244,63 @@ fn an_answer_is_held_until_its_record_is_written() {
     runtime().block_on(word).unwrap();
     let text = std::fs::read_to_string(&shelf::files(directory.path()).unwrap()[0].path).unwrap();
     assert!(text.contains(&id), "{text}");
+}
+
+#[test]
+fn closed_files_are_compressed_in_frames_of_their_own_and_read_as_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = AuditSettings { compress: true, ..settings(directory.path()) };
+    let audit = open(&settings);
+    let mut written: Vec<String> = (0..4500).map(|_| write(&audit)).collect();
+    audit.close();
+    let audit = open(&settings);
+    let first = || shelf::files(directory.path()).unwrap().remove(0);
+    eventually(|| first().compressed);
+    written.push(write(&audit));
+    audit.close();
+    let files = files(directory.path());
+    let ids: Vec<&str> = files.iter().flat_map(|file| ids(file)).collect();
+    assert_eq!(ids, written);
+    let packed = std::fs::read(first().path).unwrap();
+    let frames = packed.windows(4).filter(|four| four == &[0x28, 0xb5, 0x2f, 0xfd]).count();
+    assert!(frames >= 2, "{frames} frames of 4096 lines");
+}
+
+#[test]
+fn a_file_whose_time_is_over_is_removed_after_the_log_has_told_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let day = Duration::from_secs(24 * 60 * 60);
+    let settings = AuditSettings { keep_for: Some(day), ..settings(directory.path()) };
+    let audit = open(&settings);
+    write(&audit);
+    audit.close();
+    let old = shelf::files(directory.path()).unwrap().remove(0);
+    let last = files(directory.path())[0].last().unwrap()["octroi.hash"].to_string();
+    let name = LogFile::name_of(jiff::civil::date(2026, 1, 1), old.number);
+    std::fs::rename(&old.path, directory.path().join(&name)).unwrap();
+    let audit = open(&settings);
+    eventually(|| !directory.path().join(&name).exists());
+    audit.close();
+    let files = files(directory.path());
+    let told = files[0].iter().find(|line| line["event.action"] == "audit_removed").unwrap();
+    assert_eq!(told["octroi.subject"], name.as_str());
+    assert!(told["message"].as_str().unwrap().contains(last.trim_matches('"')), "{told}");
+}
+
+#[test]
+fn two_gateways_in_one_directory_write_files_of_their_own_and_leave_each_others_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = AuditSettings { compress: true, ..settings(directory.path()) };
+    let logs = [open(&settings), open(&settings), open(&settings)];
+    for log in &logs {
+        write(log);
+    }
+    eventually(|| logs.iter().all(|log| log.outstanding() == 0));
+    let kept = shelf::files(directory.path()).unwrap();
+    assert_eq!(kept.iter().map(|file| file.compressed).collect::<Vec<_>>(), [false; 3]);
+    logs.iter().for_each(Audit::close);
+    let files = files(directory.path());
+    assert_eq!(files.iter().map(|file| ids(file).len()).collect::<Vec<_>>(), [1; 3]);
 }
 
 fn runtime() -> tokio::runtime::Runtime {

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -41,9 +42,9 @@ const CLOSED: &str = "audit_closed";
 /// Begins the first file and starts the thread.
 pub(super) fn start(
     settings: AuditSettings,
-    author: Author,
-    people: Pseudonyms,
+    (author, people): (Author, Pseudonyms),
     shared: Arc<Shared>,
+    bell: SyncSender<()>,
     metrics: AuditMetrics,
 ) -> Result<JoinHandle<()>, AuditError> {
     let directory = settings.directory.clone();
@@ -54,6 +55,7 @@ pub(super) fn start(
         author,
         people,
         shared,
+        bell,
         metrics,
         file: Some(file),
         previous: None,
@@ -64,7 +66,7 @@ pub(super) fn start(
         trouble: None,
         has_given_up: false,
     };
-    writer.keep_reserve();
+    let _ = writer.keep_reserve();
     let thread = std::thread::Builder::new().name("audit".to_owned());
     thread.spawn(move || writer.run()).map_err(AuditError::Thread)
 }
@@ -74,6 +76,8 @@ struct Writer {
     author: Author,
     people: Pseudonyms,
     shared: Arc<Shared>,
+    /// Rung when there is a closed file to look after.
+    bell: SyncSender<()>,
     metrics: AuditMetrics,
     /// None after one that had to be left; the next attempt begins another.
     file: Option<OpenFile>,
@@ -136,7 +140,11 @@ impl Writer {
     fn persist(&mut self, batch: &mut [Entry]) {
         let mut leaving_since: Option<Instant> = None;
         loop {
-            match self.attempt(batch) {
+            let written = match self.has_room() {
+                true => self.attempt(batch),
+                false => Err(io::ErrorKind::StorageFull.into()),
+            };
+            match written {
                 Ok(()) => {
                     batch.iter_mut().for_each(Entry::written);
                     self.recovered();
@@ -236,7 +244,7 @@ impl Writer {
             Entry::Permitted(line, _) => {
                 serde_json::to_writer(&mut *lines, &line.line()).map_err(|error| error.to_string())
             }
-            Entry::Event(event) => {
+            Entry::Event(event, _) => {
                 serde_json::to_writer(&mut *lines, event).map_err(|error| error.to_string())
             }
             Entry::Probed(probed) => {
@@ -260,7 +268,7 @@ impl Writer {
             let unwritable = match entry {
                 Entry::Request(record, ..) => record.request_id.to_string(),
                 Entry::Permitted(line, _) => line.request_id.to_string(),
-                Entry::Event(event) => event.event.to_owned(),
+                Entry::Event(event, _) => event.event.to_owned(),
                 Entry::Probed(_) | Entry::Checkpoint => String::new(),
             };
             let line = format!(
@@ -313,6 +321,9 @@ impl Writer {
             // The next line tries again, and for as long as it takes.
             tracing::warn!(%error, "the next file of the access log cannot be begun yet");
         }
+        if due {
+            let _ = self.bell.try_send(());
+        }
     }
 
     /// Ends the file in order. One that cannot be ended is left as after a crash.
@@ -327,7 +338,7 @@ impl Writer {
             detail: "this file is complete".to_owned(),
             by: Vec::new(),
         };
-        let ended = self.attempt(&[Entry::Event(closed), Entry::Checkpoint]);
+        let ended = self.attempt(&[Entry::Event(closed, None), Entry::Checkpoint]);
         let Some(file) = self.file.take() else { return };
         self.previous = file.link();
         if let Err(error) = ended.and_then(|()| file.sync()) {

@@ -21,7 +21,7 @@ use super::gate::{Guarded, Refusing};
 use super::head::HeadBounds;
 use super::limits::ACCEPT_PAUSE_MS;
 use super::socket::Socket;
-use super::tls;
+use super::tls::{self, Seen};
 use crate::config::RefusalMode;
 use crate::drain::{Drain, Stage};
 use crate::metrics::Metrics;
@@ -63,6 +63,8 @@ pub struct Door<A> {
     pub acceptor: Arc<ArcSwap<SslAcceptor>>,
     /// The world that identities are read by.
     pub world: Arc<dyn Fn() -> Arc<World> + Send + Sync>,
+    /// Is shown their certificates.
+    pub seen: Arc<Seen>,
     /// Is told who came.
     pub noticed: Arc<dyn Fn(&Identity) + Send + Sync>,
     /// The rules of the moment.
@@ -120,7 +122,8 @@ where
     ) {
         let (acceptor, world) = (self.acceptor.load_full(), (self.world)());
         let socket = Socket::new(stream, peer);
-        let introduced = tls::introduce(&acceptor, socket, peer, &world, bounds.handshake).await;
+        let introduced =
+            tls::introduce(&acceptor, socket, peer, (&world, &*self.seen), bounds.handshake).await;
         drop((acceptor, world));
         self.metrics.handshake(introduced.as_ref().err().copied());
         let Ok((tls, connection)) = introduced else { return };

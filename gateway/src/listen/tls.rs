@@ -77,6 +77,9 @@ fn builder(certificate_pem: &[u8], key_pem: &[u8]) -> Result<SslAcceptorBuilder,
     Ok(builder)
 }
 
+/// Is shown each client certificate: who it is, the leaf, and what was sent with it (DER).
+pub type Seen = dyn Fn(&Identity, &[u8], &[Vec<u8>]) + Send + Sync;
+
 /// Lets a TPP introduce itself, within `limit` for the whole handshake.
 ///
 /// # Errors
@@ -85,10 +88,10 @@ pub(super) async fn introduce(
     acceptor: &SslAcceptor,
     socket: Socket,
     peer: SocketAddr,
-    world: &World,
+    (world, seen): (&World, &Seen),
     limit: Duration,
 ) -> Result<(SslStream<Socket>, Arc<Connection>), HandshakeFault> {
-    let reception = Reception { world, peer };
+    let reception = Reception { world, seen, peer };
     let tls = tokio::time::timeout(limit, handshake_with_callback(acceptor, socket, &reception))
         .await
         .map_err(|_| HandshakeFault::Timeout)?
@@ -127,6 +130,7 @@ fn fault(error: &pingora::Error) -> HandshakeFault {
 /// Reads who the client is, once, at the end of the handshake.
 struct Reception<'a> {
     world: &'a World,
+    seen: &'a Seen,
     peer: SocketAddr,
 }
 
@@ -152,6 +156,7 @@ impl TlsAccept for Reception<'_> {
             &self.world.profile,
             clock::now(),
         );
+        (self.seen)(&identity, &leaf, &sent);
         let sni = ssl.servername(NameType::HOST_NAME);
         let connection = Connection::new(identity, &leaf, sni, self.peer, ssl.version_str());
         Some(Arc::new(Handle(Arc::new(connection))))

@@ -42,6 +42,8 @@ pub(super) async fn judge(
     connection.request_begins();
     ctx.connection = Some(connection.clone());
     note(gateway, session, ctx);
+    #[cfg(debug_assertions)]
+    fault_point(session);
     if ctx.slot.is_none() {
         return Err(Refusal::because(Reason::StateUnavailable, UNWRITTEN));
     }
@@ -131,6 +133,15 @@ pub(super) async fn judge(
     };
     let fact = quotas::enter(gateway, &placeable.places(), ctx);
     placeable.with_places(fact, now, &mut ctx.trail).map(Verdict::Permitted)
+}
+
+/// A bug of ours, as far as tests are concerned; it is in no release.
+#[cfg(debug_assertions)]
+#[allow(clippy::panic)]
+fn fault_point(session: &Session) {
+    if session.req_header().headers.contains_key("octroi-test-panic") {
+        panic!("a test asked for it");
+    }
 }
 
 /// What a token says that the bank's authorization server signed, where such are accepted.

@@ -179,10 +179,11 @@ fn each_fault_alone_is_refused_with_its_own_reason() {
 
 #[test]
 fn every_reason_of_the_table_comes_from_here_or_from_the_gateway() {
-    const OF_THE_GATEWAY: [Reason; 4] = [
+    const OF_THE_GATEWAY: [Reason; 5] = [
         Reason::AccountUnknown,
         Reason::UpstreamUnavailable,
         Reason::UpstreamTimeout,
+        Reason::InternalFault,
         Reason::RequestMalformed,
     ];
     const OF_SIGNATURES: [Reason; 7] = [

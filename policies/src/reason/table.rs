@@ -258,6 +258,11 @@ reasons! {
         "The bank's system behind this host did not answer in time."
         "Try again later; it is on the bank's side."
         "RFC 9110 §15.6.5; RTS (EU) 2018/389 art. 32";
+    InternalFault "internal_fault" 500 Bank
+        "Fault of the gateway"
+        "The gateway failed on this very request."
+        "Try again; if it happens again, tell the bank's support the request_id."
+        "RFC 9110 §15.6.1";
     TppSuspended "tpp_suspended" 403 Tpp
         "Suspended by the bank"
         "This bank has suspended your access."

@@ -21,6 +21,7 @@ const RECOVERED: &str = "audit_recovered";
 pub(super) struct Trouble {
     since: Timestamp,
     lost_before: u64,
+    is_full: bool,
 }
 
 /// Whether a write failed for a reason that passes when files are removed.
@@ -30,10 +31,10 @@ pub(super) fn is_want_of_room(error: &io::Error) -> bool {
 
 impl Writer {
     /// Keeps some blocks of the disk for the day on which there are no others.
-    pub(super) fn keep_reserve(&self) {
+    pub(super) fn keep_reserve(&self) -> bool {
         let path = self.settings.directory.join(RESERVE);
         if path.metadata().is_ok_and(|known| known.len() == RESERVE_BYTES as u64) {
-            return;
+            return true;
         }
         let options = OpenOptions::new().create(true).truncate(true).write(true).clone();
         let kept = options.open(&path).and_then(|mut file| {
@@ -41,10 +42,17 @@ impl Writer {
             file.write_all(&[0; RESERVE_BYTES])?;
             file.sync_data()
         });
-        if let Err(error) = kept {
+        if let Err(error) = &kept {
             let _ = std::fs::remove_file(&path);
             tracing::debug!(%error, "no reserve for the access log yet");
         }
+        kept.is_ok()
+    }
+
+    /// Whether it is worth trying to write. A disk that was full must have room for a reserve first: what
+    /// giving it up has freed is soon full again.
+    pub(super) fn has_room(&self) -> bool {
+        !self.trouble.as_ref().is_some_and(|trouble| trouble.is_full) || self.keep_reserve()
     }
 
     /// The batch is not written: nobody waits for it any longer, and no request gets a slot.
@@ -56,19 +64,19 @@ impl Writer {
         if !first {
             return;
         }
-        let since = clock::now();
-        self.trouble = Some(Trouble { since, lost_before: self.metrics.lost.get() });
-        let (full, consequence) = (is_want_of_room(error), consequence(loose));
+        let (since, is_full) = (clock::now(), is_want_of_room(error));
+        self.trouble = Some(Trouble { since, lost_before: self.metrics.lost.get(), is_full });
+        let consequence = consequence(loose);
         tracing::error!(%error, "the access log cannot be written; {consequence}");
-        if full && std::fs::remove_file(self.settings.directory.join(RESERVE)).is_ok() {
-            let told = self.attempt(&[Entry::Event(Event {
+        if is_full && std::fs::remove_file(self.settings.directory.join(RESERVE)).is_ok() {
+            let told = Event {
                 time: since,
                 event: FULL,
                 subject: None,
                 detail: format!("the disk of the access log is full; {consequence}"),
                 by: Vec::new(),
-            })]);
-            if let Err(error) = told {
+            };
+            if let Err(error) = self.attempt(&[Entry::Event(told, None)]) {
                 tracing::warn!(%error, "the reserve was not enough to say so in the access log");
             }
         }
@@ -88,13 +96,13 @@ impl Writer {
         );
         let told =
             Event { time: clock::now(), event: RECOVERED, subject: None, detail, by: Vec::new() };
-        if let Err(error) = self.attempt(&[Entry::Event(told)]) {
+        if let Err(error) = self.attempt(&[Entry::Event(told, None)]) {
             tracing::warn!(%error, "the access log fails again");
             self.trouble = Some(trouble);
             return;
         }
         self.shared.state.works_again();
-        self.keep_reserve();
+        let _ = self.keep_reserve();
         tracing::warn!(since = %trouble.since, unrecorded, lost, "the access log can be written again");
     }
 }

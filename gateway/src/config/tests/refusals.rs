@@ -245,3 +245,33 @@ fn the_balance_guard_observes_unless_it_is_told_otherwise() {
     assert_eq!(of("enforce").balance_guard.unwrap().mode, policies::GuardMode::Enforce);
     assert!(of("off").balance_guard.is_none());
 }
+
+#[test]
+fn a_key_that_cannot_sign_the_access_log_is_refused() {
+    let place = Place::new();
+    place.write("log.pem", super::material::other_key());
+    let named = "key_file = \"audit.key\"\nsigning_key_file = \"log.pem\"";
+    let problems = place.problems(&changed("key_file = \"audit.key\"", named));
+    assert_eq!(problems[0].key, "audit.signing_key_file");
+    assert!(problems[0].mend.contains("ed25519"), "{}", problems[0]);
+    let key = openssl::pkey::PKey::generate_ed25519().unwrap();
+    place.write("log.pem", key.private_key_to_pem_pkcs8().unwrap());
+    assert!(place.config(&changed("key_file = \"audit.key\"", named)).audit.signing_key.is_some());
+}
+
+#[test]
+fn an_access_log_that_is_gone_by_noon_is_refused() {
+    let line = "key_file = \"audit.key\"";
+    assert_eq!(refused(line, &format!("{line}\nkeep_for = \"23h\"")).key, "audit.keep_for");
+}
+
+#[test]
+fn going_on_without_an_access_log_is_said_at_each_start() {
+    let line = "key_file = \"audit.key\"";
+    let text = changed(line, &format!("{line}\nwhen_unwritable = \"continue-and-alarm\""));
+    let warnings = Place::new().config(&text).warnings();
+    assert!(
+        warnings.iter().any(|line| line.starts_with("audit.when_unwritable: ")),
+        "{warnings:?}"
+    );
+}
