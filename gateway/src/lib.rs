@@ -35,6 +35,7 @@ pub mod seals;
 pub mod server;
 pub mod statistics;
 pub mod store;
+pub mod supervisor;
 pub mod tpps;
 pub mod trust;
 pub mod upstream;

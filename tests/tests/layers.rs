@@ -23,7 +23,7 @@ const LAYERS: &[&[&str]] = &[
     &["fetch"],
     &["archive", "problem"],
     &["config"],
-    &["clock", "descriptors", "drain", "log"],
+    &["clock", "descriptors", "drain", "log", "supervisor"],
 ];
 
 /// What would let the pure crates wait, log or reach the outside.
