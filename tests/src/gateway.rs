@@ -254,8 +254,8 @@ impl Gateway {
         let pid = eventually("the new gateway serves", || {
             let log = self.place.log();
             let told = log[logged..].lines().find(|line| line.contains("the new gateway serves"))?;
-            let (_, pid) = told.split_once("pid=")?;
-            pid.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+            let told: Value = serde_json::from_str(told).ok()?;
+            u32::try_from(told["fields"]["pid"].as_u64()?).ok()
         });
         self.successor = Some(pid);
         move |gateway| {
