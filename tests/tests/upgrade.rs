@@ -30,7 +30,10 @@ fn scene() -> Scene {
     let settings = bank.settings();
     let gateway = Gateway::run_in(Gateway::sandbox().leave(), |config| {
         let url = format!("redis://{}/0", redis.address());
-        let store = toml::Table::from_iter([("redis".to_owned(), url.into())]);
+        let store = toml::Table::from_iter([
+            ("redis".to_owned(), url.into()),
+            ("timeout".to_owned(), "5s".into()),
+        ]);
         config.insert("store".to_owned(), store.into());
         upstream(config, "17515", settings);
     });
