@@ -80,9 +80,7 @@ pub enum StartError {
     )]
     Unwanted(SocketAddr),
     /// The gateway that this one was to take over from.
-    #[error(
-        "--upgrade: {0}; a running gateway starts its successor itself: send it SIGUSR2"
-    )]
+    #[error("--upgrade: {0}; a running gateway starts its successor itself: send it SIGUSR2")]
     Predecessor(io::Error),
     /// TLS material.
     #[error("{key}: {source}")]

@@ -57,7 +57,9 @@ pub async fn keep_alive(admin: SocketAddr) {
 
 async fn answers(admin: SocketAddr) -> std::io::Result<()> {
     let mut stream = TcpStream::connect(admin).await?;
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .await?;
     let mut answer = [0; 12];
     stream.read_exact(&mut answer).await?;
     match &answer {

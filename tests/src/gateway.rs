@@ -253,7 +253,8 @@ impl Gateway {
         signal(before, "USR2");
         let pid = eventually("the new gateway serves", || {
             let log = self.place.log();
-            let told = log[logged..].lines().find(|line| line.contains("the new gateway serves"))?;
+            let told =
+                log[logged..].lines().find(|line| line.contains("the new gateway serves"))?;
             let told: Value = serde_json::from_str(told).ok()?;
             u32::try_from(told["fields"]["pid"].as_u64()?).ok()
         });

@@ -73,6 +73,20 @@ impl Succession {
         began.elapsed()
     }
 
+    /// Why requests were refused, by the log of the gateways.
+    pub fn reasons(&self) -> HashMap<String, usize> {
+        let mut reasons = HashMap::new();
+        for record in self.gateways.iter().flat_map(|gateway| gateway.place().audit()) {
+            let reason = record["event.reason"].as_str();
+            if let Some(reason) = reason {
+                let detail = record["message"].as_str();
+                let told = format!("{reason}: {}", detail.unwrap_or_default());
+                *reasons.entry(told).or_default() += 1;
+            }
+        }
+        reasons
+    }
+
     /// Numbers that the bank never heard of although they were answered, and those that it heard twice.
     pub fn at_the_bank(&self, went: &[Went]) -> (usize, usize) {
         let mut heard: HashMap<usize, usize> = HashMap::new();

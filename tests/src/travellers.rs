@@ -98,7 +98,8 @@ impl Travellers {
         threads.push(thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.unwrap().block_on(async move {
-                let clients = (0..clients).map(|_| tokio::spawn(Arc::clone(&for_http2).ask_http2()));
+                let clients =
+                    (0..clients).map(|_| tokio::spawn(Arc::clone(&for_http2).ask_http2()));
                 for client in clients.collect::<Vec<_>>() {
                     client.await.unwrap();
                 }
@@ -238,9 +239,7 @@ impl Shared {
             .unwrap();
         let sent = sender.send_request(head, false);
         let (answer, mut stream) = sent.map_err(|error| Fault::of(&error))?;
-        stream
-            .send_data(Bytes::from(request.body), true)
-            .map_err(|error| Fault::of(&error))?;
+        stream.send_data(Bytes::from(request.body), true).map_err(|error| Fault::of(&error))?;
         let answer = answer.await.map_err(|error| Fault::of(&error))?;
         let id = answer.headers().get("octroi-request-id").and_then(|id| id.to_str().ok());
         let told = (answer.status().as_u16(), id.unwrap_or_default().to_owned());

@@ -53,8 +53,7 @@ fn count(gateway: &Gateway, series: &str) -> u64 {
 
 const TAKEN: &str = "octroi_config_reloads_total{outcome=\"ok\"} ";
 const REFUSED: &str = "octroi_config_reloads_total{outcome=\"failed\"} ";
-const RENEWED: &str =
-    "octroi_server_certificate_renewals_total{listener=\"tpp\",outcome=\"ok\"} ";
+const RENEWED: &str = "octroi_server_certificate_renewals_total{listener=\"tpp\",outcome=\"ok\"} ";
 
 /// Another bound, put in force by SIGHUP; how long it took.
 fn reload(gateway: &Gateway, bytes: u64) -> Duration {
@@ -75,7 +74,7 @@ fn write(gateway: &Gateway, text: &str) {
 }
 
 fn hold(bounds: &mut Bounds, scene: &Succession, went: &[Went]) {
-    println!("{} requests: {:?}", went.len(), tally(went));
+    println!("{} requests: {:?}; refused: {:?}", went.len(), tally(went), scene.reasons());
     bounds.at_most("requests that failed", 0.0, "", failed(went) as f64);
     let (lost, doubled) = scene.in_the_log(went);
     bounds.at_most("answers without a record", 0.0, "", lost as f64);
@@ -107,7 +106,12 @@ fn a_minute_of_reloads_a_renewal_an_upgrade_and_sigterm() {
             let began = Instant::now();
             let gateway = &scene.gateways[0];
             eventually("it is renewed", || (count(gateway, RENEWED) > 0).then_some(()));
-            bounds.at_most("until a certificate is in use", 5.0, "s", began.elapsed().as_secs_f64());
+            bounds.at_most(
+                "until a certificate is in use",
+                5.0,
+                "s",
+                began.elapsed().as_secs_f64(),
+            );
         }
         if round == RELOADS * 2 / 3 {
             let ended = scene.gateways[0].upgrade();
@@ -150,7 +154,8 @@ fn f24_certificates_limits_and_broken_files_under_load() {
     let gateway = &scene.gateways[0];
     let (certificate, key) = pair();
     let both = gateway.place().file("both-cas.pem");
-    fs::write(&both, [fs::read(gateway.server_ca()).unwrap(), certificate.clone()].concat()).unwrap();
+    fs::write(&both, [fs::read(gateway.server_ca()).unwrap(), certificate.clone()].concat())
+        .unwrap();
     let load = scene.load(6, &both);
     some(&load, 500);
     let server = |name: &str| gateway.place().file(&format!("server/{name}"));

@@ -36,7 +36,12 @@ fn f22_sigterm_under_load() {
         println!("F22: {} requests, {:?}", went.len(), tally(&went));
         bounds.at_most("requests that failed", 0.0, "", failed(&went) as f64);
         let (lost, doubled) = scene.in_the_log(&went);
-        bounds.at_most("answers without a record, records too many", 0.0, "", (lost + doubled) as f64);
+        bounds.at_most(
+            "answers without a record, records too many",
+            0.0,
+            "",
+            (lost + doubled) as f64,
+        );
         bounds.at_most("heard twice by the bank", 0.0, "", scene.at_the_bank(&went).1 as f64);
         bounds.at_most("until it is gone", 30.0, "s", took.as_secs_f64());
     }

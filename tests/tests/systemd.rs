@@ -34,10 +34,8 @@ fn systemd_finds_no_fault_with_the_units_and_little_that_the_gateway_could_do_to
         let mut unit = unit.replace("/usr/bin/octroi", path_text(&installed));
         if version < 253 {
             // As the unit itself says.
-            unit = unit.replace(
-                "Type=notify-reload",
-                "Type=notify\nExecReload=/bin/kill -HUP $MAINPID",
-            );
+            unit = unit
+                .replace("Type=notify-reload", "Type=notify\nExecReload=/bin/kill -HUP $MAINPID");
         }
         fs::write(place.path().join(name), unit).unwrap();
     }

@@ -128,15 +128,21 @@ fn whoever_was_quiet_is_answered_once_more_by_the_old_one_and_told_to_connect_ag
 }
 
 #[test]
-fn a_new_gateway_that_does_not_start_leaves_the_old_one_as_it_is_and_a_sound_one_takes_new_keys_in() {
+fn a_new_gateway_that_does_not_start_leaves_the_old_one_as_it_is_and_a_sound_one_takes_new_keys_in()
+{
     let mut scene = scene();
     let file = scene.gateway.config_file();
     let sound = scene.gateway.config();
-    let ask = |scene: &Scene| scene.gateway.tpp("funds-co").send(&scene.gateway.request(&scene.token));
+    let ask =
+        |scene: &Scene| scene.gateway.tpp("funds-co").send(&scene.gateway.request(&scene.token));
     fs::write(&file, "threads = \"many\"").unwrap();
     scene.gateway.signal("USR2");
     eventually("it is told", || {
-        scene.gateway.metrics().contains("octroi_upgrades_total{outcome=\"failed\"} 1").then_some(())
+        scene
+            .gateway
+            .metrics()
+            .contains("octroi_upgrades_total{outcome=\"failed\"} 1")
+            .then_some(())
     });
     let log = scene.gateway.place().log();
     assert!(log.contains("no upgrade; this gateway goes on"), "{log}");
@@ -156,7 +162,11 @@ fn with_an_embedded_store_there_is_no_upgrade_and_the_log_says_what_to_do() {
     let gateway = Gateway::configured(|_| {});
     gateway.signal("USR2");
     eventually("it is told", || {
-        gateway.place().log().contains("the store is embedded, and one process at a time").then_some(())
+        gateway
+            .place()
+            .log()
+            .contains("the store is embedded, and one process at a time")
+            .then_some(())
     });
     assert_eq!(gateway.admin("/readyz").status, 200);
 }
@@ -181,9 +191,8 @@ fn sockets_of_a_service_manager_are_served_and_one_that_nobody_wants_is_refused(
     fs::write(&file, toml::to_string(&config).unwrap()).unwrap();
     let start = |wanted: &[usize]| {
         let given = wanted.iter().zip(3..);
-        let redirected = given.map(|(index, number)| {
-            format!("{number}<&{} ", sockets[*index].as_raw_fd())
-        });
+        let redirected =
+            given.map(|(index, number)| format!("{number}<&{} ", sockets[*index].as_raw_fd()));
         let redirected: String = redirected.collect();
         let script = format!(
             "exec {redirected}; export LISTEN_PID=$$ LISTEN_FDS={}; exec {} run --config {}",

@@ -69,10 +69,7 @@ impl Listeners {
     ///
     /// # Errors
     /// The first address that cannot be had.
-    pub fn take_over(
-        wanted: Addresses,
-        predecessor: &mut Predecessor,
-    ) -> Result<Self, StartError> {
+    pub fn take_over(wanted: Addresses, predecessor: &mut Predecessor) -> Result<Self, StartError> {
         let listeners = Self::of(wanted, &mut predecessor.sockets)?;
         // What the configuration names no more ends with the gateway before.
         predecessor.sockets.clear();
@@ -90,8 +87,11 @@ impl Listeners {
                     socket.set_nonblocking(true)?;
                     Ok::<_, StartError>(TcpListener::from_std(socket)?)
                 }
-                None => listen::bind(address)
-                    .map_err(|source| StartError::Bind { key, address, source }),
+                None => listen::bind(address).map_err(|source| StartError::Bind {
+                    key,
+                    address,
+                    source,
+                }),
             }
         };
         let tpp = one("listen.tpp.address", wanted.tpp)?;
