@@ -15,7 +15,9 @@ pub enum Stage {
     Serving,
     /// Still accepting, but unready, and every answer asks the client to reconnect elsewhere.
     Draining,
-    /// Accepting nothing; what is in flight ends.
+    /// Accepting nothing; whoever is connected may ask once more, and is told to go.
+    Leaving,
+    /// What is in flight ends, and nothing else begins.
     Closing,
 }
 

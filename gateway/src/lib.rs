@@ -36,6 +36,7 @@ pub mod seals;
 pub mod server;
 pub mod statistics;
 pub mod store;
+pub mod supervisor;
 pub mod tpps;
 pub mod traces;
 pub mod trust;

@@ -1,8 +1,11 @@
 //! Puts the rooms together and keeps them running: the order of start, and of leaving.
 
 mod keepers;
+mod leaving;
 mod reload;
 mod serving;
+mod sockets;
+mod upgrade;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,22 +13,21 @@ use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::Router;
+use futures_util::FutureExt;
 use pingora::apps::HttpServerOptions;
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
-use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{oneshot, watch};
 
 use crate::admin::{self, Admin, Orders};
 use crate::audit::{Audit, AuditError, AuditMetrics};
 use crate::clock;
 use crate::config::{Config, KeyPair, Listen, UpstreamAddress};
 use crate::descriptors::{TooFew, Wanted};
-use crate::drain::{Drain, Signal, Signals, Stage};
+use crate::drain::{Drain, Signals, Stage};
 use crate::in_flight::InFlight;
 use crate::jwt::JwtError;
 use crate::listen::{self, Browsers, Build, Crowd, Door, Renewal, RenewalMetrics, Rules};
@@ -37,19 +39,25 @@ use crate::revocation::WatchError;
 use crate::sandbox::{self, Addresses};
 use crate::seals::SealsError;
 use crate::store::{self, Instance, StoreError};
+use crate::supervisor;
 use crate::traces::{self, Traces};
 use crate::upstream::UpstreamError;
 use crate::world::{self, Chronicle, WorldLoadError};
 
+use leaving::Why;
 use reload::{ReloadMetrics, Rooms};
 use serving::Base;
+use upgrade::Upgrades;
+
+pub use sockets::{Listeners, Predecessor};
+pub use upgrade::remember_program;
 
 /// Attempts to connect to an adapter for one request; nothing has been sent before a second one.
 const CONNECT_ATTEMPTS_MAX: usize = 2;
 /// Idle adapter connections kept per thread.
 const UPSTREAM_POOL_CONNECTIONS: usize = 256;
-/// What runs beside the requests is waited for so long when the gateway leaves.
-const KEEPERS_LEAVE_MAX: Duration = Duration::from_secs(1);
+/// What the service manager shows while all is well.
+const SERVING: &str = "serving";
 /// PSU connections at once.
 const PSU_CONNECTIONS_MAX: usize = 4096;
 
@@ -66,6 +74,15 @@ pub enum StartError {
         /// The operating system's reason.
         source: io::Error,
     },
+    /// A socket of the service manager.
+    #[error(
+        "the service manager hands over a socket at {0}, and no listener is to be there; give \
+         octroi.socket and the configuration the same three addresses"
+    )]
+    Unwanted(SocketAddr),
+    /// The gateway that this one was to take over from.
+    #[error("--upgrade: {0}; a running gateway starts its successor itself: send it SIGUSR2")]
+    Predecessor(io::Error),
     /// TLS material.
     #[error("{key}: {source}")]
     Tls {
@@ -123,35 +140,6 @@ pub enum StartError {
     System(#[from] io::Error),
 }
 
-/// The three sockets, bound but not yet served: nothing that takes time happens after a client can
-/// connect.
-#[derive(Debug)]
-pub struct Listeners {
-    tpp: TcpListener,
-    psu: TcpListener,
-    admin: TcpListener,
-    /// Where they really are.
-    pub addresses: Addresses,
-}
-
-impl Listeners {
-    /// Binds what is wanted; port 0 takes any that is free.
-    ///
-    /// # Errors
-    /// The first address that cannot be had.
-    pub fn bind(wanted: Addresses) -> Result<Self, StartError> {
-        let tpp = bind("listen.tpp.address", wanted.tpp)?;
-        let psu = bind("listen.psu.address", wanted.psu)?;
-        let admin = bind("listen.admin.address", wanted.admin)?;
-        let addresses = Addresses {
-            tpp: tpp.local_addr()?,
-            psu: psu.local_addr()?,
-            admin: admin.local_addr()?,
-        };
-        Ok(Self { tpp, psu, admin, addresses })
-    }
-}
-
 /// Runs the gateway until a signal asks it to leave; `ready` is called once every listener answers.
 ///
 /// # Errors
@@ -161,12 +149,14 @@ pub async fn run(
     listeners: Listeners,
     ready: impl FnOnce(Addresses) -> io::Result<()>,
 ) -> Result<(), StartError> {
+    let shared = listeners.shared()?;
     let Listeners { tpp, psu, admin, addresses } = listeners;
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
 
     let drain = Drain::default();
+    let store = config.store.clone();
     let rooms = open(config, drain.clone()).await?;
     let gateway = Arc::clone(&rooms.gateway);
     keepers::watch_clock(&gateway, &drain)?;
@@ -174,7 +164,7 @@ pub async fn run(
     let room = wanted(&rooms.config).make_room()?;
     let (engine, pages) = (Arc::clone(&rooms.engine), Arc::clone(&rooms.pages));
     let (watch, files) = (Arc::clone(&rooms.base.watch), Arc::clone(&rooms.files));
-    let crowd = Crowd::of(room.tpp);
+    let (crowd, browsing) = (Crowd::of(room.tpp), Crowd::of(room.psu));
     let (mut rooms, orders) = (rooms, Orders::channel());
     let (certificates, names) = server_certificates(&rooms.config, &gateway)?;
     rooms.certificates = Some(names);
@@ -202,7 +192,8 @@ pub async fn run(
     let browsers = Browsers {
         acceptor: psu_certificate.acceptor(),
         pages,
-        connections: Arc::new(Semaphore::new(room.psu)),
+        crowd: browsing.clone(),
+        connections_max: PSU_CONNECTIONS_MAX,
         rules,
         metrics: Arc::clone(&gateway.metrics),
         drain: drain.clone(),
@@ -218,11 +209,16 @@ pub async fn run(
     for renewal in [tpp_certificate, psu_certificate] {
         tokio::spawn(renewal.run(drain.watch(Stage::Closing)));
     }
+    // To the end it says that this gateway is not ready; but who asks once another one has taken over
+    // means that one.
+    let (relieved, over) = oneshot::channel::<()>();
     tokio::spawn(async move {
-        if let Err(error) = axum::serve(admin, admin_routes).await {
+        let serving = axum::serve(admin, admin_routes).with_graceful_shutdown(over.map(drop));
+        if let Err(error) = serving.await {
             tracing::error!(%error, "the admin listener ended");
         }
     });
+    let mut upgrades = Upgrades::listen(shared, &store, gateway.metrics.registry())?;
     reload::hang_up(orders.0.clone(), drain.watch(Stage::Closing))?;
     tokio::spawn(reload::look_at_files(files, orders.0, drain.watch(Stage::Closing)));
     tokio::spawn(rooms.obey(orders.1));
@@ -231,9 +227,25 @@ pub async fn run(
     drain.enter(Stage::Serving);
     ready(addresses)?;
     tracing::info!(tpp = %addresses.tpp, psu = %addresses.psu, admin = %addresses.admin, "serving");
+    supervisor::ready(SERVING);
+    tokio::spawn(supervisor::keep_alive(addresses.admin));
 
-    let signal = signals.next().await;
-    leave(&gateway, &crowd, (signal, signals)).await;
+    let why = tokio::select! {
+        signal = signals.next() => Why::Told(signal),
+        pid = upgrades.taken_over() => {
+            supervisor::handed_over(pid);
+            Why::TakenOver
+        }
+    };
+    let relieved = match why {
+        Why::TakenOver => None,
+        Why::Told(_) => {
+            supervisor::stopping();
+            Some(relieved)
+        }
+    };
+    leaving::leave(&gateway, [&crowd, &browsing], (why, signals)).await;
+    drop(relieved);
     Ok(())
 }
 
@@ -357,48 +369,6 @@ fn page_routes(config: &Config, gateway: &Arc<Gateway>) -> Router {
     });
     let for_world = Arc::clone(gateway);
     pages::routes(consents, Arc::new(move || for_world.world()))
-}
-
-/// SIGTERM: unready, go on accepting while the load balancer notices, then end what is idle, wait
-/// for what is in flight, write what is left of the log.
-async fn leave(gateway: &Arc<Gateway>, crowd: &Crowd, (signal, mut signals): (Signal, Signals)) {
-    let settings = gateway.settings();
-    gateway.drain.enter(Stage::Draining);
-    tracing::info!(?signal, "leaving: no longer ready");
-    if signal == Signal::Terminate {
-        tokio::select! {
-            () = tokio::time::sleep(settings.drain.delay) => {}
-            _ = signals.next() => {}
-        }
-    }
-    gateway.drain.enter(Stage::Closing);
-    tokio::select! {
-        () = crowd.gone() => tracing::info!("nothing is in flight any more"),
-        () = tokio::time::sleep(settings.drain.timeout) => {
-            tracing::warn!(in_flight = gateway.metrics.requests_in_flight.get(), "drain.timeout is over; what is still in flight is cut");
-        }
-        _ = signals.next() => tracing::warn!("asked to leave again; not waiting any longer"),
-    }
-    gateway.store.leave().await;
-    close_log(gateway).await;
-}
-
-async fn close_log(gateway: &Arc<Gateway>) {
-    // A request that ended this instant writes its record as its context is dropped.
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(1);
-    while gateway.metrics.requests_in_flight.get() > 0 && tokio::time::Instant::now() < deadline {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    let closing = Arc::clone(gateway);
-    let _ = tokio::task::spawn_blocking(move || closing.audit.close()).await;
-    // What is still at work when the runtime ends would find no clock any more.
-    if tokio::time::timeout(KEEPERS_LEAVE_MAX, gateway.drain.unwatched()).await.is_err() {
-        tracing::debug!("not everything that runs beside the requests has ended");
-    }
-}
-
-fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    listen::bind(address).map_err(|source| StartError::Bind { key, address, source })
 }
 
 fn server_certificates(

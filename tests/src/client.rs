@@ -110,6 +110,11 @@ impl Client {
         Self { connector: builder.build(), address }
     }
 
+    /// The same client, of a server at another address.
+    pub fn at(&self, address: SocketAddr) -> Self {
+        Self { address, ..self.clone() }
+    }
+
     /// Connects under a server name. A name that the certificate does not bear is not checked.
     pub fn connect(&self, sni: &str) -> io::Result<Connection> {
         let socket = TcpStream::connect(self.address)?;

@@ -41,6 +41,8 @@ pub struct Gateway {
     /// Its configuration, within the place.
     file: &'static str,
     tokens: Mutex<HashMap<Vec<String>, String>>,
+    /// The process that took over from `child`.
+    successor: Option<u32>,
 }
 
 /// The directory of a sandbox, running or not.
@@ -190,7 +192,7 @@ impl Gateway {
             alive(&mut child, &place);
             serde_json::from_slice(&fs::read(dir.join("ready.json")).ok()?).ok()
         });
-        Self { child, addresses, place, file: "octroi.toml", tokens: Mutex::default() }
+        Self::of(child, addresses, place, "octroi.toml")
     }
 
     /// `octroi run` with the configuration of a sandbox, changed by `change`.
@@ -225,7 +227,37 @@ impl Gateway {
             TcpStream::connect(addresses.admin).ok()?;
             (get(addresses.admin, "/readyz").status == 200).then_some(())
         });
-        Self { child, addresses, place, file: "changed.toml", tokens: Mutex::default() }
+        Self::of(child, addresses, place, "changed.toml")
+    }
+
+    fn of(child: Child, addresses: Addresses, place: Place, file: &'static str) -> Self {
+        Self { child, addresses, place, file, tokens: Mutex::default(), successor: None }
+    }
+
+    /// Has the binary at its path take over, and waits until that one serves. Gives back how the one
+    /// before ended, once it has.
+    pub fn upgrade(&mut self) -> impl FnOnce(&mut Self) -> bool + use<> {
+        let before = self.pid();
+        let logged = self.place.log().len();
+        signal(before, "USR2");
+        let pid = eventually("the new gateway serves", || {
+            let log = self.place.log();
+            let told =
+                log[logged..].lines().find(|line| line.contains("the new gateway serves"))?;
+            let told: Value = serde_json::from_str(told).ok()?;
+            u32::try_from(told["fields"]["pid"].as_u64()?).ok()
+        });
+        self.successor = Some(pid);
+        move |gateway| {
+            // Only the first one is a child of the test.
+            if gateway.child.id() == before {
+                return gateway.wait().success();
+            }
+            eventually("the gateway before is gone", || {
+                let status = fs::read_to_string(format!("/proc/{before}/stat")).unwrap_or_default();
+                (status.is_empty() || status.contains(") Z")).then_some(true)
+            })
+        }
     }
 
     pub fn place(&self) -> &Place {
@@ -233,7 +265,7 @@ impl Gateway {
     }
 
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.successor.unwrap_or_else(|| self.child.id())
     }
 
     /// A TPP of the sandbox.
@@ -309,7 +341,7 @@ impl Gateway {
 
     /// Sends a signal by its name.
     pub fn signal(&self, name: &str) {
-        signal(self.child.id(), name);
+        signal(self.pid(), name);
     }
 
     /// Waits for the process to end by itself.
@@ -343,6 +375,9 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
+        if let Some(successor) = self.successor {
+            let _ = Command::new("kill").args(["-KILL", &successor.to_string()]).status();
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -33,6 +33,8 @@ pub mod redis_tls;
 pub mod registers;
 pub mod replay;
 pub mod replicas;
+pub mod succession;
+pub mod travellers;
 pub mod upstream;
 pub mod watched;
 

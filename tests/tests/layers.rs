@@ -23,7 +23,7 @@ const LAYERS: &[&[&str]] = &[
     &["fetch"],
     &["archive", "problem"],
     &["config"],
-    &["clock", "descriptors", "memory", "drain", "log"],
+    &["clock", "descriptors", "memory", "drain", "log", "supervisor"],
 ];
 
 /// What would let the pure crates wait, log or reach the outside.

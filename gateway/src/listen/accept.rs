@@ -90,7 +90,7 @@ where
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = door.drain.reached(Stage::Closing) => return,
+            () = door.drain.reached(Stage::Leaving) => return,
         };
         let Some((stream, peer)) = settled(accepted).await else { continue };
         let rules = (door.rules)();

@@ -14,10 +14,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use openssl::ssl::SslAcceptor;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
 use super::accept::{Bounds, Rules, settled};
+use super::crowd::Crowd;
 use super::socket::Socket;
 use super::tls;
 use crate::drain::{Drain, Stage};
@@ -34,8 +34,10 @@ pub struct Browsers {
     pub acceptor: Arc<ArcSwap<SslAcceptor>>,
     /// The pages of the moment.
     pub pages: Arc<ArcSwap<Router>>,
-    /// Connections at once.
-    pub connections: Arc<Semaphore>,
+    /// The open connections.
+    pub crowd: Crowd,
+    /// How many may be.
+    pub connections_max: usize,
     /// The rules of the moment; those about clients' certificates mean nothing here.
     pub rules: Arc<dyn Fn() -> Rules + Send + Sync>,
     /// Every series.
@@ -46,21 +48,21 @@ pub struct Browsers {
 
 /// Serves browsers until the gateway closes.
 pub async fn serve_psu(listener: TcpListener, browsers: Browsers) {
-    let Browsers { acceptor, pages, connections, rules, metrics, drain } = browsers;
+    let Browsers { acceptor, pages, crowd, connections_max, rules, metrics, drain } = browsers;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = drain.reached(Stage::Closing) => return,
+            () = drain.reached(Stage::Leaving) => return,
         };
         let Some((stream, peer)) = settled(accepted).await else { continue };
-        let Ok(room) = Arc::clone(&connections).try_acquire_owned() else {
+        let Some(present) = crowd.enter(connections_max) else {
             metrics.connections_closed.with_label_values(&["too_many_browsers"]).inc();
             continue;
         };
         let (acceptor, pages, drain) = (acceptor.load_full(), Arc::clone(&pages), drain.clone());
         let bounds = rules().bounds;
         tokio::spawn(async move {
-            let _room = room;
+            let _present = present;
             let socket = Socket::new(stream, peer);
             let Ok(tls) = tls::greet(&acceptor, socket, bounds.handshake).await else { return };
             let mut server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());

@@ -21,6 +21,7 @@ use crate::audit::Event;
 use crate::clock;
 use crate::config::{Change, Changes, Config, ConfigProblems, KeyPair, Problem};
 use crate::proxy::{Gateway, Line, Settings, View};
+use crate::supervisor;
 use crate::world::{self, WorldLoadError};
 
 mod metrics;
@@ -90,7 +91,13 @@ impl Rooms {
             if self.gateway.drain.is_draining() {
                 continue;
             }
+            if order.by == triggers::SIGNAL {
+                supervisor::reloading();
+            }
             let told = self.reload(order.by).await;
+            if order.by == triggers::SIGNAL {
+                supervisor::ready(super::SERVING);
+            }
             if let Some(answer) = order.answer {
                 let _ = answer.send(told);
             }

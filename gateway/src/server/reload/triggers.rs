@@ -16,7 +16,8 @@ use crate::admin::Orders;
 
 /// As the metric knows a change of a file.
 pub(super) const FILE: &str = "file";
-const SIGNAL: &str = "signal";
+/// As it knows SIGHUP.
+pub(super) const SIGNAL: &str = "signal";
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 

@@ -1,0 +1,166 @@
+//! SIGUSR2: the binary that lies at this one's path takes over. It gets the listening sockets, starts
+//! beside this one, and only when it serves does this one leave; if it never does, nothing has happened.
+
+use std::env;
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use prometheus::{IntCounterVec, Opts, Registry};
+use tokio::io::AsyncReadExt;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::sockets::{READY, hand_over};
+use crate::config::StoreSettings;
+
+/// The argument by which a process knows that it takes over.
+pub(crate) const ARGUMENT: &str = "--upgrade";
+/// A new gateway that does not serve after so long is ended: it reads registers and connects to the
+/// store meanwhile.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// Where this program was when it started: what lies there later is the new one.
+static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+
+/// Remembers where this program is. To be called at the start, before another one can lie there.
+pub fn remember_program() {
+    if let Ok(path) = env::current_exe() {
+        let _ = PROGRAM.set(path);
+    }
+}
+
+/// Why the new gateway did not take over. The old one goes on.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum UpgradeError {
+    #[error(
+        "the store is embedded, and one process at a time can hold it. To mend: restart the gateway \
+         (with socket activation no connection is refused meanwhile), or keep tokens and limits in Redis"
+    )]
+    Embedded,
+    #[error("where this program lies is not known")]
+    Program,
+    #[error("{program} does not start: {source}", program = .program.display())]
+    Start { program: PathBuf, source: io::Error },
+    #[error("the new gateway ended before it served ({0}); its own log says why")]
+    Ended(ExitStatus),
+    #[error("the new gateway did not serve within {} s and was ended", READY_WITHIN.as_secs())]
+    Late,
+    #[error(transparent)]
+    System(#[from] io::Error),
+}
+
+/// What an upgrade needs of the running gateway.
+pub(super) struct Upgrades {
+    asked: Signal,
+    sockets: [OwnedFd; 3],
+    embedded: bool,
+    outcomes: IntCounterVec,
+}
+
+/// The process that takes over, until it serves. Dropped before, it is ended.
+struct Begun(Option<Child>);
+
+impl Upgrades {
+    /// Begins to listen for SIGUSR2.
+    pub(super) fn listen(
+        sockets: [OwnedFd; 3],
+        store: &StoreSettings,
+        registry: &Registry,
+    ) -> Result<Self, super::StartError> {
+        let opts = Opts::new(
+            "octroi_upgrades_total",
+            "Times that a new binary was to take over, by what came of it",
+        );
+        let outcomes = IntCounterVec::new(opts, &["outcome"])?;
+        for outcome in ["ok", "failed"] {
+            outcomes.with_label_values(&[outcome]);
+        }
+        registry.register(Box::new(outcomes.clone()))?;
+        let embedded = matches!(store, StoreSettings::Embedded { .. });
+        Ok(Self { asked: signal(SignalKind::user_defined2())?, sockets, embedded, outcomes })
+    }
+
+    /// Comes back, with the process id of the new gateway, when one has taken over.
+    pub(super) async fn taken_over(&mut self) -> u32 {
+        loop {
+            if self.asked.recv().await.is_none() {
+                std::future::pending::<()>().await;
+            }
+            tracing::info!("asked to hand over to the binary at this program's path");
+            match self.upgrade().await {
+                Ok(pid) => {
+                    self.outcomes.with_label_values(&["ok"]).inc();
+                    tracing::info!(pid, "the new gateway serves");
+                    return pid;
+                }
+                Err(error) => {
+                    self.outcomes.with_label_values(&["failed"]).inc();
+                    tracing::error!(%error, "no upgrade; this gateway goes on");
+                }
+            }
+        }
+    }
+
+    async fn upgrade(&self) -> Result<u32, UpgradeError> {
+        if self.embedded {
+            return Err(UpgradeError::Embedded);
+        }
+        let program = PROGRAM.get().ok_or(UpgradeError::Program)?;
+        let (ours, theirs) = UnixStream::pair()?;
+        hand_over(&ours, &self.sockets)?;
+        let start = |source| UpgradeError::Start { program: program.clone(), source };
+        let child = command(program, theirs).spawn().map_err(start)?;
+        let pid = child.id();
+        let mut begun = Begun(Some(child));
+        ours.set_nonblocking(true)?;
+        let mut way = tokio::net::UnixStream::from_std(ours)?;
+        let mut word = [0];
+        match tokio::time::timeout(READY_WITHIN, way.read(&mut word)).await {
+            Err(_) => Err(UpgradeError::Late),
+            Ok(Ok(1)) if word == [READY] => {
+                begun.0 = None;
+                Ok(pid)
+            }
+            Ok(_) => match begun.0.take() {
+                Some(mut child) => {
+                    let ended = tokio::task::spawn_blocking(move || {
+                        let _ = child.kill();
+                        child.wait()
+                    });
+                    Err(UpgradeError::Ended(ended.await.map_err(io::Error::other)??))
+                }
+                None => Err(UpgradeError::Late),
+            },
+        }
+    }
+}
+
+/// The same arguments and environment, with the way to this process in place of standard input.
+fn command(program: &PathBuf, way: UnixStream) -> Command {
+    let arguments: Vec<OsString> = env::args_os().skip(1).collect();
+    let knows = arguments.iter().any(|argument| argument == ARGUMENT);
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::from(OwnedFd::from(way)));
+    if !knows {
+        command.arg(ARGUMENT);
+    }
+    // They name this process; what they say holds for the new one as well.
+    for name in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
