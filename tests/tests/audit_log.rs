@@ -188,7 +188,7 @@ fn while_the_disk_stands_still_no_answer_ends_and_nothing_more_goes_to_the_bank(
     // Another one gets no line for its permit, so that it is refused.
     let mut another = gateway.tpp("funds-co").connect(HOST).unwrap();
     another.write(&octets).unwrap();
-    let stalled = || gateway.metrics().contains("octroi_audit_failing 1");
+    let stalled = || gateway.metrics().contains("\noctroi_audit_failing 1\n");
     eventually("a disk that stands still is known", || stalled().then_some(()));
     assert!(!reader.is_finished(), "an answer left while its record could not be written");
     let thawed = Instant::now();
@@ -230,7 +230,7 @@ fn full_disk(disk: &Disk, place: Place, token: &str, at_least: Duration) -> Stri
     let full = Instant::now();
     eventually("it refuses", || (answers(503, full) > 40).then_some(()));
     assert_eq!(gateway.admin("/readyz").status, 503);
-    assert!(gateway.metrics().contains("octroi_audit_failing 1"));
+    assert!(gateway.metrics().contains("\noctroi_audit_failing 1\n"));
     let closed = Instant::now();
     thread::sleep(at_least);
     assert_eq!(answers(200, closed), 0, "somebody was let in");
