@@ -299,9 +299,12 @@ fn every_query_of_dashboards_and_rules_has_data_and_every_series_is_described() 
 /// Every family that is scraped has a row in the metrics page, and every row a family. Some begin only when
 /// what they count happens.
 fn described(scraped: &[String]) {
-    const AT_THEIR_TIME: [&str; 4] = [
+    const AT_THEIR_TIME: [&str; 7] = [
+        "octroi_api_version_sunset_timestamp_seconds",
+        "octroi_checks_observed_total",
         "octroi_connections_closed_total",
         "octroi_consents_total",
+        "octroi_quota_refused_total",
         "octroi_tpp_certificate_purpose",
         "octroi_trust_refreshes_total",
     ];
