@@ -63,7 +63,7 @@ fn operation(
         .leaving(version.life.deprecated.is_some())
         .with(Proof::Token)
         .taking([
-            parameter("header", "X-Request-ID", false, REQUEST_ID, &request_id()),
+            parameter("header", "X-Request-ID", false, REQUEST_ID, &text()),
             parameter("header", ATTENDED, false, "Of the customer, where one is present.", &text()),
         ])
         .refuses(Refusals { words: Words::Problem, reasons: &reasons });
@@ -106,10 +106,6 @@ fn operation(
 
 const REQUEST_ID: &str = "Names the request in the answer and in the bank's log; 1 to 70 letters, digits, `-`, `_`, `.`, \
      `:`. Another one is replaced by ours.";
-
-fn request_id() -> Value {
-    json!({ "type": "string", "pattern": "^[A-Za-z0-9_.:-]{1,70}$" })
-}
 
 fn said(api: &Api, version: &ApiVersion) -> String {
     let roles: Vec<&str> = api.required_roles.iter().map(certs::PspRole::code).collect();

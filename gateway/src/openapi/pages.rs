@@ -23,9 +23,14 @@ pub(super) fn describe(description: &mut Description<'_>) {
         .answers(404, page("There is no such reason."))
         .answers(400, plain("The path is not UTF-8."));
     description.add("/reasons/{code}", "GET", operation);
-    let language = json!({ "type": "string", "enum": ["fr", "en"] });
     let operation = self::operation("roadmap", "Which versions of the APIs come and go")
-        .taking([parameter("query", "lang", false, "Else as `Accept-Language` says.", &language)])
+        .taking([parameter(
+            "query",
+            "lang",
+            false,
+            "`fr` or `en`; else as `Accept-Language` says.",
+            &text(),
+        )])
         .answers(200, page("The page."));
     description.add("/roadmap", "GET", operation);
     let schema = description.told::<Roadmap>();
