@@ -228,7 +228,7 @@ impl Writing<'_> {
     fn flush_frame(&mut self) -> io::Result<()> {
         self.bytes += self.frame.len() as u64;
         match self.frame_lines {
-            Some(_) => self.out.write_all(&zstd::bulk::compress(&self.frame, 3)?)?,
+            Some(_) => self.out.write_all(&octroi::audit::shelf::packed(&self.frame)?)?,
             None => self.out.write_all(&self.frame)?,
         }
         self.frame.clear();

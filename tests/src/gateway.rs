@@ -177,6 +177,8 @@ impl Gateway {
     /// A sandbox in a place that may have been used before.
     pub fn in_place(place: Place) -> Self {
         let dir = place.dir();
+        // One that was killed could not take back what it said.
+        let _ = fs::remove_file(dir.join("ready.json"));
         let mut child = place.spawn(&[
             "sandbox",
             "--dir",

@@ -26,11 +26,10 @@ fn verified(place: &Place) -> (Option<i32>, Value) {
 }
 
 /// Calls that are let through and calls that are not; the ids of both.
-fn calls(gateway: &Gateway) -> (String, String) {
-    let token = gateway.token("funds-co", "gilles", &[]);
-    let allowed = gateway.tpp("funds-co").send(&gateway.request(&token));
+fn calls(gateway: &Gateway, token: &str) -> (String, String) {
+    let allowed = gateway.tpp("funds-co").send(&gateway.request(token));
     assert_eq!(allowed.status, 200, "{}", gateway.place().log());
-    let refused = gateway.tpp("withdrawn").send(&gateway.request(&token));
+    let refused = gateway.tpp("withdrawn").send(&gateway.request(token));
     assert_eq!(refused.code(), "register_withdrawn");
     let id =
         |answer: &harness::client::Answer| answer.header("octroi-request-id").unwrap().to_owned();
@@ -40,7 +39,8 @@ fn calls(gateway: &Gateway) -> (String, String) {
 #[test]
 fn what_a_gateway_wrote_through_stops_and_kills_is_good_and_tells_each_call() {
     let gateway = Gateway::sandbox();
-    let (allowed, refused) = calls(&gateway);
+    let token = gateway.token("funds-co", "gilles", &[]);
+    let (allowed, refused) = calls(&gateway, &token);
     let place = gateway.leave();
     let (code, report) = verified(&place);
     assert_eq!((code, report["fault_count"].as_u64()), (Some(0), Some(0)), "{report}");
@@ -50,10 +50,10 @@ fn what_a_gateway_wrote_through_stops_and_kills_is_good_and_tells_each_call() {
     );
 
     let gateway = Gateway::in_place(place);
-    let later = calls(&gateway);
+    let later = calls(&gateway, &token);
     let place = gateway.kill();
     let gateway = Gateway::in_place(place);
-    calls(&gateway);
+    calls(&gateway, &token);
     let place = gateway.leave();
     let (code, report) = verified(&place);
     assert_eq!(code, Some(0), "{report}");

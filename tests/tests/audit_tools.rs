@@ -204,8 +204,8 @@ fn each_of_a_thousand_random_faults_is_found_and_its_line_is_named() {
                     let (what, named) = tamper(file, &mut random);
                     let verified = log.verify(copy.path());
                     let faults = verified.faults();
-                    assert_eq!(verified.code, Some(1), "{what}: {faults:?}");
                     let name = name(file);
+                    assert_eq!(verified.code, Some(1), "{what} in {name}: {}", verified.report);
                     let told = faults.iter().any(|fault| {
                         let line = fault.line.is_some_and(|line| named.contains(&line));
                         let end = fault.kind == "truncated";

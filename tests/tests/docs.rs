@@ -301,6 +301,8 @@ fn every_command_that_is_shown_works_and_prints_what_is_shown() {
     fs::create_dir_all(place.path().join("target/debug")).unwrap();
     symlink(octroi(), place.path().join("target/debug/octroi")).unwrap();
     symlink(gateway.place().dir(), place.path().join(".octroi-sandbox")).unwrap();
+    let binaries = place.path().join("target/debug");
+    let path = format!("{}:{}", binaries.display(), std::env::var("PATH").unwrap());
     let pages = [
         ("README.md", 3),
         ("docs/src/first-call.md", 4),
@@ -342,6 +344,7 @@ fn every_command_that_is_shown_works_and_prints_what_is_shown() {
                 .args(["-c", &script])
                 .current_dir(place.path())
                 .env("RUST_BACKTRACE", "0")
+                .env("PATH", &path)
                 .output()
                 .unwrap();
             let printed = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -22,12 +22,13 @@ fn event(gateway: &Gateway, name: &str) -> Value {
 fn five_requests_that_hang_turn_the_interface_down_until_one_is_answered() {
     let hangs = Manner { delay: Duration::from_secs(3600), ..Manner::default() };
     let mut bank = Upstream::start(hangs);
-    let gateway = Gateway::configured(|config| {
+    let sandbox = Gateway::sandbox();
+    let token = sandbox.token("funds-co", "gilles", &[]);
+    let gateway = Gateway::run_in(sandbox.leave(), |config| {
         let mut settings = bank.settings();
         settings.insert("response_timeout".to_owned(), "200ms".into());
         upstream(config, "17515", settings);
     });
-    let token = gateway.token("funds-co", "gilles", &[]);
     let tpp = gateway.tpp("funds-co");
     assert!(gateway.metrics().contains(UP));
     let mut late = Vec::new();

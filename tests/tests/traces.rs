@@ -58,7 +58,10 @@ fn a_request_is_one_span_with_a_child_for_each_wait_and_its_trace_goes_on_to_the
     let (first, waits): (Vec<&Span>, Vec<&Span>) =
         spans.iter().partition(|span| span.parent_span_id.is_empty());
     let [first] = first[..] else { panic!("{spans:#?}") };
-    assert_eq!((first.kind(), first.name.as_str()), (SpanKind::Server, "POST funds-confirmation v1.6.2"));
+    assert_eq!(
+        (first.kind(), first.name.as_str()),
+        (SpanKind::Server, "POST funds-confirmation v1.6.2")
+    );
     assert!(first.links.is_empty(), "what a stranger claims to be part of is not listened to");
     for (key, value) in [
         ("http.request.method", "POST"),

@@ -23,9 +23,10 @@ use crate::config::AuditSettings;
 
 /// How often files are looked for whose time is over, or whose process has ended.
 const TIDIED_EVERY: Duration = Duration::from_secs(60);
+/// The second look, after the start.
+const TIDIED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Lines of one frame: a reader that looks for one of them unpacks no more.
 const FRAME_LINES: usize = 4096;
-const LEVEL: i32 = 3;
 /// For each second of work so many of rest: requests come first.
 const RESTS: u32 = 3;
 /// How long the line of a removal may take to be written.
@@ -50,12 +51,14 @@ struct Keeper {
 
 impl Keeper {
     fn run(&self, rung: &Receiver<()>) {
+        // At the start the directory may still be somebody's who begins a file.
+        let mut wait = TIDIED_AGAIN_AFTER;
         loop {
             if let Err(error) = self.tidy() {
                 tracing::warn!(%error, "closed files of the access log could not be tidied");
             }
-            match rung.recv_timeout(TIDIED_EVERY) {
-                Ok(()) | Err(RecvTimeoutError::Timeout) => {}
+            match rung.recv_timeout(wait) {
+                Ok(()) | Err(RecvTimeoutError::Timeout) => wait = TIDIED_EVERY,
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
@@ -143,7 +146,7 @@ impl Keeper {
             if lines.is_empty() {
                 break;
             }
-            packed.write_all(&zstd::bulk::compress(&lines, LEVEL)?)?;
+            packed.write_all(&shelf::packed(&lines)?)?;
             if self.is_ending() {
                 return std::fs::remove_file(part);
             }

@@ -14,6 +14,9 @@ const PREFIX: &str = "access-";
 const PLAIN: &str = ".jsonl";
 const COMPRESSED: &str = ".jsonl.zst";
 
+/// How hard zstd tries.
+const LEVEL: i32 = 3;
+
 /// How a line is read at most: longer ones are no records of ours.
 pub const LINE_BYTES_MAX: usize = 1024 * 1024;
 
@@ -66,6 +69,16 @@ impl LogFile {
             false => Box::new(BufReader::with_capacity(1 << 16, file)),
         })
     }
+}
+
+/// One frame of a compressed file, with a checksum: damage shows where it is unpacked.
+///
+/// # Errors
+/// The compressor's.
+pub fn packed(lines: &[u8]) -> io::Result<Vec<u8>> {
+    let mut compressor = zstd::bulk::Compressor::new(LEVEL)?;
+    compressor.include_checksum(true)?;
+    compressor.compress(lines)
 }
 
 /// The files of the log in `directory`, oldest first. Of a file that is both plain and compressed, as after a

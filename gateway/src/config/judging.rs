@@ -53,7 +53,7 @@ impl From<&Config> for Judging {
         Self {
             domains: config.domains.clone(),
             codetabs: config.codetabs.iter().map(|codetab| codetab.codetab.clone()).collect(),
-            apis: config.apis.clone(),
+            apis: unexplained(config.apis.clone()),
             offices: config.authorization.as_ref().map(|settings| settings.paths.clone()),
             register: config.register.policy,
             profile: config.trust.profile,
@@ -62,6 +62,15 @@ impl From<&Config> for Judging {
             tolerated_for: tolerated_for.unwrap_or_default(),
         }
     }
+}
+
+/// Pages that explain a version judge nothing, and where none is named another part of the configuration
+/// names one.
+fn unexplained(mut apis: Vec<Api>) -> Vec<Api> {
+    for version in apis.iter_mut().flat_map(|api| &mut api.versions) {
+        version.life.documentation = None;
+    }
+    apis
 }
 
 /// The part of a whole, sound configuration that judges.
@@ -144,7 +153,7 @@ fn typed(text: &str, reading: &mut Reading<'_>) -> Option<Judging> {
     Some(Judging {
         domains: domains?,
         codetabs: codetabs?,
-        apis: apis?,
+        apis: unexplained(apis?),
         offices: wire.authorization.map(|wire| TppPaths::of(wire.token_path, wire.register_path)),
         register: register?,
         profile: trust::profile(eku, &key("trust"), reading),

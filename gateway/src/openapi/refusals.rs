@@ -10,6 +10,7 @@ use super::{identified, text};
 /// Whatever a TPP asks: its words, its certificate, the host.
 pub(super) const CALLER: &[Reason] = &[
     Reason::RequestMalformed,
+    Reason::InternalFault,
     Reason::CertificateMissing,
     Reason::CertificateUntrusted,
     Reason::CertificateExpired,

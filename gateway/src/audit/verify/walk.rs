@@ -94,6 +94,8 @@ struct Walker<'a> {
     /// tell so.
     missing: Vec<(u64, u64, usize)>,
     ending: Ending,
+    /// The number that the torn last line would have had.
+    torn_at: Option<u64>,
     sworn: Option<u64>,
     walk: Walk,
 }
@@ -114,6 +116,7 @@ pub(super) fn walk(
         hashes: Vec::new(),
         missing: Vec::new(),
         ending: Ending::Open,
+        torn_at: None,
         sworn: None,
         walk: Walk::default(),
     };
@@ -402,6 +405,7 @@ impl Walker<'_> {
 
     fn torn(&mut self, trace: &mut Trace, line: u64, offset: u64, bytes: &[u8]) {
         let at = (line, offset);
+        let whole = trace.expected();
         if let Step::Fits(number, hash) = trace.step(line, offset, bytes) {
             self.walk.lines += 1;
             self.good(at, bytes, (number, hash));
@@ -413,6 +417,7 @@ impl Walker<'_> {
             return;
         }
         let _ = trace.judge();
+        self.torn_at = Some(whole);
         if self.ending == Ending::Closed {
             let detail = "the file was closed before it".to_owned();
             self.fault(at, bytes, FaultKind::Added, detail);
@@ -450,7 +455,8 @@ impl Walker<'_> {
             }
             self.walk.faults.add(fault);
         }
-        let next = trace.expected();
+        // A torn line is not there, whatever number can still be read in it.
+        let next = self.torn_at.map_or(trace.expected(), |torn| torn.min(trace.expected()));
         let beyond = self.claims.iter().rev().find(|claim| claim.number >= next);
         if let Some(claim) = beyond {
             let detail = format!(

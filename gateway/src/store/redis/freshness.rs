@@ -12,6 +12,9 @@ use super::{RedisStore, live, tokens};
 use crate::store::cache::Kept;
 use crate::store::limits::UNTRACKED_FRESH_MAX;
 
+/// Requests that meet at one answer began within this time.
+const BEGAN_LATER_MAX: Duration = Duration::from_secs(1);
+
 impl RedisStore {
     /// May it be used without asking? What was read while Redis told of changes is good for as long
     /// as Redis goes on telling, and not a moment longer; what was read without, by its age.
@@ -61,6 +64,13 @@ impl RedisStore {
 }
 
 /// A record from the future, as after a step back of the clock, is not young: Redis is asked.
+///
+/// Of two requests at once the one that began later may have been the one that asked: what it was told is
+/// new to the other, too.
 fn is_younger(kept: &Kept, now: Timestamp, age: Duration) -> bool {
-    Duration::try_from(now.duration_since(kept.as_of)).is_ok_and(|since| since < age)
+    let since = now.duration_since(kept.as_of);
+    match Duration::try_from(since) {
+        Ok(since) => since < age,
+        Err(_) => since.unsigned_abs() < BEGAN_LATER_MAX,
+    }
 }
