@@ -74,6 +74,9 @@ fn run(directory: &Path, indexes: &Path, arguments: &[&str]) -> Output {
         .unwrap()
 }
 
+/// What a search should find.
+type Wanted<'a> = Box<dyn Fn(&Value) -> bool + 'a>;
+
 #[test]
 fn a_search_finds_what_reading_all_of_it_finds_in_order_of_time() {
     for frame_lines in [None, Some(3000), Some(100_000)] {
@@ -85,7 +88,7 @@ fn a_search_finds_what_reading_all_of_it_finds_in_order_of_time() {
             (text("tls.client.hash.sha256"), text("tls.client.x509.serial_number"));
         let (id, codetab) = (text("http.request.id"), text("octroi.codetab"));
         let later = log.all[log.all.len() / 2].2["@timestamp"].as_str().unwrap().to_owned();
-        let cases: Vec<(Vec<&str>, Box<dyn Fn(&Value) -> bool>)> = vec![
+        let cases: Vec<(Vec<&str>, Wanted<'_>)> = vec![
             (
                 vec!["--reason", "token_expired"],
                 Box::new(|line| line["event.reason"] == "token_expired"),

@@ -123,7 +123,7 @@ fn a_refusal_is_traced_with_its_reason_and_what_a_tpp_says_is_a_link_at_most() {
 #[test]
 fn nobody_waits_for_a_collector_that_is_away_and_its_spans_are_counted() {
     let scene = traced(format!("http://{}/v1/traces", free()), 1.0, false);
-    let token = scene.redis.mint("token", "gilles");
+    let token = scene.redis.mint("the-token-of-many-traces", "gilles");
     let mut connection = scene.gateway.tpp("funds-co").connect(harness::gateway::HOST).unwrap();
     for _ in 0..50 {
         let answer = connection.exchange(&scene.gateway.request(&token).octets()).unwrap();
@@ -142,7 +142,7 @@ fn nobody_waits_for_a_collector_that_is_away_and_its_spans_are_counted() {
 fn what_is_not_sampled_is_not_sent_and_the_adapter_is_told_so() {
     let collector = Collector::start();
     let scene = traced(collector.endpoint(), 0.0, false);
-    let token = scene.redis.mint("token", "gilles");
+    let token = scene.redis.mint("the-token-of-many-traces", "gilles");
     let request = scene.gateway.request(&token).with("traceparent", TRACEPARENT);
     assert_eq!(scene.gateway.tpp("funds-co").send(&request).status, 200);
     let heard = scene.adapter.heard();

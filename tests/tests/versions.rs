@@ -24,6 +24,13 @@ fn version(config: &mut Table, name: &str, life: &str) {
     versions.find(|version| version["name"].as_str() == Some(name)).unwrap().extend(life);
 }
 
+/// A gateway with a changed configuration, and a token that it knows.
+fn with_token(change: impl FnOnce(&mut Table)) -> (Gateway, String) {
+    let sandbox = Gateway::sandbox();
+    let token = sandbox.token("funds-co", "gilles", &[]);
+    (Gateway::run_in(sandbox.leave(), change), token)
+}
+
 fn ask(gateway: &Gateway, path: &str, token: Option<&str>) -> Answer {
     let request =
         Request { path: path.to_owned(), token: token.map(str::to_owned), ..gateway.request("") };
@@ -51,12 +58,11 @@ fn hours(hours: i64) -> Timestamp {
 
 #[test]
 fn every_answer_of_a_version_with_an_end_tells_it_in_the_words_of_the_rfcs() {
-    let gateway = Gateway::configured(|config| {
+    let (gateway, token) = with_token(|config| {
         let life = "announced = 2023-01-01\ndeprecated = 2023-06-30T23:59:59Z\nsunset = 2096-11-02\n\
                     successor = \"v1.6.2\"\ndocumentation = \"https://bank.example/v1.4.2\"";
         version(config, "v1.4.2", life);
     });
-    let token = gateway.token("funds-co", "gilles", &[]);
     let served = ask(&gateway, OLD, Some(&token));
     let refused = ask(&gateway, OLD, None);
     let method = gateway.tpp("funds-co").send(&Request {
@@ -115,14 +121,13 @@ fn a_version_that_has_ended_says_where_to_go_in_the_body_and_in_one_link() {
 #[test]
 fn a_brown_out_answers_as_after_the_end_for_as_long_as_it_lasts() {
     let (from, to, later) = (hours(-1), hours(1), hours(2));
-    let gateway = Gateway::configured(|config| {
+    let (gateway, token) = with_token(|config| {
         let life = format!(
             "deprecated = 2023-01-01\nsunset = 2096-11-02\nsuccessor = \"v1.6.2\"\n\
              brown_out = [{{ from = {from}, to = {to} }}, {{ from = {later}, to = 2096-11-01T00:00:00Z }}]"
         );
         version(config, "v1.4.2", &life);
     });
-    let token = gateway.token("funds-co", "gilles", &[]);
     let answer = ask(&gateway, OLD, Some(&token));
     assert_eq!((answer.status, answer.code().as_str()), (410, "version_brown_out"));
     let seconds: i64 = answer.header("retry-after").unwrap().parse().unwrap();
@@ -137,10 +142,9 @@ fn a_brown_out_answers_as_after_the_end_for_as_long_as_it_lasts() {
 
 #[test]
 fn a_version_that_has_not_begun_is_as_if_it_were_not_there_but_for_the_roadmap() {
-    let gateway = Gateway::configured(|config| {
+    let (gateway, token) = with_token(|config| {
         version(config, "v1.4.2", "introduced = 2090-01-01\ndeprecated = 2091-01-01");
     });
-    let token = gateway.token("funds-co", "gilles", &[]);
     let answer = ask(&gateway, OLD, Some(&token));
     assert_eq!((answer.status, answer.code().as_str()), (404, "path_unknown"));
     assert_eq!(answer.header("deprecation"), None);

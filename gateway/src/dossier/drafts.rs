@@ -4,7 +4,6 @@
 use askama::Template;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use policies::Reason;
 use policies::register::{Record, Snapshot};
 use serde::Serialize;
 
@@ -130,8 +129,25 @@ fn instant(time: Timestamp) -> String {
     time.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
+/// The reasons that stand against a TPP, as an authority or a customer is told them: the sentences of the
+/// table of reasons speak to the TPP.
 fn english(code: &str) -> &'static str {
-    Reason::ALL.iter().find(|reason| reason.code() == code).map_or("", |reason| reason.sentence())
+    match code {
+        "certificate_revoked" => "the provider's qualified certificate was revoked by its issuer",
+        "certificate_untrusted" => {
+            "the certificate was issued by no recognised qualified trust service provider"
+        }
+        "role_missing" => "the certificate lacks the PSD2 role that this service asks for",
+        "register_unknown" => "no official register lists this provider",
+        "register_withdrawn" => "the registers say that the provider's authorisation was withdrawn",
+        "register_undetermined" => "the registers do not allow the authorisation to be determined",
+        "register_role_missing" => "the registers do not list the service that was asked for",
+        "register_passport_missing" => {
+            "the registers do not list this service for the country of the institution"
+        }
+        "tpp_suspended" => "the institution has suspended this provider's access",
+        _ => "",
+    }
 }
 
 /// The reasons that stand against a TPP, in French.

@@ -319,8 +319,10 @@ mod tests {
         (0..count).map(seal).collect()
     }
 
+    type Told = (Vec<(u64, Odd)>, Vec<(u64, u64, u64)>, Vec<(u64, u64)>);
+
     /// Each odd line with what is odd, and each gap as the line that it was told at.
-    fn told(lines: &[Vec<u8>]) -> (Vec<(u64, Odd)>, Vec<(u64, u64, u64)>, Vec<(u64, u64)>) {
+    fn told(lines: &[Vec<u8>]) -> Told {
         let mut trace = Trace::new();
         let (mut odd, mut missing) = (Vec::new(), Vec::new());
         let mut judge = |trace: &mut Trace| {
