@@ -12,6 +12,9 @@ use crate::gateway::{free, signal};
 /// Another process may take a port between the look at it and the start.
 const PORTS_TRIED_MAX: usize = 5;
 
+/// A gateway walks through all records once or twice after its start, and seldom later.
+const WALKS_MAX: usize = 10;
+
 /// A running Redis whose data survive being killed.
 pub struct RedisServer {
     child: Child,
@@ -83,6 +86,18 @@ impl RedisServer {
             counted.parse().ok()
         };
         told.lines().filter_map(calls).sum()
+    }
+
+    /// What `measure` finds at a time when no gateway walks through all records. It does so when it starts
+    /// and when a register comes into force, and reads tokens as a request does. `measure` is told how
+    /// often it was called before.
+    pub fn between_walks<T>(&self, measure: impl Fn(usize) -> T) -> T {
+        let mut turns = (0..WALKS_MAX).map(|turn| {
+            let before = self.calls(&["scan"]);
+            let found = measure(turn);
+            (self.calls(&["scan"]) == before).then_some(found)
+        });
+        turns.find_map(|found| found).expect("gateways walk through all records all the time")
     }
 
     /// A section of what the server tells about itself.
