@@ -33,6 +33,7 @@ pub mod redis_tls;
 pub mod registers;
 pub mod replay;
 pub mod replicas;
+pub mod stock;
 pub mod succession;
 pub mod travellers;
 pub mod upstream;

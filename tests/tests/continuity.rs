@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use harness::bounds::Bounds;
 use harness::eventually;
 use harness::gateway::Gateway;
+use harness::stock::StockPingora;
 use harness::succession::{Succession, some};
 use harness::travellers::{Went, failed, tally};
 use openssl::asn1::Asn1Time;
@@ -144,6 +145,30 @@ fn f23_ten_upgrades_under_load() {
     let went = load.stop();
     hold(&mut bounds, &scene, &went);
     bounds.hold();
+}
+
+/// The same clients before a stock Pingora that hands over as often.
+#[test]
+#[ignore = "prints figures"]
+fn f23_a_stock_pingora_beside_it() {
+    let scene = Succession::start("1s");
+    let gateway = &scene.gateways[0];
+    let mut stock = StockPingora::start(gateway.place(), scene.bank.address);
+    *scene.way.lock().unwrap() = stock.address;
+    let load = scene.load(6, &gateway.server_ca());
+    some(&load, 500);
+    for _ in 0..10 {
+        assert!(stock.upgrade());
+        some(&load, 400);
+    }
+    let went = load.stop();
+    let (unheard, twice) = scene.at_the_bank(&went);
+    println!(
+        "stock: {} requests, {} failed, {unheard} answered and unknown to the bank, {twice} heard twice: {:?}",
+        went.len(),
+        failed(&went),
+        tally(&went)
+    );
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The floor: a stock Pingora that asks for a client certificate and passes everything on.
 //!
-//! `bare-pingora LISTEN SERVER_CERTIFICATE SERVER_KEY CLIENT_CA UPSTREAM`
+//! `bare-pingora LISTEN SERVER_CERTIFICATE SERVER_KEY CLIENT_CA UPSTREAM [CONFIGURATION [--upgrade]]`
+//!
+//! The configuration is Pingora's own; with `--upgrade` it takes the listening sockets of the one that runs.
 
 use std::error::Error;
 
@@ -10,6 +12,7 @@ use openssl::x509::verify::X509VerifyFlags;
 use pingora::listeners::tls::TlsSettings;
 use pingora::proxy::{ProxyHttp, Session, http_proxy_service};
 use pingora::server::Server;
+use pingora::server::configuration::Opt;
 use pingora::upstreams::peer::HttpPeer;
 
 struct Bare {
@@ -32,10 +35,12 @@ impl ProxyHttp for Bare {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let mut next = || arguments.next().ok_or("five arguments are needed: see the source");
+    let mut next = || arguments.next().ok_or("five arguments at least are needed: see the source");
     let (listen, certificate, key, client_ca) = (next()?, next()?, next()?, next()?);
     let upstream = next()?;
-    let mut server = Server::new(None)?;
+    let conf = arguments.next();
+    let upgrade = arguments.next().is_some_and(|argument| argument == "--upgrade");
+    let mut server = Server::new(Some(Opt { upgrade, conf, ..Opt::default() }))?;
     server.bootstrap();
     let mut proxy = http_proxy_service(&server.configuration, Bare { upstream });
     let mut tls = TlsSettings::intermediate(&certificate, &key)?;
