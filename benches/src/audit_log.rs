@@ -31,6 +31,31 @@ pub struct Plan {
     pub checkpoint_lines: u64,
     /// Makes it the same again.
     pub seed: u64,
+    /// Whose hosts and certificates are in it.
+    pub bank: Bank,
+}
+
+/// Hosts that were asked for, and certificates that were shown there.
+#[derive(Clone, Debug)]
+pub struct Bank {
+    /// Of the hosts `www.<codetab>.<domain>`.
+    pub domain: String,
+    /// The banks behind them.
+    pub codetabs: Vec<String>,
+    /// SHA-256 of certificates, in hexadecimal: TPPs show them turn by turn. None: each has one of its own
+    /// that nobody issued.
+    pub certificates: Vec<String>,
+}
+
+impl Default for Bank {
+    fn default() -> Self {
+        let codetab = |number: u32| (10_000 + 417 * number).to_string();
+        Self {
+            domain: "oba-bad-me-live.api.89c3.com".to_owned(),
+            codetabs: (0..CODETABS).map(codetab).collect(),
+            certificates: Vec::new(),
+        }
+    }
 }
 
 /// What was written.
@@ -87,7 +112,8 @@ impl Plan {
         let from = Timestamp::constant(1_795_305_600, 0);
         let pace = SignedDuration::from_millis(1);
         let (frame_lines, checkpoint_lines, seed) = (None, 1000, 7);
-        Self { records, files, from, pace, frame_lines, checkpoint_lines, seed }
+        let bank = Bank::default();
+        Self { records, files, from, pace, frame_lines, checkpoint_lines, seed, bank }
     }
 
     /// Writes the log into `directory`.
@@ -106,7 +132,7 @@ impl Plan {
     pub fn write_signed(&self, directory: &Path, key: SigningKey) -> io::Result<Made> {
         let public = key.public().map_err(io::Error::other)?;
         let mut random = StdRng::seed_from_u64(self.seed);
-        let tpps = Tpp::all(&mut random);
+        let tpps = Tpp::all(&self.bank, &mut random);
         let mut made = Made {
             public_pem: public_pem(&public).map_err(io::Error::other)?,
             bytes: 0,
@@ -130,7 +156,7 @@ impl Plan {
                     true => &tpps.0,
                     false => tpps.1.get(skewed(&mut random) as usize).unwrap_or(&tpps.0),
                 };
-                let one = Call::new(who, self.at(written), &mut random);
+                let one = Call::new(who, &self.bank, self.at(written), &mut random);
                 made.rare += u64::from(who.id == RARE_TPP);
                 made.common += u64::from(one.reason == Some(COMMON_REASON));
                 if written % (self.records / SOME).max(1) == 0 {
@@ -275,10 +301,14 @@ struct Tpp {
 }
 
 impl Tpp {
-    fn all(random: &mut StdRng) -> (Self, Vec<Self>) {
+    fn all(bank: &Bank, random: &mut StdRng) -> (Self, Vec<Self>) {
         let rare = Self::new(RARE_TPP.to_owned(), random);
         let id = |number| format!("PSDFR-ACPR-{}", 10_000 + 37 * number);
-        (rare, (0..TPPS).map(|number| Self::new(id(number), random)).collect())
+        let mut all: Vec<Self> = (0..TPPS).map(|number| Self::new(id(number), random)).collect();
+        for (tpp, shown) in all.iter_mut().zip(bank.certificates.iter().cycle()) {
+            tpp.certificate.clone_from(shown);
+        }
+        (rare, all)
     }
 
     fn new(id: String, random: &mut StdRng) -> Self {
@@ -304,7 +334,8 @@ struct Call<'a> {
     at: Timestamp,
     id: String,
     trace: String,
-    codetab: u32,
+    domain: &'a str,
+    codetab: &'a str,
     reason: Option<&'static str>,
     status: u16,
     check: &'static str,
@@ -312,7 +343,7 @@ struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    fn new(who: &'a Tpp, at: Timestamp, random: &mut StdRng) -> Self {
+    fn new(who: &'a Tpp, bank: &'a Bank, at: Timestamp, random: &mut StdRng) -> Self {
         let (reason, status, check) = match random.random_range(0..10_000) {
             0..300 => (Some(COMMON_REASON), 401, "token"),
             300..500 => (Some("quota_exceeded"), 429, "quota"),
@@ -330,7 +361,8 @@ impl<'a> Call<'a> {
             at,
             id: format!("{}-{}-7{a}-b{b}-{c}", &millis[..8], &millis[8..]),
             trace: hexadecimal(16, random),
-            codetab: 10_000 + 417 * random.random_range(0..CODETABS),
+            domain: &bank.domain,
+            codetab: &bank.codetabs[random.random_range(0..bank.codetabs.len())],
             reason,
             status,
             check,
@@ -351,7 +383,7 @@ impl<'a> Call<'a> {
     }
 
     fn record(&self, random: &mut StdRng) -> Vec<u8> {
-        let Self { who, at, id, trace, codetab, status, check, total_us, .. } = self;
+        let Self { who, at, id, trace, domain, codetab, status, check, total_us, .. } = self;
         let Tpp { id: oid, certificate, serial, ip } = who;
         let (ecs, outcome) = match self.reason {
             None => ("success", "allowed"),
@@ -366,11 +398,11 @@ impl<'a> Call<'a> {
             false => format!(r#",{{"check":"{check}","passed":false,"source":"request"}}"#),
         };
         let upstream = match self.reason {
-            None => format!(r#""server.address":"10.1.{}.9:8080","#, codetab % 250),
+            None => format!(r#""server.address":"10.1.{}.9:8080","#, codetab.len()),
             Some(_) => String::new(),
         };
         format!(
-            r#"{{"@timestamp":"{at}","event.action":"request","event.outcome":"{ecs}","event.duration":{}000,"http.request.id":"{id}","trace.id":"{trace}","client.ip":"{ip}","client.port":{},"tls.version":"1.3","tls.client.hash.sha256":"{certificate}","tls.client.x509.serial_number":"{serial}","organization.id":"{oid}","octroi.role":"PSP_IC","http.version":"2","http.request.method":"POST","url.domain":"www.{codetab}.oba-bad-me-live.api.89c3.com","url.path":"/stet/psd2/v1.6.2/funds-confirmations","octroi.codetab":"{codetab}","octroi.api":"funds-confirmation","octroi.version":"v1.6.2","octroi.outcome":"{outcome}",{}"http.response.status_code":{status},"octroi.checks":[{checks}{failed}],"http.request.body.bytes":214,"http.response.body.bytes":{},{upstream}"octroi.timing":{{"total_us":{total_us},"store_us":{},"upstream_us":{}}},"octroi.hmac_key":"5f1d9c0b7a3e2468","octroi.psu_hmac":"{}","octroi.iban_hmac":"{}"}}"#,
+            r#"{{"@timestamp":"{at}","event.action":"request","event.outcome":"{ecs}","event.duration":{}000,"http.request.id":"{id}","trace.id":"{trace}","client.ip":"{ip}","client.port":{},"tls.version":"1.3","tls.client.hash.sha256":"{certificate}","tls.client.x509.serial_number":"{serial}","organization.id":"{oid}","octroi.role":"PSP_IC","http.version":"2","http.request.method":"POST","url.domain":"www.{codetab}.{domain}","url.path":"/stet/psd2/v1.6.2/funds-confirmations","octroi.codetab":"{codetab}","octroi.api":"funds-confirmation","octroi.version":"v1.6.2","octroi.outcome":"{outcome}",{}"http.response.status_code":{status},"octroi.checks":[{checks}{failed}],"http.request.body.bytes":214,"http.response.body.bytes":{},{upstream}"octroi.timing":{{"total_us":{total_us},"store_us":{},"upstream_us":{}}},"octroi.hmac_key":"5f1d9c0b7a3e2468","octroi.psu_hmac":"{}","octroi.iban_hmac":"{}"}}"#,
             total_us,
             random.random_range(1024..65_535_u32),
             why.unwrap_or_default(),

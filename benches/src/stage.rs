@@ -152,7 +152,11 @@ pub fn record_of(token: &str) -> (String, String) {
 }
 
 /// Lets a sandbox make its material, mints a token in its store, and stops it.
-fn prepare(octroi: &Path, sandbox: &Path) -> Result<String, BenchError> {
+/// Makes a sandbox, and gives a token of it.
+///
+/// # Errors
+/// It does not start.
+pub fn prepare(octroi: &Path, sandbox: &Path) -> Result<String, BenchError> {
     let mut running = Running::start(
         "octroi sandbox",
         Command::new(octroi)

@@ -1,5 +1,5 @@
-//! `make bench-audit`: an access log of ten million records, searched and verified by Octroi and by what
-//! every machine has: time and peak memory side by side.
+//! `make bench-audit`: an access log of ten million records, searched, verified and rehearsed by Octroi, and
+//! searched by what every machine has: time and peak memory side by side.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -10,8 +10,10 @@ use clap::Parser;
 use comfy_table::{CellAlignment, Table, presets};
 use jiff::SignedDuration;
 use octroi::audit::shelf;
-use octroi_benches::BenchError;
-use octroi_benches::audit_log::{COMMON_REASON, Made, Plan, RARE_TPP};
+use octroi_benches::audit_log::{Bank, COMMON_REASON, Made, Plan, RARE_TPP};
+use octroi_benches::{BenchError, stage};
+use openssl::hash::MessageDigest;
+use openssl::x509::X509;
 
 /// Searches an access log of many records.
 #[derive(Debug, Parser)]
@@ -37,11 +39,15 @@ struct Cost {
 struct Bench {
     octroi: PathBuf,
     log: PathBuf,
+    /// The configuration that is rehearsed.
+    new: PathBuf,
     indexes: PathBuf,
     table: Table,
 }
 
 const SECONDS: u64 = 7 * 24 * 3600;
+/// Requests a minute of one TPP on one API that the rehearsed configuration lets pass.
+const NEW_LIMIT: i64 = 10;
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 fn main() -> ExitCode {
@@ -63,7 +69,10 @@ fn run(options: &Options) -> Result<(), BenchError> {
     let me = std::env::current_exe().map_err(BenchError::system("finding the program"))?;
     let log = place.path().join("log");
     fs::create_dir(&log).map_err(BenchError::system("making a directory"))?;
+    let octroi = me.with_file_name("octroi");
+    let new = place.path().join("sandbox/new.toml");
     let plan = Plan {
+        bank: bank(&octroi, &new, &log)?,
         frame_lines: Some(4096),
         checkpoint_lines: 10_000,
         pace: SignedDuration::from_micros(
@@ -90,11 +99,54 @@ fn run(options: &Options) -> Result<(), BenchError> {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    let octroi = me.with_file_name("octroi");
-    let mut bench = Bench { octroi, log, indexes: place.path().join("indexes"), table };
+    let mut bench = Bench { octroi, log, new, indexes: place.path().join("indexes"), table };
     let shown = bench.all(&made, &plan);
     println!("{}", bench.table);
     shown
+}
+
+/// The hosts of a sandbox and the certificates of its TPPs, which lie beside the log as those that were
+/// shown to a gateway do; and in `new` the sandbox's configuration with a limit of [`NEW_LIMIT`].
+fn bank(octroi: &Path, new: &Path, log: &Path) -> Result<Bank, BenchError> {
+    let sandbox = new.parent().unwrap_or(new);
+    stage::prepare(octroi, sandbox)?;
+    let file = sandbox.join("octroi.toml");
+    let text = fs::read_to_string(file).map_err(BenchError::system("reading octroi.toml"))?;
+    let malformed = |why: String| BenchError::Process(format!("octroi.toml of the sandbox: {why}"));
+    let mut config: toml::Table =
+        toml::from_str(&text).map_err(|error| malformed(error.to_string()))?;
+    let codetabs = config
+        .get("codetab")
+        .and_then(toml::Value::as_array)
+        .map(|all| {
+            all.iter().filter_map(|one| Some(one.get("code")?.as_str()?.to_owned())).collect()
+        })
+        .ok_or_else(|| malformed("no `codetab`".to_owned()))?;
+    let mut limit = toml::Table::new();
+    limit.insert("requests".to_owned(), NEW_LIMIT.into());
+    limit.insert("period".to_owned(), "1m".into());
+    let quotas = toml::Table::from_iter([("sandbox".to_owned(), limit.into())]);
+    config.insert("quota".to_owned(), quotas.into());
+    let text = toml::to_string(&config).map_err(|error| malformed(error.to_string()))?;
+    fs::write(new, text).map_err(BenchError::system("writing a configuration"))?;
+
+    let kept = log.join("certificates");
+    fs::create_dir(&kept).map_err(BenchError::system("making a directory"))?;
+    let tpps = fs::read_dir(sandbox.join("tpp")).map_err(BenchError::system("listing the TPPs"))?;
+    let mut certificates = Vec::new();
+    for tpp in tpps {
+        let tpp = tpp.map_err(BenchError::system("listing the TPPs"))?;
+        let pem = fs::read(tpp.path().join("qwac.pem"));
+        let pem = pem.map_err(BenchError::system("reading a QWAC"))?;
+        let leaf = X509::from_pem(&pem).and_then(|leaf| leaf.digest(MessageDigest::sha256()));
+        let leaf = leaf.map_err(|error| BenchError::Process(format!("a QWAC: {error}")))?;
+        let name = hex::encode(leaf);
+        fs::write(kept.join(format!("{name}.pem")), pem)
+            .map_err(BenchError::system("keeping a QWAC"))?;
+        certificates.push(name);
+    }
+    certificates.sort();
+    Ok(Bank { domain: "sandbox.api.localhost".to_owned(), codetabs, certificates })
 }
 
 impl Bench {
@@ -122,6 +174,7 @@ impl Bench {
             &[&common[..], &span[..], &["--output", "jsonl"]].concat(),
         )?;
         self.octroi("is it what was written?", &["verify"])?;
+        self.rehearse()?;
         let files: Vec<PathBuf> = shelf::files(&self.log)
             .map_err(BenchError::system("listing the log"))?
             .into_iter()
@@ -146,18 +199,22 @@ impl Bench {
     }
 
     fn octroi(&mut self, what: &str, arguments: &[&str]) -> Result<(), BenchError> {
+        let mut command = Command::new(&self.octroi);
+        command.arg("audit").args(arguments).arg("--directory").arg(&self.log);
+        self.run(what, command)
+    }
+
+    fn rehearse(&mut self) -> Result<(), BenchError> {
+        let mut command = Command::new(&self.octroi);
+        command.arg("rehearse").arg("--config").arg(&self.new).arg("--log").arg(&self.log);
+        self.run(&format!("rehearse a limit of {NEW_LIMIT} a minute"), command)
+    }
+
+    fn run(&mut self, what: &str, mut command: Command) -> Result<(), BenchError> {
         let began = Instant::now();
         let (out, counted) = out()?;
-        let child = Command::new(&self.octroi)
-            .arg("audit")
-            .args(arguments)
-            .arg("--directory")
-            .arg(&self.log)
-            .env("OCTROI_AUDIT_INDEXES", &self.indexes)
-            .stdout(out)
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(BenchError::system("starting octroi"))?;
+        command.env("OCTROI_AUDIT_INDEXES", &self.indexes).stdout(out).stderr(Stdio::null());
+        let child = command.spawn().map_err(BenchError::system("starting octroi"))?;
         let cost = wait(began, vec![child])?;
         self.row(what, "octroi", &cost, &counted)
     }
