@@ -1,5 +1,6 @@
 //! Puts the rooms together and keeps them running: the order of start, and of leaving.
 
+mod capacity;
 mod keepers;
 mod leaving;
 mod reload;
@@ -25,12 +26,12 @@ use tokio::sync::{oneshot, watch};
 use crate::admin::{self, Admin, Orders};
 use crate::audit::{Audit, AuditError, AuditMetrics};
 use crate::clock;
-use crate::config::{Config, KeyPair, Listen, UpstreamAddress};
-use crate::descriptors::{TooFew, Wanted};
+use crate::config::{Config, KeyPair, Listen};
+use crate::descriptors::TooFew;
 use crate::drain::{Drain, Signals, Stage};
 use crate::in_flight::InFlight;
 use crate::jwt::JwtError;
-use crate::listen::{self, Browsers, Build, Crowd, Door, Renewal, RenewalMetrics, Rules};
+use crate::listen::{self, Browsers, Build, Door, Renewal, RenewalMetrics, Rules};
 use crate::metrics::Metrics;
 use crate::pages::{self, Consents};
 use crate::probe;
@@ -44,11 +45,13 @@ use crate::traces::{self, Traces};
 use crate::upstream::UpstreamError;
 use crate::world::{self, Chronicle, WorldLoadError};
 
+use capacity::{Capacity, PSU_CONNECTIONS_MAX};
 use leaving::Why;
 use reload::{ReloadMetrics, Rooms};
 use serving::Base;
 use upgrade::Upgrades;
 
+pub use capacity::descriptors;
 pub use sockets::{Listeners, Predecessor};
 pub use upgrade::remember_program;
 
@@ -58,8 +61,6 @@ const CONNECT_ATTEMPTS_MAX: usize = 2;
 const UPSTREAM_POOL_CONNECTIONS: usize = 256;
 /// What the service manager shows while all is well.
 const SERVING: &str = "serving";
-/// PSU connections at once.
-const PSU_CONNECTIONS_MAX: usize = 4096;
 
 /// The gateway does not start. Nothing has been served when one of these comes back.
 #[derive(Debug, thiserror::Error)]
@@ -161,13 +162,14 @@ pub async fn run(
     let gateway = Arc::clone(&rooms.gateway);
     keepers::watch_clock(&gateway, &drain)?;
     tokio::spawn(probe::run(Arc::clone(&gateway), drain.watch(Stage::Closing)));
-    let room = wanted(&rooms.config).make_room()?;
+    let capacity = Capacity::make(&rooms.config)?;
     let (engine, pages) = (Arc::clone(&rooms.engine), Arc::clone(&rooms.pages));
     let (watch, files) = (Arc::clone(&rooms.base.watch), Arc::clone(&rooms.files));
-    let (crowd, browsing) = (Crowd::of(room.tpp), Crowd::of(room.psu));
+    let (crowd, browsing) = (capacity.tpp.clone(), capacity.psu.clone());
     let (mut rooms, orders) = (rooms, Orders::channel());
     let (certificates, names) = server_certificates(&rooms.config, &gateway)?;
     rooms.certificates = Some(names);
+    rooms.capacity = Some(capacity);
     let [tpp_certificate, psu_certificate] = certificates;
     let (for_world, for_rules) = (Arc::clone(&gateway), Arc::clone(&gateway));
     let rules: Arc<dyn Fn() -> Rules + Send + Sync> =
@@ -312,6 +314,7 @@ async fn open(config: Config, drain: Drain) -> Result<Rooms, StartError> {
         pages: Arc::new(ArcSwap::from_pointee(page_routes(&config, &gateway))),
         withdrawn: keepers::end_withdrawn(&gateway, &drain),
         certificates: None,
+        capacity: None,
         metrics: reloads,
         files: Arc::new(ArcSwap::from_pointee(config.files.clone())),
         running: BTreeMap::new(),
@@ -321,16 +324,6 @@ async fn open(config: Config, drain: Drain) -> Result<Rooms, StartError> {
     };
     rooms.begin(prepared.rooms).await?;
     Ok(rooms)
-}
-
-/// The connections that there should be room for. A TPP's needs one to the adapter, whose other end is ours
-/// too where the sandbox plays the bank.
-fn wanted(config: &Config) -> Wanted {
-    let sandbox = |codetab: &crate::config::CodetabSettings| {
-        matches!(codetab.upstream.address, UpstreamAddress::SandboxBank)
-    };
-    let each = if config.codetabs.iter().any(sandbox) { 3 } else { 2 };
-    Wanted { tpp: config.limits.connections_max, each, psu: PSU_CONNECTIONS_MAX }
 }
 
 /// The same after a crash: this machine and the directory of its log, which this process holds for as long as

@@ -13,6 +13,7 @@ use prometheus::Registry;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::capacity::Capacity;
 use super::keepers;
 use super::serving::{AUTHORIZATION, Base, Before, Prepared, Room};
 use super::{StartError, engine, page_routes};
@@ -50,6 +51,8 @@ pub(super) struct Rooms {
     pub(super) withdrawn: mpsc::UnboundedSender<Arc<Register>>,
     /// Where the renewals of the two listeners learn of other files.
     pub(super) certificates: Option<[watch::Sender<KeyPair>; 2]>,
+    /// Room for more connections.
+    pub(super) capacity: Option<Capacity>,
     pub(super) metrics: ReloadMetrics,
     /// Every file that the configuration in force names.
     pub(super) files: Arc<ArcSwap<Vec<std::path::PathBuf>>>,
@@ -117,8 +120,11 @@ impl Rooms {
             self.metrics.unchanged(by);
             return Reloaded::Unchanged;
         }
-        let fixed: Vec<Problem> =
+        let mut fixed: Vec<Problem> =
             changes.at_start().map(|change| self.only_at_start(change)).collect();
+        if let Some(capacity) = &self.capacity {
+            fixed.extend(capacity.widen(&self.config, &new).err());
+        }
         if !fixed.is_empty() {
             return self.refuse(by, fixed);
         }
