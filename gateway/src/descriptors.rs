@@ -113,7 +113,9 @@ impl Wanted {
     pub fn descriptors(self) -> usize {
         let tpp = self.tpp.saturating_mul(self.each);
         // Browsers get one part of what is left, unless that is more than they want.
-        RESERVED.saturating_add(tpp).saturating_add(self.psu.min(tpp.saturating_sub(1) / (PSU_PART - 1)))
+        RESERVED
+            .saturating_add(tpp)
+            .saturating_add(self.psu.min(tpp.saturating_sub(1) / (PSU_PART - 1)))
     }
 
     fn within(self, limit: usize, open: usize) -> Option<Room> {
