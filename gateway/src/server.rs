@@ -18,7 +18,6 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use axum::Router;
 use futures_util::FutureExt;
-use pingora::apps::HttpServerOptions;
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
 use tokio::sync::{oneshot, watch};
@@ -163,7 +162,7 @@ pub async fn run(
     keepers::watch_clock(&gateway, &drain)?;
     tokio::spawn(probe::run(Arc::clone(&gateway), drain.watch(Stage::Closing)));
     let capacity = Capacity::make(&rooms.config)?;
-    let (engine, pages) = (Arc::clone(&rooms.engine), Arc::clone(&rooms.pages));
+    let (engine, pages) = (engine(&rooms.config, &gateway), Arc::clone(&rooms.pages));
     let (watch, files) = (Arc::clone(&rooms.base.watch), Arc::clone(&rooms.files));
     let (crowd, browsing) = (capacity.tpp.clone(), capacity.psu.clone());
     let (mut rooms, orders) = (rooms, Orders::channel());
@@ -185,7 +184,7 @@ pub async fn run(
         acceptor: tpp_certificate.acceptor(),
         world: Arc::new(move || for_world.world()),
         rules: Arc::clone(&rules),
-        app: engine,
+        app: Arc::new(engine),
         refusing: Arc::new(AtTheGate(Arc::clone(&gateway))),
         crowd: crowd.clone(),
         metrics: Arc::clone(&gateway.metrics),
@@ -310,7 +309,6 @@ async fn open(config: Config, drain: Drain) -> Result<Rooms, StartError> {
     let reloads = ReloadMetrics::new(metrics.registry())?;
     reloads.in_force(&config.text_sha256);
     let mut rooms = Rooms {
-        engine: Arc::new(ArcSwap::from_pointee(engine(&config, &gateway))),
         pages: Arc::new(ArcSwap::from_pointee(page_routes(&config, &gateway))),
         withdrawn: keepers::end_withdrawn(&gateway, &drain),
         certificates: None,
@@ -346,11 +344,7 @@ fn engine(config: &Config, gateway: &Arc<Gateway>) -> HttpProxy<Line> {
         upstream_keepalive_pool_size: UPSTREAM_POOL_CONNECTIONS,
         ..ServerConf::default()
     };
-    let mut proxy = http_proxy(&Arc::new(conf), Line(Arc::clone(gateway)));
-    let mut options = HttpServerOptions::default();
-    options.h2_idle_timeout = Some(config.limits.keepalive_timeout);
-    proxy.server_options = Some(options);
-    proxy
+    http_proxy(&Arc::new(conf), Line(Arc::clone(gateway)))
 }
 
 /// The pages; those of consents where the authorization server is ours.

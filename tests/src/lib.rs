@@ -17,6 +17,7 @@ pub mod disk;
 pub mod false_clock;
 pub mod fault_proxy;
 pub mod gateway;
+pub mod http2;
 pub mod lists;
 pub mod load;
 pub mod namespace;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use axum::Router;
 use certs::Anchors;
-use pingora::proxy::HttpProxy;
 use policies::{Register, World};
 use prometheus::Registry;
 use tokio::sync::{mpsc, watch};
@@ -16,12 +15,12 @@ use tokio::task::JoinHandle;
 use super::capacity::Capacity;
 use super::keepers;
 use super::serving::{AUTHORIZATION, Base, Before, Prepared, Room};
-use super::{StartError, engine, page_routes};
+use super::{StartError, page_routes};
 use crate::admin::{Order, Reloaded};
 use crate::audit::Event;
 use crate::clock;
 use crate::config::{Change, Changes, Config, ConfigProblems, KeyPair, Problem};
-use crate::proxy::{Gateway, Line, Settings, View};
+use crate::proxy::{Gateway, Settings, View};
 use crate::supervisor;
 use crate::world::{self, WorldLoadError};
 
@@ -46,7 +45,6 @@ const TOLD_MAX: usize = 100;
 pub(super) struct Rooms {
     pub(super) base: Base,
     pub(super) gateway: Arc<Gateway>,
-    pub(super) engine: Arc<ArcSwap<HttpProxy<Line>>>,
     pub(super) pages: Arc<ArcSwap<Router>>,
     pub(super) withdrawn: mpsc::UnboundedSender<Arc<Register>>,
     /// Where the renewals of the two listeners learn of other files.
@@ -174,10 +172,6 @@ impl Rooms {
         }
         if parts.register {
             let _ = self.withdrawn.send(Arc::clone(&world.register));
-        }
-        if changes.touch(&["limits.keepalive_timeout"]) {
-            // Connections that are open stay with the engine that they began with.
-            self.engine.store(Arc::new(engine(&new, &self.gateway)));
         }
         self.pages.store(Arc::new(page_routes(&new, &self.gateway)));
         if let Some([tpp, psu]) = &self.certificates {
