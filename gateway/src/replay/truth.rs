@@ -45,6 +45,17 @@ impl Cause {
             Self::Unreadable => "no line of an access log",
         }
     }
+
+    /// Whether there was a verdict of ours and what it was made of is not there, or not as it was.
+    #[must_use]
+    pub const fn is_loss(self) -> bool {
+        match self {
+            Self::NeverJudged | Self::Fallback => false,
+            Self::CertificateNotKept | Self::WorldNotKept | Self::WorldUnfit | Self::Unreadable => {
+                true
+            }
+        }
+    }
 }
 
 /// A verdict that comes out differently.
@@ -296,6 +307,12 @@ impl Held {
 }
 
 impl Replayed {
+    /// Records whose verdict can be neither confirmed nor denied.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.not_replayed.iter().filter(|(cause, _)| cause.is_loss()).map(|(_, count)| count).sum()
+    }
+
     /// Whether everything that could be judged came out as it stands there.
     #[must_use]
     pub fn is_equal(&self) -> bool {
