@@ -160,6 +160,7 @@ pub async fn run(
     let rooms = open(config, drain.clone()).await?;
     let gateway = Arc::clone(&rooms.gateway);
     keepers::watch_clock(&gateway, &drain)?;
+    keepers::prune_worlds(&rooms.config, &drain);
     tokio::spawn(probe::run(Arc::clone(&gateway), drain.watch(Stage::Closing)));
     let capacity = Capacity::make(&rooms.config)?;
     let (engine, pages) = (engine(&rooms.config, &gateway), Arc::clone(&rooms.pages));

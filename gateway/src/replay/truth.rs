@@ -12,7 +12,7 @@ use super::again::{Asked, Recorded, Stage};
 use super::certificates::Certificates;
 use super::stream::{self, Piece, Span, StreamError};
 use crate::audit::{Entry, shelf::LogFile};
-use crate::world::{Past, Recalled};
+use crate::world::{IN_FORCE, Past, Recalled};
 
 /// Why a record cannot be judged once more. Never counted as equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -173,7 +173,7 @@ impl Replay<'_> {
 
     /// What the sealed log says of a world must be what stands in `worlds`.
     fn event(&self, entry: &Entry<'_>, (file, line): (&str, u64), found: &mut Replayed) {
-        if entry.action != "world_in_force" {
+        if entry.action != IN_FORCE {
             return;
         }
         let told = entry.subject.as_deref().and_then(|subject| subject.split_once(' '));
