@@ -34,6 +34,7 @@ pub mod redis_tls;
 pub mod registers;
 pub mod replay;
 pub mod replicas;
+pub mod rules;
 pub mod succession;
 pub mod travellers;
 pub mod upstream;
