@@ -34,8 +34,7 @@ pub struct Cli {
     verb: Verb,
 }
 
-const EXIT_CODES: &str =
-    "Exit codes: 0 good, 1 the answer is \"no\", 2 wrong usage, 3 cannot do it.";
+const EXIT_CODES: &str = "Exit codes: 0 good, 1 the answer is \"no\", 2 wrong usage, 3 cannot do it, 4 only a part can be told.";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -94,6 +93,8 @@ pub enum Answer {
     Good,
     /// Exit code 1: the verb works, and the answer to its question is "no".
     No,
+    /// Exit code 4: the answer is "yes" as far as it goes, and it does not go all the way.
+    Partly,
 }
 
 /// Why a verb could not do its work.

@@ -48,47 +48,81 @@ pub struct Room {
     pub tpp: usize,
     /// Browsers' connections.
     pub psu: usize,
+    /// Why there are fewer TPP connections than wanted.
+    pub scarce: Option<Scarce>,
+}
+
+/// What there is too little of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(clippy::exhaustive_enums)]
+pub enum Scarce {
+    /// What may be opened.
+    #[error("RLIMIT_NOFILE is too low with {limit}: raise it to {wanted}")]
+    Descriptors {
+        /// The limit, as far as it could be raised.
+        limit: usize,
+        /// The one that would do.
+        wanted: usize,
+    },
+    /// Room for what connections bring.
+    #[error("the control group has too little memory: give it more")]
+    Memory,
+}
+
+/// What a process has before its first connection, and what is left beside it.
+#[derive(Clone, Copy, Debug)]
+pub struct Ground {
+    /// Descriptors that are open.
+    open: usize,
+    /// Connections that the memory is good for, where it is bounded.
+    fits: Option<usize>,
+}
+
+impl Ground {
+    /// The process as it is now. To be asked when all but the connections is open.
+    #[must_use]
+    pub fn now() -> Self {
+        Self { open: open_now(), fits: memory::connections() }
+    }
 }
 
 impl Wanted {
     /// Makes room for what is wanted: raises the soft limit as far as the hard one allows, and tells how
-    /// many connections fit. To be asked when all else is open.
+    /// many connections fit.
     ///
     /// # Errors
     /// The limit is too low to serve anybody.
-    pub fn make_room(self) -> Result<Room, TooFew> {
-        let open = open_now();
+    pub fn make_room(self, Ground { open, fits }: Ground) -> Result<Room, TooFew> {
         let wanted = open + RESERVED + self.tpp.saturating_mul(self.each) + self.psu;
         let limit = raise(wanted);
         let mut room = self.within(limit, open).ok_or(TooFew { limit, open, wanted })?;
         if room.tpp < self.tpp {
-            tracing::warn!(
-                limit,
-                open,
-                connections = room.tpp,
-                browsers = room.psu,
-                "RLIMIT_NOFILE is too low for limits.connections_max: fewer connections are accepted; \
-                 raise it to {wanted}"
-            );
+            room.scarce = Some(Scarce::Descriptors { limit, wanted });
         }
-        if let Some(fits) = memory::connections().filter(|fits| *fits < room.tpp) {
+        if let Some(fits) = fits.filter(|fits| *fits < room.tpp) {
             room.tpp = fits.max(TPP_CONNECTIONS_MIN);
             room.psu = room.psu.min((fits / PSU_PART).max(TPP_CONNECTIONS_MIN));
-            tracing::warn!(
-                connections = room.tpp,
-                browsers = room.psu,
-                "the control group has too little memory for limits.connections_max: fewer connections are \
-                 accepted"
-            );
+            room.scarce = Some(Scarce::Memory);
         }
         Ok(room)
+    }
+
+    /// Descriptors without which some of the TPP connections are not accepted, beside those that the
+    /// process has open itself.
+    #[must_use]
+    pub fn descriptors(self) -> usize {
+        let tpp = self.tpp.saturating_mul(self.each);
+        // Browsers get one part of what is left, unless that is more than they want.
+        RESERVED
+            .saturating_add(tpp)
+            .saturating_add(self.psu.min(tpp.saturating_sub(1) / (PSU_PART - 1)))
     }
 
     fn within(self, limit: usize, open: usize) -> Option<Room> {
         let free = limit.checked_sub(open + RESERVED)?;
         let psu = self.psu.min(free / PSU_PART);
         let tpp = self.tpp.min((free - psu) / self.each.max(1));
-        (tpp >= TPP_CONNECTIONS_MIN.min(self.tpp)).then_some(Room { tpp, psu })
+        (tpp >= TPP_CONNECTIONS_MIN.min(self.tpp)).then_some(Room { tpp, psu, scarce: None })
     }
 }
 
@@ -123,10 +157,11 @@ mod tests {
     use super::*;
 
     const WANTED: Wanted = Wanted { tpp: 4096, each: 2, psu: 4096 };
+    const ALL: Room = Room { tpp: 4096, psu: 4096, scarce: None };
 
     #[test]
     fn what_is_wanted_fits_where_there_is_enough() {
-        assert_eq!(WANTED.within(20_000, 60), Some(Room { tpp: 4096, psu: 4096 }));
+        assert_eq!(WANTED.within(20_000, 60), Some(ALL));
     }
 
     #[test]
@@ -142,6 +177,23 @@ mod tests {
         assert_eq!(WANTED.within(120, 60), None);
         let told = TooFew { limit: 64, open: 60, wanted: 12_348 }.to_string();
         assert!(told.contains("LimitNOFILE=12348"), "{told}");
+    }
+
+    #[test]
+    fn as_many_descriptors_as_it_names_hold_every_tpp_and_one_fewer_does_not() {
+        for wanted in [WANTED, Wanted { tpp: 20_000, ..WANTED }, Wanted { tpp: 9, ..WANTED }] {
+            let least = 60 + wanted.descriptors();
+            let tpp = |limit| wanted.within(limit, 60).map_or(0, |room| room.tpp);
+            assert_eq!(tpp(least), wanted.tpp);
+            assert!(tpp(least - 1) < wanted.tpp, "{wanted:?}");
+        }
+    }
+
+    #[test]
+    fn too_little_memory_is_told_with_what_it_is_good_for() {
+        let few = WANTED.make_room(Ground { open: 1, fits: Some(20) });
+        let few = few.map(|room| (room.tpp, room.psu, room.scarce));
+        assert_eq!(few, Ok((20, 8, Some(Scarce::Memory))));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod connection;
 mod crowd;
 mod gate;
 pub mod head;
+mod http2;
 mod limits;
 mod renewal;
 mod socket;

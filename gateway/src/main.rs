@@ -22,6 +22,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(Answer::Good) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
+        Ok(Answer::Partly) => ExitCode::from(4),
         Err(failure) => {
             if !failure.is_reader_gone() {
                 eprintln!("octroi: {failure}");

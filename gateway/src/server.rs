@@ -1,5 +1,6 @@
 //! Puts the rooms together and keeps them running: the order of start, and of leaving.
 
+mod capacity;
 mod keepers;
 mod leaving;
 mod reload;
@@ -17,7 +18,6 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use axum::Router;
 use futures_util::FutureExt;
-use pingora::apps::HttpServerOptions;
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
 use tokio::sync::{oneshot, watch};
@@ -25,12 +25,12 @@ use tokio::sync::{oneshot, watch};
 use crate::admin::{self, Admin, Orders};
 use crate::audit::{Audit, AuditError, AuditMetrics};
 use crate::clock;
-use crate::config::{Config, KeyPair, Listen, UpstreamAddress};
-use crate::descriptors::{TooFew, Wanted};
+use crate::config::{Config, KeyPair, Listen};
+use crate::descriptors::TooFew;
 use crate::drain::{Drain, Signals, Stage};
 use crate::in_flight::InFlight;
 use crate::jwt::JwtError;
-use crate::listen::{self, Browsers, Build, Crowd, Door, Renewal, RenewalMetrics, Rules};
+use crate::listen::{self, Browsers, Build, Door, Renewal, RenewalMetrics, Rules};
 use crate::metrics::Metrics;
 use crate::pages::{self, Consents};
 use crate::probe;
@@ -44,11 +44,13 @@ use crate::traces::{self, Traces};
 use crate::upstream::UpstreamError;
 use crate::world::{self, Chronicle, WorldLoadError};
 
+use capacity::{Capacity, PSU_CONNECTIONS_MAX};
 use leaving::Why;
 use reload::{ReloadMetrics, Rooms};
 use serving::Base;
 use upgrade::Upgrades;
 
+pub use capacity::descriptors;
 pub use sockets::{Listeners, Predecessor};
 pub use upgrade::remember_program;
 
@@ -58,8 +60,6 @@ const CONNECT_ATTEMPTS_MAX: usize = 2;
 const UPSTREAM_POOL_CONNECTIONS: usize = 256;
 /// What the service manager shows while all is well.
 const SERVING: &str = "serving";
-/// PSU connections at once.
-const PSU_CONNECTIONS_MAX: usize = 4096;
 
 /// The gateway does not start. Nothing has been served when one of these comes back.
 #[derive(Debug, thiserror::Error)]
@@ -160,14 +160,16 @@ pub async fn run(
     let rooms = open(config, drain.clone()).await?;
     let gateway = Arc::clone(&rooms.gateway);
     keepers::watch_clock(&gateway, &drain)?;
+    keepers::prune_worlds(&rooms.config, &drain);
     tokio::spawn(probe::run(Arc::clone(&gateway), drain.watch(Stage::Closing)));
-    let room = wanted(&rooms.config).make_room()?;
-    let (engine, pages) = (Arc::clone(&rooms.engine), Arc::clone(&rooms.pages));
+    let capacity = Capacity::make(&rooms.config)?;
+    let (engine, pages) = (engine(&rooms.config, &gateway), Arc::clone(&rooms.pages));
     let (watch, files) = (Arc::clone(&rooms.base.watch), Arc::clone(&rooms.files));
-    let (crowd, browsing) = (Crowd::of(room.tpp), Crowd::of(room.psu));
+    let (crowd, browsing) = (capacity.tpp.clone(), capacity.psu.clone());
     let (mut rooms, orders) = (rooms, Orders::channel());
     let (certificates, names) = server_certificates(&rooms.config, &gateway)?;
     rooms.certificates = Some(names);
+    rooms.capacity = Some(capacity);
     let [tpp_certificate, psu_certificate] = certificates;
     let (for_world, for_rules) = (Arc::clone(&gateway), Arc::clone(&gateway));
     let rules: Arc<dyn Fn() -> Rules + Send + Sync> =
@@ -183,7 +185,7 @@ pub async fn run(
         acceptor: tpp_certificate.acceptor(),
         world: Arc::new(move || for_world.world()),
         rules: Arc::clone(&rules),
-        app: engine,
+        app: Arc::new(engine),
         refusing: Arc::new(AtTheGate(Arc::clone(&gateway))),
         crowd: crowd.clone(),
         metrics: Arc::clone(&gateway.metrics),
@@ -308,10 +310,10 @@ async fn open(config: Config, drain: Drain) -> Result<Rooms, StartError> {
     let reloads = ReloadMetrics::new(metrics.registry())?;
     reloads.in_force(&config.text_sha256);
     let mut rooms = Rooms {
-        engine: Arc::new(ArcSwap::from_pointee(engine(&config, &gateway))),
         pages: Arc::new(ArcSwap::from_pointee(page_routes(&config, &gateway))),
         withdrawn: keepers::end_withdrawn(&gateway, &drain),
         certificates: None,
+        capacity: None,
         metrics: reloads,
         files: Arc::new(ArcSwap::from_pointee(config.files.clone())),
         running: BTreeMap::new(),
@@ -321,16 +323,6 @@ async fn open(config: Config, drain: Drain) -> Result<Rooms, StartError> {
     };
     rooms.begin(prepared.rooms).await?;
     Ok(rooms)
-}
-
-/// The connections that there should be room for. A TPP's needs one to the adapter, whose other end is ours
-/// too where the sandbox plays the bank.
-fn wanted(config: &Config) -> Wanted {
-    let sandbox = |codetab: &crate::config::CodetabSettings| {
-        matches!(codetab.upstream.address, UpstreamAddress::SandboxBank)
-    };
-    let each = if config.codetabs.iter().any(sandbox) { 3 } else { 2 };
-    Wanted { tpp: config.limits.connections_max, each, psu: PSU_CONNECTIONS_MAX }
 }
 
 /// The same after a crash: this machine and the directory of its log, which this process holds for as long as
@@ -353,11 +345,7 @@ fn engine(config: &Config, gateway: &Arc<Gateway>) -> HttpProxy<Line> {
         upstream_keepalive_pool_size: UPSTREAM_POOL_CONNECTIONS,
         ..ServerConf::default()
     };
-    let mut proxy = http_proxy(&Arc::new(conf), Line(Arc::clone(gateway)));
-    let mut options = HttpServerOptions::default();
-    options.h2_idle_timeout = Some(config.limits.keepalive_timeout);
-    proxy.server_options = Some(options);
-    proxy
+    http_proxy(&Arc::new(conf), Line(Arc::clone(gateway)))
 }
 
 /// The pages; those of consents where the authorization server is ours.

@@ -23,7 +23,7 @@ use crate::trust::Store;
 
 pub use chronicle::{Chronicle, Pen};
 pub use kept::{Kept, Path as CertifiedPath};
-pub use past::{Line, Objects, Past, PastError, Recalled, WORLDS};
+pub use past::{IN_FORCE, Line, Objects, Past, PastError, Pruned, Recalled, WORLDS, prune};
 pub use published_seals::PublishedSeals;
 
 /// Why no world can be made: nothing is served without one.

@@ -5,6 +5,7 @@ mod codetab;
 mod dependencies;
 mod model;
 mod overview;
+mod panels;
 mod tpp;
 
 pub use model::{Dashboard, Kind, Panel, Query, Row, Variable};

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -13,11 +12,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use h2::client::SendRequest;
-use openssl::ssl::{SslConnector, SslFiletype, SslMethod};
-use tokio::net::TcpStream;
-use tokio_openssl::SslStream;
 
 use crate::client::{Client, Connection, Request};
+use crate::http2::Http2;
 
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -48,7 +45,7 @@ pub struct Went {
 /// What all clients share.
 struct Shared {
     client: Client,
-    connector: SslConnector,
+    http2: Http2,
     host: String,
     request: Request,
     way: Arc<Mutex<SocketAddr>>,
@@ -71,15 +68,10 @@ impl Travellers {
         request: &Request,
         way: &Arc<Mutex<SocketAddr>>,
     ) -> Self {
-        let mut builder = SslConnector::builder(SslMethod::tls_client()).unwrap();
-        builder.set_ca_file(server_ca).unwrap();
-        builder.set_certificate_chain_file(identity.join("qwac.pem")).unwrap();
-        builder.set_private_key_file(identity.join("qwac.key"), SslFiletype::PEM).unwrap();
-        builder.set_alpn_protos(b"\x02h2").unwrap();
         let first = *way.lock().unwrap();
         let shared = Arc::new(Shared {
             client: Client::new(first, server_ca, Some(&identity)),
-            connector: builder.build(),
+            http2: Http2::new(server_ca, &identity),
             host: request.host.clone(),
             request: request.clone(),
             way: Arc::clone(way),
@@ -204,17 +196,7 @@ impl Shared {
     }
 
     async fn connect_http2(&self) -> Result<SendRequest<Bytes>, String> {
-        let connect = async {
-            let socket = TcpStream::connect(self.way()).await?;
-            socket.set_nodelay(true)?;
-            let ssl = self.connector.configure()?.verify_hostname(false).into_ssl(&self.host)?;
-            let mut stream = SslStream::new(ssl, socket)?;
-            Pin::new(&mut stream).connect().await.map_err(std::io::Error::other)?;
-            Ok::<_, std::io::Error>(stream)
-        };
-        let stream = connect.await.map_err(|error| format!("connect: {error}"))?;
-        let (sender, connection) =
-            h2::client::handshake(stream).await.map_err(|error| format!("handshake: {error}"))?;
+        let (sender, connection) = self.http2.connect(self.way(), &self.host).await?;
         tokio::spawn(async move {
             let _ = connection.await;
         });

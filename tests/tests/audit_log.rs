@@ -157,12 +157,12 @@ fn an_empty_answer_of_a_broken_bank_is_replaced_whole() {
 #[test]
 fn a_panic_in_one_request_is_an_answer_and_a_record_and_nobody_elses_business() {
     let (place, token) = scene();
-    let gateway = Gateway::run_in(place, |_| {});
+    let gateway = Gateway::run_in(place.under(&["env", "OCTROI_TEST_PANIC=1"]), |_| {});
     let load = Load::start(askers(&gateway, 4, &token), None);
     let mut connection = gateway.tpp("funds-co").connect(HOST).unwrap();
     let good = gateway.request(&token);
+    let bad = good.clone().with("Octroi-Test-Panic", "1");
     for _ in 0..5 {
-        let bad = good.clone().with("Octroi-Test-Panic", "1");
         let answer = connection.exchange(&bad.octets()).unwrap();
         assert_eq!((answer.status, answer.code().as_str()), (500, "internal_fault"));
         assert_eq!(gateway.record_of(&answer)["event.reason"], "internal_fault");
@@ -170,6 +170,9 @@ fn a_panic_in_one_request_is_an_answer_and_a_record_and_nobody_elses_business() 
     }
     let told = load.stop();
     assert_eq!(tally(&told).into_keys().collect::<Vec<_>>(), [(200, String::new())]);
+    // Who was not started to be tested like this knows no such header.
+    let gateway = Gateway::run_in(gateway.leave().under(&[]), |_| {});
+    assert_eq!(gateway.tpp("funds-co").send(&bad).status, 200);
 }
 
 #[test]

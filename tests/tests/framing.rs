@@ -4,7 +4,9 @@
 
 use std::process::Command;
 
+use harness::PATIENCE;
 use harness::gateway::{GILLES_IBAN, Gateway, HOST, PATH, body, upstream};
+use harness::http2::Http2;
 use harness::upstream::{Manner, Upstream};
 
 struct Scene {
@@ -123,6 +125,66 @@ fn a_head_of_http2_is_held_to_the_same_bounds() {
     }
     assert!(ask(Vec::new()).contains("token_missing"));
     assert!(scene.bank.heard().is_empty());
+}
+
+#[tokio::test]
+async fn what_http2_refuses_before_it_is_looked_at_has_its_record_and_spares_its_neighbours() {
+    let scene = scene();
+    let gateway = &scene.gateway;
+    let client = Http2::new(&gateway.server_ca(), &gateway.place().file("tpp/funds-co"));
+    let (sender, connection) = client.connect(gateway.addresses.tpp, HOST).await.unwrap();
+    tokio::spawn(connection);
+    let url = format!("https://{HOST}{PATH}");
+    let head = || http::Request::builder().method("POST").uri(&url);
+    let malformed: [(&str, http::Request<()>); 4] = [
+        ("another host", head().header("host", "www.11315.elsewhere").body(()).unwrap()),
+        ("two hosts", head().header("host", HOST).header("host", HOST).body(()).unwrap()),
+        ("somebody", head().uri(format!("https://me@{HOST}{PATH}")).body(()).unwrap()),
+        ("a tunnel", http::Request::connect("core.bank:443").body(()).unwrap()),
+    ];
+    let count = || gateway.place().audit().len();
+    for (name, head) in malformed {
+        let before = count();
+        let (answer, _) = sender.clone().ready().await.unwrap().send_request(head, true).unwrap();
+        assert_eq!(answer.await.unwrap().status(), 400, "{name}");
+        let records = gateway.place().audit();
+        assert_eq!(records.len(), before + 1, "{name}");
+        let record = records.last().unwrap();
+        assert_eq!(record["event.reason"], "request_malformed", "{name}");
+        assert_eq!(record["http.response.status_code"], 400, "{name}");
+        assert_eq!(record["http.version"], "2", "{name}: {record}");
+    }
+    let good = head().header("authorization", format!("Bearer {}", scene.token));
+    let good = good.header("content-type", "application/json").body(()).unwrap();
+    let (answer, mut body_of) =
+        sender.clone().ready().await.unwrap().send_request(good, false).unwrap();
+    body_of.send_data(body(GILLES_IBAN, "1").into(), true).unwrap();
+    assert_eq!(answer.await.unwrap().status(), 200);
+    assert_eq!(scene.bank.heard().len(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_of_http2_on_which_too_much_is_refused_or_nothing_is_asked_ends() {
+    let gateway = Gateway::run_in(Gateway::sandbox().leave(), |config| {
+        let limits = config["limits"].as_table_mut().unwrap();
+        limits.insert("keepalive_timeout".to_owned(), "2s".into());
+    });
+    let client = Http2::new(&gateway.server_ca(), &gateway.place().file("tpp/funds-co"));
+    let connect = || client.connect(gateway.addresses.tpp, HOST);
+    let (_kept, quiet) = connect().await.unwrap();
+    tokio::time::timeout(PATIENCE, quiet).await.unwrap().ok();
+    let (sender, connection) = connect().await.unwrap();
+    let loud = tokio::spawn(connection);
+    let mut refused = 0;
+    while let Ok(mut sender) = sender.clone().ready().await {
+        let head = http::Request::connect("core.bank:443").body(()).unwrap();
+        let Ok((answer, _)) = sender.send_request(head, true) else { break };
+        let Ok(answer) = answer.await else { break };
+        assert_eq!(answer.status(), 400);
+        refused += 1;
+    }
+    assert!((1..=32).contains(&refused), "{refused}");
+    tokio::time::timeout(PATIENCE, loud).await.unwrap().unwrap().ok();
 }
 
 #[test]

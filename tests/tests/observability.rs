@@ -21,11 +21,11 @@ use harness::prometheus::Prometheus;
 use harness::publisher::Publisher;
 use harness::qtsp::{Mood, Publication};
 use harness::redis_server::RedisServer;
+use harness::rules;
 use harness::upstream::{Manner, Upstream};
 use harness::{eventually, run};
 use jiff::{SignedDuration, Timestamp};
 use openssl::rsa::Rsa;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -206,23 +206,6 @@ fn as_bool(expr: &str) -> String {
     bool
 }
 
-#[derive(Deserialize)]
-struct Rules {
-    groups: Vec<Group>,
-}
-
-#[derive(Deserialize)]
-struct Group {
-    rules: Vec<Rule>,
-}
-
-#[derive(Deserialize)]
-struct Rule {
-    alert: Option<String>,
-    record: Option<String>,
-    expr: String,
-}
-
 /// Every expression that must have data, with where it stands.
 fn expressions() -> Vec<(String, String)> {
     let mut all = Vec::new();
@@ -237,9 +220,7 @@ fn expressions() -> Vec<(String, String)> {
         }
     }
     for file in ["rules.yml", "alerts.yml"] {
-        let text = fs::read_to_string(root().join("deploy/prometheus").join(file)).unwrap();
-        let rules: Rules = serde_saphyr::from_str(&text).unwrap();
-        for rule in rules.groups.into_iter().flat_map(|group| group.rules) {
+        for rule in rules::rules(file) {
             if let Some(alert) = rule.alert {
                 all.push((alert, as_bool(&rule.expr)));
             } else if let Some(record) = rule.record {
@@ -256,7 +237,7 @@ fn every_query_of_dashboards_and_rules_has_data_and_every_series_is_described() 
     let whole = Whole::start();
     let sandbox = Gateway::sandbox();
     let targets = [whole.gateway.addresses.admin, sandbox.addresses.admin];
-    let prometheus = Prometheus::start(&targets, &root().join("deploy/prometheus"));
+    let prometheus = Prometheus::start(&targets, &rules::folder());
     let minted =
         |codetab| (codetab, whole.redis.mint_at(&format!("token-{codetab}"), "gilles", codetab));
     let mut askers = calls(&whole.gateway, "watched", &[minted("17515"), minted("42559")]);
@@ -318,7 +299,10 @@ fn described(scraped: &[String]) {
         let names = cell.split('`').map(str::trim).filter(|name| name.contains('_'));
         names.map(str::to_owned).collect::<Vec<_>>()
     });
-    let told: BTreeSet<String> = names.collect();
+    let mut told = BTreeSet::new();
+    for name in names {
+        assert!(told.insert(name.clone()), "docs/src/operating/metrics.md describes {name} twice");
+    }
     let missing: Vec<_> = found.difference(&told).collect();
     assert!(missing.is_empty(), "docs/src/operating/metrics.md does not describe {missing:?}");
     let gone: Vec<_> = told.difference(&found).collect();

@@ -7,54 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use harness::dashboards::ERRORS;
+use harness::rules::{Rule, folder, rules};
 use policies::Reason;
-use serde::Deserialize;
 
 const RUNBOOKS: &str = "https://docs.bank.example/octroi/runbooks";
 
-#[derive(Deserialize)]
-struct Rules {
-    groups: Vec<Group>,
-}
-
-#[derive(Deserialize)]
-struct Group {
-    rules: Vec<Rule>,
-}
-
-#[derive(Deserialize)]
-struct Rule {
-    alert: Option<String>,
-    record: Option<String>,
-    expr: String,
-    labels: Option<Labels>,
-    annotations: Option<Annotations>,
-}
-
-#[derive(Deserialize)]
-struct Labels {
-    severity: String,
-}
-
-#[derive(Deserialize)]
-struct Annotations {
-    summary: String,
-    description: String,
-    runbook_url: String,
-}
-
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
-
-fn folder() -> PathBuf {
-    root().join("deploy/prometheus")
-}
-
-fn rules(file: &str) -> Vec<Rule> {
-    let text = fs::read_to_string(folder().join(file)).unwrap();
-    let rules: Rules = serde_saphyr::from_str(&text).unwrap();
-    rules.groups.into_iter().flat_map(|group| group.rules).collect()
 }
 
 fn promtool(arguments: &[&str], files: &[PathBuf]) {

@@ -223,6 +223,42 @@ fn the_difference_is_told_to_who_asks_and_to_the_access_log_and_the_same_before_
 }
 
 #[test]
+fn more_connections_than_there_are_descriptors_for_are_refused_with_the_number_that_fits() {
+    let place = Gateway::sandbox().leave().under(&["prlimit", "--nofile=1024:1024"]);
+    let most = |most: i64| {
+        move |config: &mut toml::Table| {
+            let limits = config["limits"].as_table_mut().unwrap();
+            limits.insert("connections_max".to_owned(), most.into());
+        }
+    };
+    let gateway = Gateway::run_in(place, most(50));
+    let reload = || run(&["reload", "--config", path_text(&gateway.config_file())]);
+    let old = gateway.place().file("old.toml");
+    fs::copy(gateway.config_file(), &old).unwrap();
+    rewrite(&gateway, most(5000));
+    let told = reload();
+    assert_eq!(told.status.code(), Some(1));
+    let told = String::from_utf8(told.stderr).unwrap();
+    assert!(told.contains("limits.connections_max: there is room for"), "{told}");
+    assert!(told.contains("RLIMIT_NOFILE"), "{told}");
+    let (_, fits) = told.split_once("room for ").unwrap();
+    let fits: i64 = fits.split_once(" connections").unwrap().0.parse().unwrap();
+    assert!((51..1024).contains(&fits), "{told}");
+
+    let config = gateway.config_file();
+    let before = run(&["check", "--config", path_text(&config), "--against", path_text(&old)]);
+    let before = String::from_utf8(before.stdout).unwrap();
+    // Of its 17 sandbox banks and this one the other end is its own, too.
+    assert!(before.contains("may not open 19144 descriptors"), "{before}");
+
+    rewrite(&gateway, most(fits));
+    let told = reload();
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    rewrite(&gateway, most(fits + 1));
+    assert_eq!(reload().status.code(), Some(1));
+}
+
+#[test]
 fn whoever_has_no_admin_key_cannot_have_the_configuration_read() {
     let gateway = Gateway::sandbox();
     let answer = post(gateway.addresses.admin, "/reload");

@@ -9,7 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use certs::Identity;
 use openssl::ssl::SslAcceptor;
-use pingora::apps::ServerApp;
+use pingora::apps::{HttpServerApp, ServerApp};
 use pingora::protocols::{ALPN, Stream};
 use policies::World;
 use tokio::net::{TcpListener, TcpStream};
@@ -19,6 +19,7 @@ use super::connection::{Connection, Phase};
 use super::crowd::Crowd;
 use super::gate::{Guarded, Refusing};
 use super::head::HeadBounds;
+use super::http2;
 use super::limits::ACCEPT_PAUSE_MS;
 use super::socket::Socket;
 use super::tls::{self, Seen};
@@ -69,8 +70,8 @@ pub struct Door<A> {
     pub noticed: Arc<dyn Fn(&Identity) + Send + Sync>,
     /// The rules of the moment.
     pub rules: Arc<dyn Fn() -> Rules + Send + Sync>,
-    /// The proxy engine of the moment.
-    pub app: Arc<ArcSwap<A>>,
+    /// The proxy engine.
+    pub app: Arc<A>,
     /// What answers a malformed head.
     pub refusing: Arc<dyn Refusing>,
     /// The open connections.
@@ -84,7 +85,7 @@ pub struct Door<A> {
 /// Accepts TPP connections until the gateway closes.
 pub async fn serve_tpp<A>(listener: TcpListener, door: Arc<Door<A>>)
 where
-    A: ServerApp + Send + Sync + 'static,
+    A: HttpServerApp + Send + Sync + 'static,
 {
     let leaving = [door.drain.watch(Stage::Draining), door.drain.watch(Stage::Closing)];
     loop {
@@ -111,7 +112,7 @@ where
 
 impl<A> Door<A>
 where
-    A: ServerApp + Send + Sync + 'static,
+    A: HttpServerApp + Send + Sync + 'static,
 {
     async fn connection(
         &self,
@@ -140,21 +141,28 @@ where
             bounds.head_size,
         );
         let stream: Stream = Box::new(guarded);
-        let app = self.app.load_full();
         // HTTP/2 says GOAWAY with the first sign of leaving, but to nobody who has just come. The other
         // protocol has no such word: each answer says `close`, and who is quiet is left for longer.
-        let http2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
-        let shutdown = if http2 && !*draining.borrow() { draining } else { closing };
+        let is_http2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
+        let shutdown = if is_http2 && !*draining.borrow() { draining } else { closing };
+        let serving = async {
+            if is_http2 {
+                let refused = || self.refusing.refused_by_parser(&connection, "HTTP/2");
+                http2::serve(&self.app, stream, shutdown, refused).await;
+            } else {
+                self.app.process_new(stream, &shutdown).await;
+            }
+        };
         tokio::select! {
             biased;
-            _ = app.process_new(stream, &shutdown) => {}
-            () = quiet(&connection, &self.drain), if !http2 => {}
+            () = serving => {}
+            () = quiet(&connection, &self.drain), if !is_http2 => {}
             cause = overstayed(&connection, bounds) => {
                 self.metrics.connections_closed.with_label_values(&[cause]).inc();
             }
         }
         if connection.take_head_without_request() {
-            self.refusing.refused_by_parser(&connection);
+            self.refusing.refused_by_parser(&connection, "HTTP/1.1");
         }
     }
 }

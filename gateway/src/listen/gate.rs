@@ -32,8 +32,8 @@ pub trait Refusing: Send + Sync {
     /// Records a client that was cut after its handshake because of its certificate.
     fn cut(&self, connection: &Connection);
 
-    /// Records a head that passed the gate and that Pingora's parser then refused on its own.
-    fn refused_by_parser(&self, connection: &Connection);
+    /// Records a head of `protocol` that no gate stopped and that Pingora then refused on its own.
+    fn refused_by_parser(&self, connection: &Connection, protocol: &'static str);
 }
 
 /// A TPP's TLS stream behind the gate.
@@ -196,7 +196,7 @@ impl AsyncWrite for Guarded {
     ) -> Poll<io::Result<usize>> {
         if self.inspecting && self.connection.take_head_without_request() {
             // Nobody else writes before a request has reached our hooks.
-            self.refusing.refused_by_parser(&self.connection);
+            self.refusing.refused_by_parser(&self.connection, "HTTP/1.1");
         }
         // What was written before a record was handed over is not the end of its answer, and may be
         // flushed meanwhile.

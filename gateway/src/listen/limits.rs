@@ -14,3 +14,5 @@ pub(super) const ACCEPT_PAUSE_MS: u64 = 100;
 pub(super) const FIELDS_MAX: usize = 256;
 /// How long an answer waits for its record; then its connection ends.
 pub(super) const HELD_MAX: Duration = Duration::from_secs(5);
+/// Requests of one HTTP/2 connection that reach no hook; with the last of them the connection ends.
+pub(super) const HTTP2_REFUSED_MAX: u32 = 32;

@@ -18,6 +18,9 @@ use crate::problem::{self, About};
 /// The status of a record whose request got no answer.
 const NOTHING_SENT: u16 = 0;
 
+/// What is spoken where the gate stands, and where a client is cut before it says anything.
+const HTTP1: &str = "HTTP/1.1";
+
 /// Refuses at the gate.
 pub struct AtTheGate(pub Arc<Gateway>);
 
@@ -25,7 +28,8 @@ impl Refusing for AtTheGate {
     fn refuse(&self, connection: &Connection, fault: HeadFault) -> Bytes {
         let refusal = Refusal::because(Reason::RequestMalformed, fault.to_string());
         let request_id = Uuid::now_v7();
-        self.record(connection, &refusal, request_id, refusal.reason.status());
+        let status = refusal.reason.status();
+        self.record((connection, HTTP1), &refusal, request_id, status);
         let about = About { request_id, path: "", now: clock::now() };
         problem::response(&refusal, &self.0.settings().problem_type_base, about)
     }
@@ -37,19 +41,25 @@ impl Refusing for AtTheGate {
             (_, Err(fault)) => Refusal::because(Reason::CertificateNotQwac, fault.to_string()),
             (Ok(_), Ok(_)) => return,
         };
-        self.record(connection, &refusal, Uuid::now_v7(), NOTHING_SENT);
+        self.record((connection, HTTP1), &refusal, Uuid::now_v7(), NOTHING_SENT);
     }
 
-    fn refused_by_parser(&self, connection: &Connection) {
+    fn refused_by_parser(&self, connection: &Connection, protocol: &'static str) {
         let refusal = Refusal::new(Reason::RequestMalformed);
         let status = refusal.reason.status();
-        self.record(connection, &refusal, Uuid::now_v7(), status);
+        self.record((connection, protocol), &refusal, Uuid::now_v7(), status);
     }
 }
 
 impl AtTheGate {
     /// The bytes of a malformed head are nobody's method, path or host: none of them is kept.
-    fn record(&self, connection: &Connection, refusal: &Refusal, request_id: Uuid, status: u16) {
+    fn record(
+        &self,
+        (connection, protocol): (&Connection, &'static str),
+        refusal: &Refusal,
+        request_id: Uuid,
+        status: u16,
+    ) {
         let gateway = &self.0;
         let (trace_id, now) = (Uuid::new_v4(), clock::now());
         gateway.view.load().settings.series.count(&Finished {
@@ -67,7 +77,7 @@ impl AtTheGate {
             tpp_request_id: None,
             trace_id,
             client: Arc::clone(connection.client()),
-            protocol: "HTTP/1.1",
+            protocol,
             method: String::new(),
             path: String::new(),
             host: String::new(),

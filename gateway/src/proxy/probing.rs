@@ -267,7 +267,10 @@ pub(super) fn body(gateway: &Arc<Gateway>, ctx: &mut Context, chunk: &[u8]) {
     });
 }
 
-/// What was asked before is waited for, where nobody has yet: it belongs into the record.
+/// What was asked before is waited for, where nobody has yet: it belongs into the record, and the head of the
+/// answer is the last place where there is time before that is closed. The question has been on its way since
+/// before the adapter was asked, so it holds an answer up only where the adapter was the faster of the two, and
+/// for no longer than the store's own time limit.
 pub(super) async fn known(gateway: &Gateway, ctx: &mut Context) {
     let view = Arc::clone(&ctx.view);
     let Some(settings) = &view.settings.balance_guard else { return };

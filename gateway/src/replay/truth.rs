@@ -12,7 +12,7 @@ use super::again::{Asked, Recorded, Stage};
 use super::certificates::Certificates;
 use super::stream::{self, Piece, Span, StreamError};
 use crate::audit::{Entry, shelf::LogFile};
-use crate::world::{Past, Recalled};
+use crate::world::{IN_FORCE, Past, Recalled};
 
 /// Why a record cannot be judged once more. Never counted as equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -43,6 +43,17 @@ impl Cause {
             Self::WorldUnfit => "a part of its world is missing, or was changed",
             Self::Fallback => "a call of the fallback interface, by other rules",
             Self::Unreadable => "no line of an access log",
+        }
+    }
+
+    /// Whether there was a verdict of ours and what it was made of is not there, or not as it was.
+    #[must_use]
+    pub const fn is_loss(self) -> bool {
+        match self {
+            Self::NeverJudged | Self::Fallback => false,
+            Self::CertificateNotKept | Self::WorldNotKept | Self::WorldUnfit | Self::Unreadable => {
+                true
+            }
         }
     }
 }
@@ -162,7 +173,7 @@ impl Replay<'_> {
 
     /// What the sealed log says of a world must be what stands in `worlds`.
     fn event(&self, entry: &Entry<'_>, (file, line): (&str, u64), found: &mut Replayed) {
-        if entry.action != "world_in_force" {
+        if entry.action != IN_FORCE {
             return;
         }
         let told = entry.subject.as_deref().and_then(|subject| subject.split_once(' '));
@@ -296,6 +307,12 @@ impl Held {
 }
 
 impl Replayed {
+    /// Records whose verdict can be neither confirmed nor denied.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.not_replayed.iter().filter(|(cause, _)| cause.is_loss()).map(|(_, count)| count).sum()
+    }
+
     /// Whether everything that could be judged came out as it stands there.
     #[must_use]
     pub fn is_equal(&self) -> bool {

@@ -3,6 +3,7 @@
 
 mod clock;
 mod withdrawn;
+mod worlds;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,7 @@ use crate::world::{self, Objects};
 
 pub(super) use clock::watch_clock;
 pub(super) use withdrawn::end_withdrawn;
+pub(super) use worlds::prune_worlds;
 
 /// The pause before the sandbox's TPPs are enrolled again.
 const ENROL_RETRY: Duration = Duration::from_secs(1);

@@ -7,20 +7,20 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use axum::Router;
 use certs::Anchors;
-use pingora::proxy::HttpProxy;
 use policies::{Register, World};
 use prometheus::Registry;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::capacity::Capacity;
 use super::keepers;
 use super::serving::{AUTHORIZATION, Base, Before, Prepared, Room};
-use super::{StartError, engine, page_routes};
+use super::{StartError, page_routes};
 use crate::admin::{Order, Reloaded};
 use crate::audit::Event;
 use crate::clock;
 use crate::config::{Change, Changes, Config, ConfigProblems, KeyPair, Problem};
-use crate::proxy::{Gateway, Line, Settings, View};
+use crate::proxy::{Gateway, Settings, View};
 use crate::supervisor;
 use crate::world::{self, WorldLoadError};
 
@@ -45,11 +45,12 @@ const TOLD_MAX: usize = 100;
 pub(super) struct Rooms {
     pub(super) base: Base,
     pub(super) gateway: Arc<Gateway>,
-    pub(super) engine: Arc<ArcSwap<HttpProxy<Line>>>,
     pub(super) pages: Arc<ArcSwap<Router>>,
     pub(super) withdrawn: mpsc::UnboundedSender<Arc<Register>>,
     /// Where the renewals of the two listeners learn of other files.
     pub(super) certificates: Option<[watch::Sender<KeyPair>; 2]>,
+    /// Room for more connections.
+    pub(super) capacity: Option<Capacity>,
     pub(super) metrics: ReloadMetrics,
     /// Every file that the configuration in force names.
     pub(super) files: Arc<ArcSwap<Vec<std::path::PathBuf>>>,
@@ -117,8 +118,11 @@ impl Rooms {
             self.metrics.unchanged(by);
             return Reloaded::Unchanged;
         }
-        let fixed: Vec<Problem> =
+        let mut fixed: Vec<Problem> =
             changes.at_start().map(|change| self.only_at_start(change)).collect();
+        if let Some(capacity) = &self.capacity {
+            fixed.extend(capacity.widen(&self.config, &new).err());
+        }
         if !fixed.is_empty() {
             return self.refuse(by, fixed);
         }
@@ -168,10 +172,6 @@ impl Rooms {
         }
         if parts.register {
             let _ = self.withdrawn.send(Arc::clone(&world.register));
-        }
-        if changes.touch(&["limits.keepalive_timeout"]) {
-            // Connections that are open stay with the engine that they began with.
-            self.engine.store(Arc::new(engine(&new, &self.gateway)));
         }
         self.pages.store(Arc::new(page_routes(&new, &self.gateway)));
         if let Some([tpp, psu]) = &self.certificates {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use policies::World;
 
-use super::past::Writer;
+use super::past::{IN_FORCE, Writer};
 use crate::audit::{Audit, Event};
 use crate::config::Config;
 
@@ -77,7 +77,7 @@ impl Pen {
         );
         self.audit.event(Event {
             time: line.time,
-            event: "world_in_force",
+            event: IN_FORCE,
             subject: Some(format!("{} {}", line.number, hex::encode(written.hash))),
             detail,
             by: Vec::new(),

@@ -7,6 +7,7 @@
 //! none of them.
 
 mod objects;
+mod prune;
 mod recall;
 mod write;
 
@@ -14,11 +15,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use objects::Objects;
+pub use prune::{Pruned, prune};
 pub use recall::{Past, PastError, Recalled};
 pub(super) use write::Writer;
 
 /// The directory, within that of the log.
 pub const WORLDS: &str = "worlds";
+/// The event of the log that tells of a world.
+pub const IN_FORCE: &str = "world_in_force";
 
 /// One world, as the line of it says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

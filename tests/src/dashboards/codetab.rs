@@ -1,16 +1,12 @@
 //! One bank: what its TPPs ask, what they get, how long it takes, how its adapter does.
 
 use super::model::{API, CODETAB};
+use super::panels;
 use super::{Dashboard, Kind, Panel, Row, Variable};
 
 const OURS: &str = r#"codetab="$codetab",api=~"$api""#;
 
 pub(super) fn dashboard() -> Dashboard {
-    let quantile = |q: &str| {
-        format!(
-            "histogram_quantile({q}, sum by (le) (rate(octroi_request_duration_seconds_bucket{{{OURS},outcome=\"allowed\"}}[$__rate_interval])))"
-        )
-    };
     let part = |q: &str, part: &str| {
         format!(
             "histogram_quantile({q}, sum by (le) (rate(octroi_request_part_duration_seconds_bucket{{codetab=\"$codetab\",part=\"{part}\"}}[$__rate_interval])))"
@@ -28,15 +24,11 @@ pub(super) fn dashboard() -> Dashboard {
             Row {
                 title: "Requests",
                 panels: vec![
-                    Panel::new(Kind::Stacked, "By outcome", "Allowed, refused, aborted.")
-                        .unit("reqps")
-                        .query(format!("sum by (outcome) (rate(octroi_requests_total{{{OURS}}}[$__rate_interval]))"), "{{outcome}}"),
+                    panels::by_outcome(OURS),
                     Panel::new(Kind::Stacked, "By API and version", "Who still uses which version.")
                         .unit("reqps")
                         .query(format!("sum by (api, version) (rate(octroi_requests_total{{{OURS}}}[$__rate_interval]))"), "{{api}} {{version}}"),
-                    Panel::new(Kind::Stacked, "Refusals by reason", "Each reason has its page in the book.")
-                        .unit("reqps")
-                        .query(format!("sum by (reason) (rate(octroi_requests_total{{{OURS},reason!=\"\"}}[$__rate_interval]))"), "{{reason}}"),
+                    panels::by_reason(OURS),
                     Panel::new(Kind::Table, "Refusals of the last hour", "Counted by reason.")
                         .query(format!("sum by (reason) (increase(octroi_requests_total{{{OURS},reason!=\"\"}}[1h]))"), ""),
                     Panel::new(Kind::Series, "Errors", "Share of the requests that deserved an answer and got a 5xx.")
@@ -55,12 +47,7 @@ pub(super) fn dashboard() -> Dashboard {
             Row {
                 title: "Latency",
                 panels: vec![
-                    Panel::new(Kind::Series, "Head to last byte", "Exemplars lead to the trace and the record.")
-                        .unit("s")
-                        .query(quantile("0.5"), "p50")
-                        .query(quantile("0.95"), "p95")
-                        .query(quantile("0.99"), "p99")
-                        .alerts(&["OctroiLatencyBudgetFast"]),
+                    panels::duration(OURS),
                     Panel::new(Kind::Series, "Adapter", "From the permit to the head of its answer.")
                         .unit("s")
                         .query(part("0.5", "upstream"), "p50")
@@ -69,10 +56,7 @@ pub(super) fn dashboard() -> Dashboard {
                         .unit("s")
                         .query(part("0.99", "gateway"), "gateway p99")
                         .query(part("0.99", "store"), "store p99"),
-                    Panel::new(Kind::Heatmap, "Distribution", "Requests in each bucket of latency.")
-                        .unit("s")
-                        .width(24)
-                        .query(format!("sum by (le) (increase(octroi_request_duration_seconds_bucket{{{OURS},outcome=\"allowed\"}}[$__rate_interval]))"), "{{le}}"),
+                    panels::distribution(OURS),
                 ],
             },
             Row {

@@ -1,6 +1,7 @@
 //! All banks, all gateways: is the goal met, and if not, where to look.
 
 use super::model::{API, CODETAB};
+use super::panels;
 use super::{Dashboard, ERRORS, Kind, Panel, Row, Variable};
 
 const OURS: &str = r#"codetab=~"$codetab",api=~"$api""#;
@@ -14,7 +15,7 @@ pub(super) fn dashboard() -> Dashboard {
             Variable { name: "codetab", label: "Codetab", query: CODETAB, multiple: true },
             Variable { name: "api", label: "API", query: API, multiple: true },
         ],
-        rows: vec![goal(), requests(), latency(), standing(), process()],
+        rows: vec![goal(), requests(), latency(), standing(), change(), process()],
     }
 }
 
@@ -112,12 +113,8 @@ fn requests() -> Row {
     Row {
         title: "Requests",
         panels: vec![
-            Panel::new(Kind::Stacked, "By outcome", "Allowed, refused, aborted.")
-                .unit("reqps")
-                .query(format!("sum by (outcome) (rate(octroi_requests_total{{{OURS}}}[$__rate_interval]))"), "{{outcome}}"),
-            Panel::new(Kind::Stacked, "Refusals by reason", "Each reason has its page in the book.")
-                .unit("reqps")
-                .query(format!("sum by (reason) (rate(octroi_requests_total{{{OURS},reason!=\"\"}}[$__rate_interval]))"), "{{reason}}"),
+            panels::by_outcome(OURS),
+            panels::by_reason(OURS),
             Panel::new(Kind::Stacked, "By bank, API and version", "The first five minutes of each rate are missing after a start.")
                 .unit("reqps")
                 .query("codetab_api_version:octroi_requests:rate5m{codetab=~\"$codetab\",api=~\"$api\"}", "{{codetab}} {{api}} {{version}}"),
@@ -136,20 +133,10 @@ fn requests() -> Row {
 }
 
 fn latency() -> Row {
-    let quantile = |q: &str| {
-        format!(
-            "histogram_quantile({q}, sum by (le) (rate(octroi_request_duration_seconds_bucket{{{OURS},outcome=\"allowed\"}}[$__rate_interval])))"
-        )
-    };
     Row {
         title: "Latency of permitted requests",
         panels: vec![
-            Panel::new(Kind::Series, "Head to last byte", "Exemplars lead to the trace and the record.")
-                .unit("s")
-                .query(quantile("0.5"), "p50")
-                .query(quantile("0.95"), "p95")
-                .query(quantile("0.99"), "p99")
-                .alerts(&["OctroiLatencyBudgetFast"]),
+            panels::duration(OURS),
             Panel::new(Kind::Stacked, "Where the time goes", "Mean of each part.")
                 .unit("s")
                 .query(
@@ -159,10 +146,7 @@ fn latency() -> Row {
             Panel::new(Kind::Series, "p99 by bank", "A slow core is one line.")
                 .unit("s")
                 .query("codetab:octroi_request_duration_seconds:p99_5m{codetab=~\"$codetab\"}", "{{codetab}}"),
-            Panel::new(Kind::Heatmap, "Distribution", "Requests in each bucket of latency.")
-                .unit("s")
-                .width(24)
-                .query(format!("sum by (le) (increase(octroi_request_duration_seconds_bucket{{{OURS},outcome=\"allowed\"}}[$__rate_interval]))"), "{{le}}"),
+            panels::distribution(OURS),
         ],
     }
 }
@@ -224,6 +208,51 @@ fn standing() -> Row {
                 "{{instance}}",
             )
             .alerts(&["OctroiRevocationSlow"]),
+        ],
+    }
+}
+
+fn change() -> Row {
+    Row {
+        title: "Change",
+        panels: vec![
+            Panel::new(
+                Kind::Stat,
+                "Refused configurations",
+                "Gateways that were given a configuration which they refused; they go on with the one before.",
+            )
+            .query("count(octroi_config_last_reload_successful == 0) or vector(0)", "gateways")
+            .thresholds(1.0, 1.0)
+            .alerts(&["OctroiReloadFailed"]),
+            Panel::new(
+                Kind::Stat,
+                "Configurations in force",
+                "How many different ones. Gateways that are to have the same show 1.",
+            )
+            .query("count(count by (sha256) (octroi_config_info))", "different"),
+            Panel::new(Kind::Series, "Reloads", "Of the last hour, by what came of them.")
+                .query(
+                    "sum by (instance, outcome) (increase(octroi_config_reloads_total[1h]))",
+                    "{{instance}} {{outcome}}",
+                )
+                .alerts(&["OctroiReloadFailed"]),
+            Panel::new(Kind::Table, "Configuration in force", "Its SHA-256, by gateway.")
+                .query("octroi_config_info", ""),
+            Panel::new(
+                Kind::Series,
+                "Checks that are only observed",
+                "What `insecure.observed_checks` let pass and would be refused without it, by check and reason.",
+            )
+            .unit("reqps")
+            .width(16)
+            .query(
+                "sum by (check, reason) (rate(octroi_checks_observed_total[$__rate_interval])) or vector(0)",
+                "{{check}} {{reason}}",
+            ),
+            Panel::new(Kind::Table, "Versions end", "Those whose end is set, Unix time.").query(
+                "max by (api, version) (octroi_api_version_sunset_timestamp_seconds{api=~\"$api\"})",
+                "",
+            ),
         ],
     }
 }

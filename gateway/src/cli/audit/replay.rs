@@ -20,7 +20,8 @@ const EXAMPLE: &str = "Example:
 Each record is judged by the code of the gateway in the world that judged it: the configuration, anchors,
 revocations and registers of then, which lie in `worlds` beside the log. What comes after the token
 counts as recorded. What cannot be judged once more is counted by its cause, never as equal.
-Exit code 0: all that could be judged came out as recorded, 1: something did not.";
+Exit code 0: all that was judged came out as recorded, 1: something did not, 4: nothing differs, and of
+some records that were judged the certificate or the world is not there any more (0 with --accept-lost).";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
@@ -37,6 +38,9 @@ pub(in crate::cli) struct Args {
     /// Only records before this instant
     #[arg(long, value_name = "INSTANT")]
     to: Option<Timestamp>,
+    /// Exit code 0 also where records cannot be judged once more, because what judged them was not kept
+    #[arg(long)]
+    accept_lost: bool,
     /// Differences that are told, at most
     #[arg(long, value_name = "N", default_value_t = 20)]
     differences: usize,
@@ -53,6 +57,8 @@ pub(in crate::cli) struct Args {
 struct Report<'a> {
     #[serde(flatten)]
     replayed: &'a Replayed,
+    /// Of those that were not replayed: what was judged, by what is not there any more.
+    lost: u64,
     seconds: f64,
 }
 
@@ -68,7 +74,8 @@ pub(in crate::cli) fn run(args: &Args, out: &mut dyn Write) -> Result<Answer, Fa
     let began = Instant::now();
     let replayed = replay.run(&|bytes| bar.inc(bytes)).map_err(Failure::cannot)?;
     bar.finish_and_clear();
-    let report = Report { replayed: &replayed, seconds: began.elapsed().as_secs_f64() };
+    let (lost, seconds) = (replayed.lost(), began.elapsed().as_secs_f64());
+    let report = Report { replayed: &replayed, lost, seconds };
     match args.output {
         Output::Json => {
             serde_json::to_writer_pretty(&mut *out, &report).map_err(std::io::Error::from)?;
@@ -76,7 +83,11 @@ pub(in crate::cli) fn run(args: &Args, out: &mut dyn Write) -> Result<Answer, Fa
         }
         Output::Text => text(&report, out)?,
     }
-    Ok(if replayed.is_equal() { Answer::Good } else { Answer::No })
+    Ok(match (replayed.is_equal(), lost) {
+        (false, _) => Answer::No,
+        (true, 1..) if !args.accept_lost => Answer::Partly,
+        (true, _) => Answer::Good,
+    })
 }
 
 fn text(report: &Report<'_>, out: &mut dyn Write) -> std::io::Result<()> {
@@ -96,6 +107,10 @@ fn text(report: &Report<'_>, out: &mut dyn Write) -> std::io::Result<()> {
     }
     for why in &replayed.unfit {
         writeln!(out, "    {why}")?;
+    }
+    if report.lost > 0 {
+        let lost = report.lost;
+        writeln!(out, "  of {lost} nobody can tell any more whether they were judged rightly")?;
     }
     if replayed.differences.is_empty() {
         return Ok(());

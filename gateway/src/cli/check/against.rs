@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::cli::Failure;
 use crate::config::{Change, Changes, Config};
+use crate::server;
 
 /// The difference of two configurations.
 #[derive(Serialize)]
@@ -14,6 +15,10 @@ pub(super) struct Against {
     changes: Changes,
     /// The keys of those that a running gateway cannot take in.
     needs_restart: Vec<String>,
+    /// Descriptors that a running gateway must be allowed to open, beside those of its own, to take in more
+    /// connections.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    needs_descriptors: Option<usize>,
 }
 
 impl Against {
@@ -21,7 +26,9 @@ impl Against {
         let old = Config::load(old).map_err(Failure::cannot)?;
         let changes = old.stated.changes(&new.stated);
         let needs_restart = changes.at_start().map(|change| change.key.clone()).collect();
-        Ok(Self { changes, needs_restart })
+        let grows = new.limits.connections_max > old.limits.connections_max;
+        let needs_descriptors = grows.then(|| server::descriptors(new));
+        Ok(Self { changes, needs_restart, needs_descriptors })
     }
 
     pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -36,6 +43,13 @@ impl Against {
         if !self.needs_restart.is_empty() {
             let keys = self.needs_restart.join(", ");
             writeln!(out, "  a reload with it is refused: {keys} need a restart or an upgrade")?;
+        }
+        if let Some(descriptors) = self.needs_descriptors {
+            writeln!(
+                out,
+                "  a reload with it is refused where the running gateway may not open {descriptors} \
+                 descriptors for limits.connections_max, beside its own (RLIMIT_NOFILE, the hard limit)"
+            )?;
         }
         Ok(())
     }

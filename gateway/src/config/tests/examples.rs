@@ -18,6 +18,8 @@ fn example(name: &str) -> Config {
     place.copy("ca.crl", "trust/issuing-ca.crl");
     place.copy("admin.key", "secrets/admin.key");
     place.copy("audit.key", "secrets/audit.key");
+    let signing = openssl::pkey::PKey::generate_ed25519().unwrap();
+    place.write("secrets/audit-signing.pem", signing.private_key_to_pem_pkcs8().unwrap());
     place.write("secrets/redis.url", "rediss://octroi:password@redis.internal:6380/0\n");
     place.copy("eba.json", "register/eba.json");
     place.copy("filemetadata.json", "register/filemetadata.json");

@@ -1,10 +1,11 @@
 //! What worlds are made of, each in one file named by a hash.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -60,8 +61,21 @@ impl Objects {
         self.directory.join(name)
     }
 
+    /// Whether it is kept already. Then it counts as kept now: whoever asks is about to name it.
     pub(super) fn holds(&self, name: &str) -> bool {
-        self.path(name).exists()
+        let Ok(directory) = File::open(&self.directory) else { return false };
+        let held = directory.lock_shared();
+        held.and_then(|()| File::open(self.path(name))?.set_modified(SystemTime::now())).is_ok()
+    }
+
+    /// Until it is dropped nobody is told that one is kept; nothing where there are none.
+    pub(super) fn hold(&self) -> io::Result<Option<File>> {
+        let directory = match File::open(&self.directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
+        directory.lock()?;
+        Ok(Some(directory))
     }
 
     /// Keeps `bytes` under the hash of them and `.<extension>`.

@@ -51,6 +51,8 @@ impl Writer {
         let path = directory.join(format!("{}.jsonl", first.generation));
         let mut options = OpenOptions::new();
         let file = options.create_new(true).append(true).mode(0o640).open(&path)?;
+        // Until this process ends, nobody takes it for one that is over.
+        file.try_lock()?;
         let objects = Objects::beside(&config.audit.directory);
         let (chain, config) = (Chain::default(), config.clone());
         Ok(Self { file, path, objects, chain, config, last: None })
