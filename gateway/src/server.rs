@@ -161,6 +161,7 @@ pub async fn run(
     let gateway = Arc::clone(&rooms.gateway);
     keepers::watch_clock(&gateway, &drain)?;
     tokio::spawn(probe::run(Arc::clone(&gateway), drain.watch(Stage::Closing)));
+    tokio::spawn(probe::ask_again(Arc::clone(&gateway), drain.watch(Stage::Closing)));
     let room = wanted(&rooms.config).make_room()?;
     let (engine, pages) = (Arc::clone(&rooms.engine), Arc::clone(&rooms.pages));
     let (watch, files) = (Arc::clone(&rooms.base.watch), Arc::clone(&rooms.files));
@@ -273,8 +274,9 @@ async fn open(config: Config, drain: Drain) -> Result<Rooms, StartError> {
     };
     let prepared = base.prepare(&config, &world, None).await?;
     let settings = Arc::new(prepared.settings);
-    for upstream in &settings.upstreams {
-        upstream.watch(Arc::clone(&metrics), drain.watch(Stage::Closing));
+    let customers = serving::ways(&settings).map(|way| &way.upstream);
+    for upstream in settings.upstreams.iter().chain(customers) {
+        upstream.watch(drain.watch(Stage::Closing));
     }
     let spans = traces::series(metrics.registry())?;
     let traces = match &config.tracing {
