@@ -11,6 +11,7 @@ mod balance_guard;
 mod change;
 mod drain;
 mod environment;
+mod fallback;
 mod insecure;
 mod judging;
 mod jwt;
@@ -60,6 +61,7 @@ pub use authorization::{AuthorizationSettings, BankUrl, TppPaths};
 pub use balance_guard::BalanceGuardSettings;
 pub use change::{Change, Changes, Stated};
 pub use drain::DrainSettings;
+pub use fallback::{FallbackSettings, InterfaceProbe};
 pub use insecure::Insecure;
 pub use judging::Judging;
 pub use jwt::JwtSettings;
@@ -123,6 +125,8 @@ pub struct Config {
     pub codetabs: Vec<CodetabSettings>,
     /// The APIs that are exposed.
     pub apis: Vec<policies::Api>,
+    /// The way to the banks' customer interfaces, where there is one.
+    pub fallback: Option<FallbackSettings>,
     /// Bounds on connections and requests.
     pub limits: Limits,
     /// The guard against searches for a balance, where it is on.
@@ -324,6 +328,8 @@ fn typed(wire: &wire::Document, file: &Path, reading: &mut Reading<'_>) -> Optio
         .and_then(|wire| routes::apis(wire, &quotas, &key("api"), roadmap.as_deref(), reading));
     let codetabs = filled(&wire.codetab, &key("codetab"), reading)
         .and_then(|wire| upstream::read(wire, &key("codetab"), reading));
+    let place = key("fallback");
+    let fallback = FallbackSettings::read(wire, &quotas, &place, reading);
     production::has_no_sandbox_parts(wire, anchors.as_ref(), reading);
     unique::names(wire, reading);
     let problem_types = problem_type_base(wire, &key("problem_type_base"), reading);
@@ -343,6 +349,7 @@ fn typed(wire: &wire::Document, file: &Path, reading: &mut Reading<'_>) -> Optio
         domains: domains?,
         codetabs: codetabs?,
         apis: apis?,
+        fallback,
         limits: limits?,
         balance_guard: balance_guard?,
         metrics: MetricsSettings::read(&wire.metrics),

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use certs::OrganisationId;
 use policies::probing::{Action, Sign, Suspicion};
 use policies::quota::Left;
-use policies::{CheckOutcome, CheckSet, Quota, Routes, Trail};
+use policies::{CheckOutcome, CheckSet, Quota, Reason, Routes, Trail};
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::audit::Outcome;
@@ -27,7 +27,7 @@ use requests::RequestFamilies;
 use tpps::Tpps;
 
 pub use exposition::Exposition;
-pub use requests::{Finished, RequestSeries};
+pub use requests::{Finished, NONE, RequestSeries};
 pub use standing::{Freshness, Issued, Ladder, StandingMetrics};
 pub use tpps::TOP_TPPS_MAX;
 
@@ -95,6 +95,13 @@ pub struct Metrics {
     pub store_tokens_tolerated: IntGauge,
     /// 1 per healthy upstream address, by codetab: how many there are.
     pub upstream_healthy: prometheus::IntGaugeVec,
+    /// As [`Metrics::upstream_healthy`], of the customer interface.
+    pub customer_interface_healthy: prometheus::IntGaugeVec,
+    /// As [`Metrics::upstream_circuit_open`], of the customer interface.
+    pub customer_interface_circuit_open: prometheus::IntGaugeVec,
+    /// 1 while the fallback of a codetab is open.
+    pub fallback_open: prometheus::IntGaugeVec,
+    fallback_requests: IntCounterVec,
     /// 1 while a codetab's dedicated interface is down by the rule of the EBA's guideline.
     pub interface_down: prometheus::IntGaugeVec,
     /// 1 per upstream address that is left alone after failures, by codetab: how many there are.
@@ -187,6 +194,34 @@ impl Metrics {
                 ),
                 &["codetab"],
             )?,
+            customer_interface_healthy: prometheus::IntGaugeVec::new(
+                Opts::new(
+                    "octroi_customer_interface_healthy_addresses",
+                    "Customer interface addresses that answer their health probe",
+                ),
+                &["codetab"],
+            )?,
+            customer_interface_circuit_open: prometheus::IntGaugeVec::new(
+                Opts::new(
+                    "octroi_customer_interface_circuit_open",
+                    "Customer interface addresses that are left alone after failing requests in a row",
+                ),
+                &["codetab"],
+            )?,
+            fallback_open: prometheus::IntGaugeVec::new(
+                Opts::new(
+                    "octroi_fallback_open",
+                    "1 while the fallback of a bank is open to identified TPPs",
+                ),
+                &["codetab"],
+            )?,
+            fallback_requests: IntCounterVec::new(
+                Opts::new(
+                    "octroi_fallback_requests_total",
+                    "Requests that asked for the fallback, by what became of them",
+                ),
+                &["codetab", "outcome", "reason"],
+            )?,
             interface_down: prometheus::IntGaugeVec::new(
                 Opts::new(
                     "octroi_dedicated_interface_down",
@@ -229,6 +264,10 @@ impl Metrics {
         registry.register(Box::new(metrics.upstream_healthy.clone()))?;
         registry.register(Box::new(metrics.upstream_circuit_open.clone()))?;
         registry.register(Box::new(metrics.interface_down.clone()))?;
+        registry.register(Box::new(metrics.customer_interface_healthy.clone()))?;
+        registry.register(Box::new(metrics.customer_interface_circuit_open.clone()))?;
+        registry.register(Box::new(metrics.fallback_open.clone()))?;
+        registry.register(Box::new(metrics.fallback_requests.clone()))?;
         Ok(metrics)
     }
 
@@ -236,7 +275,8 @@ impl Metrics {
     #[must_use]
     pub fn requests(&self, routes: &Routes) -> RequestSeries {
         // The first refusal of a limit counts in a rate only where the series was there before.
-        for quota in routes.apis().flat_map(|api| &api.quotas) {
+        let of_fallback = routes.fallback().into_iter().flat_map(|fallback| &fallback.quotas);
+        for quota in routes.apis().flat_map(|api| &api.quotas).chain(of_fallback) {
             self.quota_refused.with_label_values(&[&quota.name]);
         }
         RequestSeries::new(self.requests.clone(), routes)
@@ -280,6 +320,29 @@ impl Metrics {
         for series in [&self.upstream_healthy, &self.upstream_circuit_open, &self.interface_down] {
             let _ = series.remove_label_values(&[codetab]);
         }
+    }
+
+    /// Drops the series of a codetab's fallback.
+    pub fn forget_fallback(&self, codetab: &str) {
+        for series in [
+            &self.customer_interface_healthy,
+            &self.customer_interface_circuit_open,
+            &self.fallback_open,
+        ] {
+            let _ = series.remove_label_values(&[codetab]);
+        }
+        for outcome in Outcome::ALL {
+            for reason in Reason::ALL.iter().map(|reason| reason.code()).chain([""]) {
+                let labels = [codetab, outcome.label(), reason];
+                let _ = self.fallback_requests.remove_label_values(&labels);
+            }
+        }
+    }
+
+    /// Counts a request that asked for the fallback of a bank.
+    pub fn fallback(&self, codetab: &str, outcome: Outcome, reason: Option<Reason>) {
+        let reason = reason.map_or("", Reason::code);
+        self.fallback_requests.with_label_values(&[codetab, outcome.label(), reason]).inc();
     }
 
     /// Shows the series of a room that a reload begins anew, in place of those that it had before.

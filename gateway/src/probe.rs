@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use policies::InterfaceFact;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -38,6 +39,30 @@ pub async fn run(gateway: Arc<Gateway>, mut stop: watch::Receiver<bool>) {
         for probed in join_all(probes).await {
             gateway.audit.probed(probed);
         }
+    }
+}
+
+/// Asks the adapters of the banks whose fallback is open whether they serve again, until `stop`: while TPPs
+/// go another way, nobody else finds out.
+pub async fn ask_again(gateway: Arc<Gateway>, mut stop: watch::Receiver<bool>) {
+    loop {
+        let settings = gateway.settings();
+        let probe = settings.fallback.as_ref().and_then(|way| way.settings.probe.as_ref());
+        let wait = probe.map_or(LOOK_AGAIN, |probe| probe.every);
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+        let (Some(fallback), Some(probe)) = (&settings.fallback, probe) else { continue };
+        let asked = fallback.ways.iter().zip(&settings.upstreams).map(async |(way, upstream)| {
+            if let Some(way) = way
+                && matches!(way.door.interface(), InterfaceFact::Down { .. })
+                && upstream.serves(&probe.path).await
+            {
+                way.door.serves_again(&gateway.audit);
+            }
+        });
+        join_all(asked).await;
     }
 }
 

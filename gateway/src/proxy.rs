@@ -2,6 +2,7 @@
 
 mod body;
 mod context;
+mod fallback;
 mod headers;
 mod interface;
 mod line;
@@ -14,6 +15,7 @@ mod refuse;
 mod request;
 mod view;
 
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,7 +29,7 @@ use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
-use policies::{Reason, Refusal, World};
+use policies::{Lane, Reason, Refusal, World};
 
 use crate::audit::Audit;
 use crate::config::Config;
@@ -42,6 +44,7 @@ use crate::world::Chronicle;
 use line::Verdict;
 
 pub use context::Context;
+pub use fallback::{Door, Fallback, Way};
 pub use interface::Interface;
 pub use malformed::AtTheGate;
 pub use view::{Settings, View};
@@ -123,8 +126,8 @@ impl ProxyHttp for Line {
                 Ok(true)
             }
             Ok(Verdict::Permitted(permit)) => {
-                ctx.chosen = self.upstream(ctx).and_then(|upstream| upstream.choose(&permit, None));
                 ctx.permit = Some(permit);
+                ctx.chosen = self.choose(ctx, None);
                 let refusal = if ctx.chosen.is_none() {
                     Some(Refusal::because(Reason::UpstreamUnavailable, NOBODY_SERVES))
                 } else {
@@ -135,6 +138,9 @@ impl ProxyHttp for Line {
                 match refusal {
                     Some(refusal) => {
                         refuse::answer(&self.0, session, ctx, refusal).await.map(|()| true)
+                    }
+                    None if ctx.lane == Lane::Fallback => {
+                        body::pass(session, ctx).await.map(|()| false)
                     }
                     None => Ok(false),
                 }
@@ -169,10 +175,10 @@ impl ProxyHttp for Line {
     ) -> Box<Error> {
         // Nothing has been delivered yet, so another address may be tried even for a POST.
         let failed = peer._address.as_inet().copied();
-        let another = match (self.upstream(ctx), &ctx.permit, failed) {
-            (Some(upstream), Some(permit), Some(failed)) => {
+        let another = match (self.upstream(ctx), failed) {
+            (Some(upstream), Some(failed)) => {
                 upstream.note(failed, Exchange::Failed);
-                upstream.choose(permit, Some(failed))
+                self.choose(ctx, Some(failed))
             }
             _ => None,
         };
@@ -213,8 +219,31 @@ impl ProxyHttp for Line {
         let (Some(permit), Some(connection)) = (&ctx.permit, &ctx.connection) else {
             return Err(Error::new(ErrorType::InternalError));
         };
-        let body_length = session.get_retry_buffer().map_or(0, |body| body.len());
-        headers::to_upstream(upstream, permit, connection, ctx, body_length)
+        match (permit.lane(), &ctx.settings().fallback) {
+            (Lane::Dedicated, _) => {
+                let body_length = session.get_retry_buffer().map_or(0, |body| body.len());
+                headers::to_upstream(upstream, permit, connection, ctx, body_length)
+            }
+            (Lane::Fallback, Some(fallback)) => {
+                let configured = &fallback.settings.headers;
+                headers::to_customer_interface(upstream, permit, connection, ctx, configured)
+            }
+            (Lane::Fallback, None) => Err(Error::new(ErrorType::InternalError)),
+        }
+    }
+
+    async fn request_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        ctx: &mut Context,
+    ) -> Result<()> {
+        // That of an API was read, and counted, before it was judged.
+        if ctx.lane == Lane::Fallback {
+            body::passes(body.as_ref(), end_of_stream, ctx)?;
+        }
+        Ok(())
     }
 
     async fn response_filter(
@@ -233,6 +262,7 @@ impl ProxyHttp for Line {
         let reason = response.headers.get(headers::REASON).and_then(|value| value.to_str().ok());
         if let Some(reason) =
             reason.and_then(Reason::from_code).filter(|r| r.is_upstream_reportable())
+            && ctx.lane == Lane::Dedicated
         {
             return self.instead(session, response, ctx, Refusal::new(reason));
         }
@@ -298,7 +328,13 @@ impl ProxyHttp for Line {
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         }
         session.set_keepalive(None);
-        let refusal = ctx.refusal.take().unwrap_or_else(|| Refusal::new(reason));
+        let too_slow = || {
+            let detail = "the whole request was not there in time";
+            Refusal::because(Reason::RequestMalformed, detail)
+        };
+        let late_upload = (is_late && ctx.is_uploading).then(too_slow);
+        let refusal = ctx.refusal.take().or(late_upload);
+        let refusal = refusal.unwrap_or_else(|| Refusal::new(reason));
         let reason = refusal.reason;
         let _ = refuse::answer(&self.0, session, ctx, refusal).await;
         FailToProxy { error_code: reason.status(), can_reuse_downstream: false }
@@ -318,7 +354,9 @@ impl ProxyHttp for Line {
         ctx.limit = None;
         let exchange = match error.map(Error::esource) {
             None => Some(Exchange::Answered),
-            Some(ErrorSource::Upstream) if !is_held_up(session, ctx) => Some(Exchange::Failed),
+            Some(ErrorSource::Upstream) if !ctx.is_uploading && !is_held_up(session, ctx) => {
+                Some(Exchange::Failed)
+            }
             // Of a client that left, or was slow, nobody knows how the adapter would have done.
             Some(_) => None,
         };
@@ -351,9 +389,19 @@ impl Line {
         answered(session, response, ctx)
     }
 
-    /// The adapter of the codetab that was asked.
+    /// Where the permitted request goes: the system of the codetab that its permit is for.
     fn upstream<'c>(&self, ctx: &'c Context) -> Option<&'c Upstream> {
-        ctx.view.settings.upstreams.get(ctx.route.0?).map(Arc::as_ref)
+        let (permit, settings) = (ctx.permit.as_ref()?, ctx.settings());
+        let codetab = permit.codetab_index();
+        match permit.lane() {
+            Lane::Dedicated => settings.upstreams.get(codetab).map(Arc::as_ref),
+            Lane::Fallback => Some(&*settings.fallback.as_ref()?.way(codetab)?.upstream),
+        }
+    }
+
+    /// An address there that `failed` is not.
+    fn choose(&self, ctx: &Context, failed: Option<SocketAddr>) -> Option<SocketAddr> {
+        self.upstream(ctx)?.choose(ctx.permit.as_ref()?, failed)
     }
 }
 

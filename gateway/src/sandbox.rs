@@ -11,6 +11,7 @@ mod banner;
 pub mod client;
 mod clients;
 mod configuration;
+pub mod customers;
 mod directory;
 mod files;
 mod material;

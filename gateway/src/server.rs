@@ -162,6 +162,7 @@ pub async fn run(
     keepers::watch_clock(&gateway, &drain)?;
     keepers::prune_worlds(&rooms.config, &drain);
     tokio::spawn(probe::run(Arc::clone(&gateway), drain.watch(Stage::Closing)));
+    tokio::spawn(probe::ask_again(Arc::clone(&gateway), drain.watch(Stage::Closing)));
     let capacity = Capacity::make(&rooms.config)?;
     let (engine, pages) = (engine(&rooms.config, &gateway), Arc::clone(&rooms.pages));
     let (watch, files) = (Arc::clone(&rooms.base.watch), Arc::clone(&rooms.files));
@@ -275,8 +276,9 @@ async fn open(config: Config, drain: Drain) -> Result<Rooms, StartError> {
     };
     let prepared = base.prepare(&config, &world, None).await?;
     let settings = Arc::new(prepared.settings);
-    for upstream in &settings.upstreams {
-        upstream.watch(Arc::clone(&metrics), drain.watch(Stage::Closing));
+    let customers = serving::ways(&settings).map(|way| &way.upstream);
+    for upstream in settings.upstreams.iter().chain(customers) {
+        upstream.watch(drain.watch(Stage::Closing));
     }
     let spans = traces::series(metrics.registry())?;
     let traces = match &config.tracing {

@@ -1,5 +1,5 @@
-//! The core-banking adapters behind the codetabs: where they are, whether they answer, how to
-//! reach them. Nothing here can be used without a [`Permit`].
+//! The core-banking adapters and the customer interfaces behind the codetabs: where they are, whether
+//! they answer, how to reach them. Nothing here can be used without a [`Permit`].
 
 mod circuit;
 mod deadline;
@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 
 use openssl::pkey::PKey;
 use openssl::x509::X509;
-use pingora::lb::health_check::TcpHealthCheck;
+use pingora::lb::health_check::{HealthCheck, HttpHealthCheck, TcpHealthCheck};
 use pingora::lb::selection::RoundRobin;
 use pingora::lb::{Backend, Backends, LoadBalancer};
 use pingora::protocols::ALPN;
-use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
+use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, Peer};
 use pingora::utils::tls::CertKey;
 use policies::Permit;
 use prometheus::IntGauge;
@@ -33,15 +33,48 @@ use deadline::Sockets;
 
 pub use deadline::Deadline;
 
-/// One codetab's adapter: its addresses, which of them answer, and how to speak to it.
+/// Which system of a bank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum System {
+    /// The core-banking adapter: the dedicated interface.
+    Adapter,
+    /// Where its customers are served: the fallback.
+    CustomerInterface,
+}
+
+impl System {
+    /// The table of a `[[codetab]]` that says where it is.
+    #[must_use]
+    pub const fn table(self) -> &'static str {
+        match self {
+            Self::Adapter => "upstream",
+            Self::CustomerInterface => "customer_interface",
+        }
+    }
+
+    /// Healthy addresses, and those left alone.
+    fn gauges(self, metrics: &Metrics, codetab: &str) -> [IntGauge; 2] {
+        let [healthy, circuit_open] = match self {
+            Self::Adapter => [&metrics.upstream_healthy, &metrics.upstream_circuit_open],
+            Self::CustomerInterface => {
+                [&metrics.customer_interface_healthy, &metrics.customer_interface_circuit_open]
+            }
+        };
+        [healthy, circuit_open].map(|series| series.with_label_values(&[codetab]))
+    }
+}
+
+/// One system of a codetab: its addresses, which of them answer, and how to speak to it.
 pub struct Upstream {
     codetab: String,
+    system: System,
     addresses: Arc<LoadBalancer<RoundRobin>>,
     template: HttpPeer,
     connect_timeout: Duration,
     response_timeout: Duration,
     health_interval: Duration,
     circuit: Circuit,
+    healthy_addresses: IntGauge,
     circuit_open: IntGauge,
     sockets: Arc<Sockets>,
     watching: OnceLock<AbortHandle>,
@@ -61,53 +94,61 @@ pub enum Exchange {
 pub enum UpstreamError {
     /// No address could be found at start.
     #[error(
-        "codetab {codetab}: upstream.addresses: {source}; give host:port of an adapter that this machine can resolve"
+        "codetab {codetab}: {}.addresses: {source}; give host:port that this machine can resolve",
+        system.table()
     )]
     Address {
-        /// Whose adapter.
+        /// Whose.
         codetab: String,
+        /// Which of its systems.
+        system: System,
         /// Why.
         source: io::Error,
     },
     /// Certificates or keys of the TLS settings.
-    #[error("codetab {codetab}: upstream.tls: {source}")]
+    #[error("codetab {codetab}: {}.tls: {source}", system.table())]
     Tls {
-        /// Whose adapter.
+        /// Whose.
         codetab: String,
+        /// Which of its systems.
+        system: System,
         /// Why.
         source: openssl::error::ErrorStack,
     },
     /// A certificate file without a certificate.
     #[error(
-        "codetab {codetab}: upstream.tls.{key} holds no certificate; give a PEM file with at least one"
+        "codetab {codetab}: {}.tls.{key} holds no certificate; give a PEM file with at least one",
+        system.table()
     )]
     Empty {
-        /// Whose adapter.
+        /// Whose.
         codetab: String,
+        /// Which of its systems.
+        system: System,
         /// Which key.
         key: &'static str,
     },
 }
 
 impl Upstream {
-    /// Resolves the addresses and prepares the peer of one codetab.
+    /// Resolves the addresses and prepares the peer of a system of the bank `codetab`.
     ///
     /// # Errors
     /// What the configuration check could not know: names that do not resolve here and now.
     pub async fn prepare(
-        settings: &config::CodetabSettings,
+        (codetab, system): (&str, System),
+        upstream: &config::Upstream,
         sandbox_bank: Option<SocketAddr>,
         metrics: &Metrics,
     ) -> Result<Self, UpstreamError> {
-        let codetab = settings.codetab.code.to_string();
-        let upstream = &settings.upstream;
+        let codetab = codetab.to_owned();
         let addresses = match &upstream.address {
             config::UpstreamAddress::Sockets(addresses) => addresses.clone(),
             config::UpstreamAddress::SandboxBank => {
                 sandbox_bank.iter().map(SocketAddr::to_string).collect()
             }
         };
-        let fail = |source| UpstreamError::Address { codetab: codetab.clone(), source };
+        let fail = |source| UpstreamError::Address { codetab: codetab.clone(), system, source };
         let discovery = discovery::Addresses::new(addresses);
         let mut addresses = LoadBalancer::from_backends(Backends::new(Box::new(discovery)));
         addresses.set_health_check(health_check(upstream.connect_timeout));
@@ -115,17 +156,20 @@ impl Upstream {
         if addresses.backends().get_backend().is_empty() {
             return Err(fail(io::Error::other("no address")));
         }
+        let [healthy_addresses, circuit_open] = system.gauges(metrics, &codetab);
         Ok(Self {
-            template: template(&codetab, upstream)?,
+            template: template((&codetab, system), upstream)?,
             addresses: Arc::new(addresses),
             connect_timeout: upstream.connect_timeout,
             response_timeout: upstream.response_timeout,
             health_interval: upstream.health_interval,
             circuit: Circuit::default(),
-            circuit_open: metrics.upstream_circuit_open.with_label_values(&[&codetab]),
+            healthy_addresses,
+            circuit_open,
             sockets: Arc::default(),
             watching: OnceLock::new(),
             codetab,
+            system,
         })
     }
 
@@ -165,7 +209,7 @@ impl Upstream {
 
     /// Learns how a request ended that went to this address.
     pub fn note(&self, address: SocketAddr, exchange: Exchange) {
-        let codetab = &self.codetab;
+        let (codetab, system) = (&self.codetab, self.system.table());
         let turned = match exchange {
             Exchange::Answered => self.circuit.succeeded(&address),
             Exchange::Failed => self.circuit.failed(address, Instant::now()),
@@ -174,11 +218,12 @@ impl Upstream {
             return;
         }
         match exchange {
-            Exchange::Answered => tracing::info!(%codetab, %address, "an adapter answers again"),
+            Exchange::Answered => tracing::info!(%codetab, system, %address, "it answers again"),
             Exchange::Failed => tracing::warn!(
                 %codetab,
+                system,
                 %address,
-                "an adapter fails one request after another and is left alone: one a second tries it"
+                "it fails one request after another and is left alone: one a second tries it"
             ),
         }
         self.show_circuit();
@@ -188,7 +233,7 @@ impl Upstream {
         self.circuit_open.set(i64::try_from(self.circuit.open()).unwrap_or(i64::MAX));
     }
 
-    /// Whose adapter this is.
+    /// Whose it is.
     #[must_use]
     pub fn codetab(&self) -> &str {
         &self.codetab
@@ -213,7 +258,33 @@ impl Upstream {
         false
     }
 
-    /// Whether any address answers its probe.
+    /// Whether any address answers a GET of `path` with 200. One that does is not left alone any more.
+    pub async fn serves(&self, path: &str) -> bool {
+        let host = self.template.sni();
+        let mut check =
+            HttpHealthCheck::new(if host.is_empty() { &self.codetab } else { host }, false);
+        check.peer_template = self.template.clone();
+        let options = &mut check.peer_template.options;
+        options.connection_timeout = Some(self.connect_timeout);
+        options.total_connection_timeout = Some(self.connect_timeout);
+        options.read_timeout = Some(self.response_timeout);
+        options.write_timeout = Some(self.response_timeout);
+        if check.req.set_raw_path(path.as_bytes()).is_err() {
+            return false;
+        }
+        let backends = self.addresses.backends().get_backend();
+        let limit = self.connect_timeout + self.response_timeout;
+        for backend in backends.iter() {
+            let answered = tokio::time::timeout(limit, check.check(backend)).await;
+            if let (Ok(Ok(())), Some(address)) = (answered, backend.addr.as_inet()) {
+                self.note(*address, Exchange::Answered);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// How many addresses answer their probe.
     #[must_use]
     pub fn healthy(&self) -> usize {
         let backends = self.addresses.backends();
@@ -222,8 +293,8 @@ impl Upstream {
 
     /// Begins to probe the addresses, and to look their names up again, until `stop` or
     /// [`Upstream::retire`].
-    pub fn watch(self: &Arc<Self>, metrics: Arc<Metrics>, stop: watch::Receiver<bool>) {
-        let task = tokio::spawn(Arc::clone(self).probe(metrics, stop));
+    pub fn watch(self: &Arc<Self>, stop: watch::Receiver<bool>) {
+        let task = tokio::spawn(Arc::clone(self).probe(stop));
         let _ = self.watching.set(task.abort_handle());
     }
 
@@ -234,17 +305,16 @@ impl Upstream {
         }
     }
 
-    async fn probe(self: Arc<Self>, metrics: Arc<Metrics>, mut stop: watch::Receiver<bool>) {
-        let healthy = metrics.upstream_healthy.with_label_values(&[&self.codetab]);
+    async fn probe(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         let mut round: u32 = 0;
         loop {
             self.addresses.backends().run_health_check(true).await;
-            healthy.set(i64::try_from(self.healthy()).unwrap_or_default());
+            self.healthy_addresses.set(i64::try_from(self.healthy()).unwrap_or_default());
             round = round.wrapping_add(1);
             if round.is_multiple_of(ROUNDS_PER_LOOKUP)
                 && let Err(error) = self.addresses.update().await
             {
-                tracing::warn!(codetab = %self.codetab, %error, "adapter names do not resolve; the known addresses stay");
+                tracing::warn!(codetab = %self.codetab, system = self.system.table(), %error, "names do not resolve; the known addresses stay");
             }
             let known = self.addresses.backends().get_backend();
             self.circuit.retain(|address| {
@@ -273,16 +343,20 @@ fn health_check(connect_timeout: Duration) -> Box<TcpHealthCheck> {
 }
 
 /// All that is the same for every request to one adapter; address and times are filled in later.
-fn template(codetab: &str, upstream: &config::Upstream) -> Result<HttpPeer, UpstreamError> {
+fn template(
+    (codetab, system): (&str, System),
+    upstream: &config::Upstream,
+) -> Result<HttpPeer, UpstreamError> {
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    let tls = |source| UpstreamError::Tls { codetab: codetab.to_owned(), source };
+    let tls = |source| UpstreamError::Tls { codetab: codetab.to_owned(), system, source };
     let name = upstream.tls.as_ref().map(|tls| tls.name.clone()).unwrap_or_default();
     let mut peer = HttpPeer::new(nowhere, upstream.tls.is_some(), name);
     if let Some(settings) = &upstream.tls {
-        let ca = certificates(codetab, "ca", &settings.ca_pem)?;
+        let ca = certificates((codetab, system), "ca", &settings.ca_pem)?;
         peer.options.ca = Some(Arc::new(ca.into_boxed_slice()));
         if let Some(pair) = &settings.client {
-            let chain = certificates(codetab, "client_certificate", &pair.certificate_pem)?;
+            let chain =
+                certificates((codetab, system), "client_certificate", &pair.certificate_pem)?;
             let key = PKey::private_key_from_pem(pair.key_pem.expose()).map_err(tls)?;
             peer.client_cert_key = Some(Arc::new(CertKey::new(chain, key)));
         }
@@ -296,11 +370,15 @@ fn template(codetab: &str, upstream: &config::Upstream) -> Result<HttpPeer, Upst
     Ok(peer)
 }
 
-fn certificates(codetab: &str, key: &'static str, pem: &[u8]) -> Result<Vec<X509>, UpstreamError> {
-    let fault = |source| UpstreamError::Tls { codetab: codetab.to_owned(), source };
+fn certificates(
+    (codetab, system): (&str, System),
+    key: &'static str,
+    pem: &[u8],
+) -> Result<Vec<X509>, UpstreamError> {
+    let fault = |source| UpstreamError::Tls { codetab: codetab.to_owned(), system, source };
     let certificates = X509::stack_from_pem(pem).map_err(fault)?;
     if certificates.is_empty() {
-        return Err(UpstreamError::Empty { codetab: codetab.to_owned(), key });
+        return Err(UpstreamError::Empty { codetab: codetab.to_owned(), system, key });
     }
     Ok(certificates)
 }

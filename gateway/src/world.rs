@@ -122,7 +122,8 @@ pub fn load_at(config: &Config, at: Option<Timestamp>) -> Result<Arc<World>, Wor
 /// They do not fit together.
 pub fn routes(config: &Config) -> Result<Routes, RoutesError> {
     let codetabs = config.codetabs.iter().map(|codetab| codetab.codetab.clone()).collect();
-    Routes::build(&config.domains, codetabs, config.apis.clone())
+    let fallback = config.fallback.as_ref().map(|settings| settings.policy.clone());
+    Routes::build(&config.domains, codetabs, config.apis.clone())?.with_fallback(fallback)
 }
 
 /// Whom we believe, and what is known of what they revoked.

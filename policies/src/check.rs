@@ -54,6 +54,10 @@ names! {
         Register = "register",
         /// The registers list that service for the bank's country.
         Passport = "passport",
+        /// The fallback is open, where the call is one of it.
+        Fallback = "fallback",
+        /// The bank has not suspended the organisation, where no token tells it: on the fallback.
+        Standing = "standing",
         /// The Authorization header is one bearer token.
         TokenForm = "token_form",
         /// The token is live and belongs to this TPP and bank.
@@ -92,6 +96,8 @@ impl CheckName {
             Self::TokenForm | Self::Token | Self::Scope => {
                 Some("it finds what the customer has agreed to, and the adapter is told")
             }
+            Self::Fallback => Some("it has a key of its own: `fallback.when`"),
+            Self::Standing => Some("the bank's own people have suspended the TPP"),
             Self::Body => Some("it finds what is asked, and the adapter is told"),
             Self::BalanceProbing => Some("it has a key of its own: `balance_guard.mode`"),
             Self::Validity
@@ -169,6 +175,8 @@ names! {
         Quota = "quota",
         /// What the TPP asked about the account before.
         Questions = "questions",
+        /// What became of the last requests to the bank's dedicated interface.
+        DedicatedInterface = "dedicated_interface",
         /// The request.
         Request = "request",
     }

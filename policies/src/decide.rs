@@ -3,6 +3,7 @@
 //!
 //! On the path that allows nothing is allocated, except what the body rule reads into.
 
+mod divert;
 mod enrol;
 mod identity;
 mod introduce;
@@ -28,10 +29,11 @@ use crate::token::{self, TokenName};
 use crate::verdict::Refusal;
 use crate::world::World;
 
+pub use divert::{Cleared, Diverted, InterfaceFact, Limited, Opened, StandingFact, divert};
 pub use enrol::{Met, Sealing};
 pub use introduce::{Introduction, Opening, asks_who_it_is, introduce};
 pub use office::{Approached, approach, may_be_sent_customers, withdrawal};
-pub use permit::{Permit, Placeable};
+pub use permit::{Call, Permit, Placeable};
 pub use questions::{GuardMode, QuestionsFact, observe};
 pub use stages::{Admitted, Entitled, Metered, Sealed, Understood};
 

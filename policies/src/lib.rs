@@ -18,6 +18,7 @@ pub mod statistics;
 mod check;
 mod decide;
 mod funds_confirmation;
+mod lane;
 mod presented;
 mod reason;
 mod routes;
@@ -29,18 +30,20 @@ mod world;
 
 pub use check::{Check, CheckName, CheckOutcome, CheckSet, Evidence, Source, Trail};
 pub use decide::{
-    Admitted, Approached, Entitled, GuardMode, Introduction, Met, Metered, Opening, Permit,
-    Placeable, QuestionsFact, Sealed, Sealing, Understood, admit, approach, asks_who_it_is,
-    introduce, may_be_sent_customers, observe, withdrawal,
+    Admitted, Approached, Call, Cleared, Diverted, Entitled, GuardMode, InterfaceFact,
+    Introduction, Limited, Met, Metered, Opened, Opening, Permit, Placeable, QuestionsFact, Sealed,
+    Sealing, StandingFact, Understood, admit, approach, asks_who_it_is, divert, introduce,
+    may_be_sent_customers, observe, withdrawal,
 };
 pub use funds_confirmation::{BodyFault, FundsRequest, Member, Wrong, electronic_iban};
+pub use lane::Lane;
 pub use presented::Presented;
 pub use quota::{Quota, QuotaFact};
 pub use reason::{Blame, Reason};
 pub use register::{Register, ServiceCode, ServiceSet, Standing, WhenUndetermined};
 pub use routes::{
-    AmountForm, Api, ApiVersion, BodyRule, BrownOut, Codetab, Domain, Life, LifeFault, LifeStage,
-    Method, Notice, Routes, RoutesError, SELF_PATH, on,
+    AmountForm, Api, ApiVersion, BodyRule, BrownOut, Codetab, Domain, Fallback, FallbackWhen, Life,
+    LifeFault, LifeStage, Method, Notice, Routes, RoutesError, SELF_PATH, on,
 };
 pub use scope::Scope;
 pub use seals::Seals;

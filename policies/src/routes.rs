@@ -1,6 +1,7 @@
 //! Hosts, codetabs, APIs and their versions: data from the configuration, compiled once into
 //! tables that answer without allocating.
 
+mod fallback;
 mod host;
 mod life;
 mod notice;
@@ -14,6 +15,7 @@ use jiff::civil::Date;
 use crate::quota::Quota;
 use crate::register::{ServiceCode, ServiceSet};
 
+pub use fallback::{Fallback, FallbackWhen};
 pub(crate) use host::HostMatch;
 pub(crate) use host::without_port;
 pub use life::{BrownOut, Life, LifeFault, LifeStage, on};

@@ -16,7 +16,7 @@ pub struct Refusal {
     /// What is particular to this request; empty where the reason says it all.
     pub detail: Detail,
     retry_after_seconds: Option<u32>,
-    allow: Option<&'static str>,
+    allow: Option<Cow<'static, str>>,
     successor: Option<String>,
     diagnosis: Option<Box<Diagnosis>>,
     exceeded: Option<Box<Exceeded>>,
@@ -62,10 +62,10 @@ impl Refusal {
         self
     }
 
-    /// With the method that the path accepts.
+    /// With the methods that the path accepts.
     #[must_use]
-    pub fn allowing(mut self, method: &'static str) -> Self {
-        self.allow = Some(method);
+    pub fn allowing(mut self, methods: impl Into<Cow<'static, str>>) -> Self {
+        self.allow = Some(methods.into());
         self
     }
 
@@ -123,8 +123,8 @@ impl Refusal {
 
     /// `Allow`.
     #[must_use]
-    pub fn allow_method(&self) -> Option<&'static str> {
-        self.allow
+    pub fn allow_method(&self) -> Option<&str> {
+        self.allow.as_deref()
     }
 
     /// `Link: rel="successor-version"`.

@@ -157,6 +157,19 @@ impl Connection {
         read_answer(&mut self.stream, &mut self.buffer)
     }
 
+    /// The next octets, whatever they are: at least so many.
+    pub fn read_at_least(&mut self, octets: usize) -> io::Result<Vec<u8>> {
+        let mut read = std::mem::take(&mut self.buffer);
+        let mut chunk = [0; 16 * 1024];
+        while read.len() < octets {
+            match self.stream.read(&mut chunk)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                more => read.extend_from_slice(&chunk[..more]),
+            }
+        }
+        Ok(read)
+    }
+
     /// Whether the server ends the connection without another word.
     pub fn is_ended(&mut self) -> bool {
         let mut octet = [0];

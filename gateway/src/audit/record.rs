@@ -7,7 +7,7 @@ use std::sync::Arc;
 use certs::{OrganisationId, PspRole};
 use jiff::Timestamp;
 use policies::probing::Suspicion;
-use policies::{CheckName, CheckOutcome, Reason, Trail, World};
+use policies::{CheckName, CheckOutcome, Lane, Reason, Trail, World};
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
@@ -121,6 +121,8 @@ pub struct Record {
     pub world: Option<Arc<World>>,
     /// The codetab that the host names, and the version of an API that the path names.
     pub route: (Option<usize>, Option<usize>),
+    /// Which interface of the bank it asked for.
+    pub lane: Lane,
     /// The role of its certificate that opens the API.
     pub role: Option<PspRole>,
     /// How it ended.
@@ -165,6 +167,8 @@ pub struct Permitted {
     pub world: Arc<World>,
     /// As in its [`Record`].
     pub route: (Option<usize>, Option<usize>),
+    /// By which interface of the bank.
+    pub lane: Lane,
 }
 
 /// Something that changed what requests are judged by. It stands in the log between the requests.
@@ -273,6 +277,8 @@ pub(super) struct Line<'a> {
     api: Option<&'a str>,
     #[serde(rename = "octroi.version", skip_serializing_if = "Option::is_none")]
     version: Option<&'a str>,
+    #[serde(rename = "octroi.lane", skip_serializing_if = "Option::is_none")]
+    lane: Option<&'static str>,
     #[serde(rename = "octroi.role", skip_serializing_if = "Option::is_none")]
     role: Option<&'static str>,
     #[serde(rename = "octroi.outcome")]
@@ -326,6 +332,8 @@ pub(super) struct PermittedLine<'a> {
     api: Option<&'a str>,
     #[serde(rename = "octroi.version", skip_serializing_if = "Option::is_none")]
     version: Option<&'a str>,
+    #[serde(rename = "octroi.lane", skip_serializing_if = "Option::is_none")]
+    lane: Option<&'static str>,
 }
 
 /// A value that is written as people read it.
@@ -442,6 +450,7 @@ impl Permitted {
             codetab,
             api,
             version,
+            lane: self.lane.code(),
         }
     }
 }
@@ -475,6 +484,7 @@ impl Record {
             codetab,
             api,
             version,
+            lane: self.lane.code(),
             role: self.role.map(PspRole::code),
             outcome: self.outcome,
             code: self.reason.map(Reason::code),

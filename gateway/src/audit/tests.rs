@@ -37,6 +37,7 @@ fn record() -> Record {
         host: "www.17515.sandbox.api.localhost".to_owned(),
         world: None,
         route: (None, None),
+        lane: policies::Lane::Dedicated,
         role: None,
         outcome: Outcome::Refused,
         reason: Some(Reason::TokenMissing),

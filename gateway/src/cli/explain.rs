@@ -13,7 +13,9 @@ use std::sync::Arc;
 use certs::http_signature::HttpRequest;
 use certs::{Identity, Leaf};
 use jiff::Timestamp;
-use policies::{BodyRule, Presented, QuotaFact, Refusal, Trail, World};
+use policies::{
+    BodyRule, InterfaceFact, Presented, QuotaFact, Refusal, StandingFact, Trail, World,
+};
 
 use self::report::Report;
 use self::token::Token;
@@ -47,6 +49,9 @@ pub(super) struct Args {
     /// The request target, as sent
     #[arg(long)]
     path: String,
+    /// As a call of the fallback (with the header `fallback: 1`), which needs no token
+    #[arg(long, conflicts_with_all = ["token_source", "body"])]
+    fallback: bool,
     /// The request method
     #[arg(long, default_value = "POST")]
     method: String,
@@ -95,7 +100,10 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> Result<Answer, Failure> {
         attended: false,
     };
     let mut trail = Trail::new();
-    let verdict = judge(&presented, &token, body.as_deref(), &config, &world, at, &mut trail)?;
+    let verdict = match args.fallback {
+        true => divert(&presented, &world, at, &mut trail),
+        false => judge(&presented, &token, body.as_deref(), &config, &world, at, &mut trail)?,
+    };
     let number = past.map(|past| past.line.number);
     let report = Report::new(verdict.refusal.as_ref(), &verdict.assumed, &trail, (at, number));
     report.write(args.output, out)?;
@@ -166,6 +174,28 @@ fn judge(
     let granted = QuotaFact::assumed(&understood.account_charges());
     let refusal = understood.with_account_quota(granted, at, trail).err();
     Ok(Verdict { refusal, assumed })
+}
+
+/// The stages of the gateway for a call of the fallback.
+fn divert(
+    presented: &Presented<'_>,
+    world: &Arc<World>,
+    at: Timestamp,
+    trail: &mut Trail,
+) -> Verdict {
+    let mut assumed = Vec::new();
+    let judged = policies::divert(presented, world, at, trail).and_then(|diverted| {
+        if diverted.asks_for_interface() {
+            assumed.push("the dedicated interface of the bank is down");
+        }
+        let opened = diverted.with_interface(InterfaceFact::Down { since: at }, trail)?;
+        assumed.push("the bank has not suspended the TPP");
+        let cleared = opened.with_standing(StandingFact::Free, trail)?;
+        assumed.push("the quota is granted");
+        let granted = QuotaFact::assumed(&cleared.charges());
+        cleared.with_quota(granted, at, trail).map(drop)
+    });
+    Verdict { refusal: judged.err(), assumed }
 }
 
 /// What the file holds is taken as sent; `certs` judges it as it does in a handshake.

@@ -16,6 +16,7 @@ const AT_ONCE: &[&str] = &[
     "codetab",
     "domain",
     "drain",
+    "fallback",
     "insecure.observed_checks",
     "insecure.revocation_unchecked",
     "jwt",

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use certs::ProfilePolicy;
 use policies::register::RegisterPolicy;
-use policies::{Api, CheckSet, Codetab, Domain};
+use policies::{Api, CheckSet, Codetab, Domain, Fallback, Routes, RoutesError};
 use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::key::{Key, Lines};
 use super::problem::ConfigProblems;
 use super::reading::Reading;
-use super::{Config, TppPaths, filled, insecure, quota, register, routes, trust, wire};
+use super::{Config, TppPaths, fallback, filled, insecure, quota, register, routes, trust, wire};
 
 /// The tables that are taken whole.
-const WHOLE: [&str; 4] = ["api", "domain", "insecure", "quota"];
+const WHOLE: [&str; 5] = ["api", "domain", "fallback", "insecure", "quota"];
 /// The keys that are taken of the other tables.
 const PARTS: [(&str, &[&str]); 3] = [
     ("authorization", &["token_path", "register_path"]),
@@ -33,6 +33,8 @@ pub struct Judging {
     pub codetabs: Vec<Codetab>,
     /// The APIs.
     pub apis: Vec<Api>,
+    /// The way to the customer interfaces, where there is one.
+    pub fallback: Option<Fallback>,
     /// The paths of the authorization server, where there is one.
     pub offices: Option<TppPaths>,
     /// How the registers are used.
@@ -54,6 +56,7 @@ impl From<&Config> for Judging {
             domains: config.domains.clone(),
             codetabs: config.codetabs.iter().map(|codetab| codetab.codetab.clone()).collect(),
             apis: unexplained(config.apis.clone()),
+            fallback: config.fallback.as_ref().map(|settings| settings.policy.clone()),
             offices: config.authorization.as_ref().map(|settings| settings.paths.clone()),
             register: config.register.policy,
             profile: config.trust.profile,
@@ -96,7 +99,12 @@ pub(super) fn text(whole: &str) -> String {
     let named = banks.into_iter().filter_map(|bank| match bank {
         Value::Table(mut bank) => {
             let named = ["code", "name"].into_iter().filter_map(|key| bank.remove_entry(key));
-            Some(Value::Table(named.collect()))
+            let mut named: Table = named.collect();
+            // Whether there is one judges, where it is does not.
+            if bank.contains_key("customer_interface") {
+                named.insert("customer_interface".to_owned(), Value::Table(Table::new()));
+            }
+            Some(Value::Table(named))
         }
         _ => None,
     });
@@ -105,6 +113,15 @@ pub(super) fn text(whole: &str) -> String {
 }
 
 impl Judging {
+    /// The routes of it.
+    ///
+    /// # Errors
+    /// They do not fit together.
+    pub fn routes(&self) -> Result<Routes, RoutesError> {
+        Routes::build(&self.domains, self.codetabs.clone(), self.apis.clone())?
+            .with_fallback(self.fallback.clone())
+    }
+
     /// Reads what [`Config::judging`] once was; `file` names it in problems.
     ///
     /// # Errors
@@ -136,6 +153,10 @@ fn typed(text: &str, reading: &mut Reading<'_>) -> Option<Judging> {
         .and_then(|wire| routes::domains(wire, &key("domain"), reading));
     let apis = filled(&wire.api, &key("api"), reading)
         .and_then(|wire| routes::apis(wire, &quotas, &key("api"), None, reading));
+    let fallback = match &wire.fallback {
+        Some(_) => Some(fallback::policy(&wire, &quotas, &key("fallback"), reading)?),
+        None => None,
+    };
     let codetabs = filled(&wire.codetab, &key("codetab"), reading)?.iter();
     let codetabs = codetabs
         .map(|bank| Some(Codetab { code: bank.code.clone()?, name: bank.name.clone()? }))
@@ -154,6 +175,7 @@ fn typed(text: &str, reading: &mut Reading<'_>) -> Option<Judging> {
         domains: domains?,
         codetabs: codetabs?,
         apis: unexplained(apis?),
+        fallback,
         offices: wire.authorization.map(|wire| TppPaths::of(wire.token_path, wire.register_path)),
         register: register?,
         profile: trust::profile(eku, &key("trust"), reading),

@@ -38,9 +38,13 @@ pub(super) fn has_no_sandbox_parts(
         }
     }
     for (index, codetab) in document.codetab.iter().flatten().enumerate() {
-        if codetab.upstream.as_ref().is_some_and(|upstream| upstream.sandbox_bank) {
-            let codetab = root.child("codetab").item(index);
-            refuse(&codetab.child("upstream").child("sandbox_bank"), "is the sandbox bank");
+        for (name, upstream) in
+            [("upstream", &codetab.upstream), ("customer_interface", &codetab.customer_interface)]
+        {
+            if upstream.as_ref().is_some_and(|upstream| upstream.sandbox_bank) {
+                let codetab = root.child("codetab").item(index);
+                refuse(&codetab.child(name).child("sandbox_bank"), "is the sandbox bank");
+            }
         }
     }
     for anchor in anchors.into_iter().flat_map(Anchors::iter) {

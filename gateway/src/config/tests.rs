@@ -2,6 +2,7 @@
 
 mod authorizing;
 mod changing;
+mod diverting;
 mod examples;
 mod judging;
 mod limits;

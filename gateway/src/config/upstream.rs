@@ -20,6 +20,8 @@ pub struct CodetabSettings {
     pub codetab: Codetab,
     /// Its core-banking adapter.
     pub upstream: Upstream,
+    /// Where its customers are served.
+    pub customer_interface: Option<Upstream>,
 }
 
 /// A core-banking adapter.
@@ -81,8 +83,46 @@ fn codetab(wire: &wire::Codetab, key: &Key, reading: &mut Reading<'_>) -> Option
     });
     let name = wire.name.clone();
     let place = key.child("upstream");
-    let upstream = wire.upstream.as_ref().and_then(|wire| upstream(wire, &place, reading));
-    Some(CodetabSettings { codetab: Codetab { code: code?, name: name? }, upstream: upstream? })
+    let adapter = wire.upstream.as_ref().and_then(|wire| {
+        let upstream = upstream(wire, &place, reading)?;
+        if let Some(socket) = in_clear(&upstream) {
+            let what = format!("the way to {} is not encrypted: add `tls`", quoted(socket));
+            reading.warn(&place, what);
+        }
+        Some(upstream)
+    });
+    let place = key.child("customer_interface");
+    let customer_interface = match &wire.customer_interface {
+        Some(wire) => Some(customer_interface(wire, &place, reading)?),
+        None => None,
+    };
+    let codetab = Codetab { code: code?, name: name? };
+    Some(CodetabSettings { codetab, upstream: adapter?, customer_interface })
+}
+
+/// Customers' passwords pass here.
+fn customer_interface(
+    wire: &wire::Upstream,
+    key: &Key,
+    reading: &mut Reading<'_>,
+) -> Option<Upstream> {
+    let upstream = upstream(wire, key, reading)?;
+    if let Some(socket) = in_clear(&upstream) {
+        let what = format!("the way to {} is not encrypted", quoted(socket));
+        reading.refuse(key, what, "add `tls`: the credentials of customers pass here");
+        return None;
+    }
+    Some(upstream)
+}
+
+/// An address on another machine that is spoken to without TLS.
+fn in_clear(upstream: &Upstream) -> Option<&str> {
+    match (&upstream.tls, &upstream.address) {
+        (None, UpstreamAddress::Sockets(sockets)) => {
+            sockets.iter().find(|socket| !is_near(socket)).map(String::as_str)
+        }
+        _ => None,
+    }
 }
 
 fn upstream(wire: &wire::Upstream, key: &Key, reading: &mut Reading<'_>) -> Option<Upstream> {
@@ -96,14 +136,8 @@ fn upstream(wire: &wire::Upstream, key: &Key, reading: &mut Reading<'_>) -> Opti
         Some(wire) => Some(tls(wire, &key.child("tls"), reading)?),
         None => None,
     };
-    let address = address?;
-    if let (None, UpstreamAddress::Sockets(sockets)) = (&tls, &address)
-        && let Some(socket) = sockets.iter().find(|socket| !is_near(socket))
-    {
-        reading.warn(key, format!("the way to {} is not encrypted: add `tls`", quoted(socket)));
-    }
     Some(Upstream {
-        address,
+        address: address?,
         tls,
         connect_timeout: connect_timeout?,
         response_timeout: response_timeout?,

@@ -6,6 +6,7 @@
 
 mod authorization;
 mod balance_guard;
+mod fallback;
 mod jwt;
 mod listen;
 mod register;
@@ -25,6 +26,7 @@ use serde::Deserialize;
 
 pub(crate) use authorization::Authorization;
 pub(crate) use balance_guard::{BalanceGuard, Guarding};
+pub(crate) use fallback::{Fallback, FallbackWhen};
 pub(crate) use jwt::Jwt;
 pub(crate) use listen::{Admin, Listen, Psu, Refusal, Tpp};
 pub(crate) use register::{Eba, Passport, Regafi, Register, Undetermined};
@@ -111,6 +113,8 @@ pub(crate) struct Document {
     /// The APIs that are exposed, with the rights that they ask for. At least one `[[api]]`.
     #[schemars(required)]
     pub(crate) api: Option<Vec<Api>>,
+    /// The fallback: the way of identified TPPs to the customer interface. Without it there is none.
+    pub(crate) fallback: Option<Fallback>,
     /// The banks, by codetab (5 digits), each with its core-banking adapter. At least one
     /// `[[codetab]]`.
     #[schemars(required)]

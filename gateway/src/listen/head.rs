@@ -77,7 +77,7 @@ pub enum HeadFault {
 }
 
 /// Fields that decide identity, framing or integrity: two of one is two readings of the request.
-pub const SINGLE_FIELDS: [&str; 10] = [
+pub const SINGLE_FIELDS: [&str; 11] = [
     "host",
     "authorization",
     "content-length",
@@ -88,6 +88,7 @@ pub const SINGLE_FIELDS: [&str; 10] = [
     "signature",
     "date",
     "expect",
+    policies::Lane::HEADER,
 ];
 
 /// How much a head may be.

@@ -13,7 +13,7 @@ use super::latency::{Exemplar, Exemplars, Latency, Timed};
 use crate::audit::{Outcome, Timing};
 
 /// The label for a host or path that names nothing of ours.
-const NONE: &str = "none";
+pub const NONE: &str = "none";
 /// Where the time of a request goes: the values of `part`.
 const PARTS: [&str; 4] = ["gateway", "store", "audit", "upstream"];
 

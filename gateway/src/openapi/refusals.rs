@@ -26,6 +26,7 @@ pub(super) const CALLER: &[Reason] = &[
     Reason::HostRetired,
     Reason::PathUnknown,
     Reason::MethodNotAllowed,
+    Reason::FallbackClosed,
     Reason::StateUnavailable,
 ];
 /// What the registers say.

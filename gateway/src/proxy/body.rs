@@ -8,7 +8,11 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, EXPECT};
 use pingora::proxy::Session;
+use pingora::{Error, ErrorType};
 use policies::{Reason, Refusal};
+
+use super::context::Context;
+use super::fallback;
 
 /// For whom the body is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +63,38 @@ pub(super) async fn read(
         return Err(too_large());
     }
     Ok(body)
+}
+
+/// Lets the body of a permitted call of the fallback come, which nobody has read yet.
+///
+/// # Errors
+/// The client is gone.
+pub(super) async fn pass(session: &mut Session, ctx: &mut Context) -> pingora::Result<()> {
+    ctx.is_uploading = !session.is_body_empty();
+    if ctx.is_uploading && session.req_header().headers.contains_key(EXPECT) {
+        session.write_continue_response().await?;
+    }
+    Ok(())
+}
+
+/// A piece of that body passes.
+///
+/// # Errors
+/// The body is longer than one may be; the refusal stands in `ctx`.
+pub(super) fn passes(
+    piece: Option<&Bytes>,
+    is_last: bool,
+    ctx: &mut Context,
+) -> pingora::Result<()> {
+    ctx.is_uploading &= !is_last;
+    let length = piece.map_or(0, |piece| u64::try_from(piece.len()).unwrap_or(u64::MAX));
+    ctx.bytes_in = ctx.bytes_in.saturating_add(length);
+    let bytes_max = ctx.settings().fallback.as_ref().map_or(0, |way| way.settings.body_bytes_max);
+    if ctx.bytes_in > bytes_max {
+        ctx.refusal = Some(fallback::too_large(bytes_max));
+        return Err(Error::explain(ErrorType::InternalError, "a body is too long"));
+    }
+    Ok(())
 }
 
 /// Reads and forgets what is left of a refused request's body, so that its connection can serve the

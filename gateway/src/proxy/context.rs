@@ -9,7 +9,7 @@ use http::HeaderValue;
 use jiff::Timestamp;
 use pingora::proxy::Session;
 use policies::statistics::{Closing, Fate};
-use policies::{Check, CheckName, CheckOutcome, Permit, Reason, Refusal, Trail, World};
+use policies::{Call, Check, CheckName, CheckOutcome, Lane, Permit, Reason, Refusal, Trail, World};
 use uuid::Uuid;
 
 use super::probing::Guarded;
@@ -18,7 +18,7 @@ use super::{Gateway, Settings, View, micros};
 use crate::audit::{Outcome, People, Permitted, Probing, Record, Slot, Timing, Unwritten};
 use crate::in_flight::Places;
 use crate::listen::Connection;
-use crate::metrics::Finished;
+use crate::metrics::{Finished, NONE};
 use crate::problem;
 use crate::traces::{Incoming, Traced, Wait, Waited, Waits};
 use crate::upstream::{Deadline, Upstream};
@@ -49,6 +49,10 @@ pub struct Context {
     pub(super) trail: Trail,
     /// What was asked.
     pub(super) asked: Asked,
+    /// Which interface of the bank it asks for.
+    pub(super) lane: Lane,
+    /// Its body passes to the customer interface as it comes, and has not ended yet.
+    pub(super) is_uploading: bool,
     /// Whether its caller reads RFC 6749 errors.
     pub(super) speaks_oauth: bool,
     /// What is left of the limits that it was counted by.
@@ -129,6 +133,8 @@ impl Context {
             tpp_request_id: None,
             trail: Trail::new(),
             asked: Asked::default(),
+            lane: Lane::Dedicated,
+            is_uploading: false,
             speaks_oauth: false,
             counted: Counted::new(),
             places: None,
@@ -211,6 +217,7 @@ impl Context {
             client: Arc::clone(connection.client()),
             world: Arc::clone(world),
             route: self.route,
+            lane: self.lane,
         };
         let written = self.gateway.audit.permitted(line, slot).await;
         self.waited(Waited::Audit, asked);
@@ -306,14 +313,22 @@ impl Context {
 
     fn count(&self, reason: Option<Reason>) {
         let outcome = self.outcome();
-        self.view.settings.series.count(&Finished {
-            route: self.route,
-            outcome,
-            reason,
-            timing: self.timing,
-            trace_id: self.trace_id,
-            at: self.now,
-        });
+        match self.lane {
+            Lane::Dedicated => self.view.settings.series.count(&Finished {
+                route: self.route,
+                outcome,
+                reason,
+                timing: self.timing,
+                trace_id: self.trace_id,
+                at: self.now,
+            }),
+            Lane::Fallback => {
+                let codetab =
+                    self.route.0.and_then(|place| self.view.settings.interfaces.get(place));
+                let codetab = codetab.map_or(NONE, |interface| interface.codetab());
+                self.gateway.metrics.fallback(codetab, outcome, reason);
+            }
+        }
         if let Some(id) = self.listed_tpp() {
             let counted = self.counted.iter().map(|(quota, left)| (quota, *left));
             self.gateway.metrics.listed_tpp(id, outcome, counted);
@@ -329,10 +344,11 @@ impl Context {
         self.connection.as_ref()?.client().organisation_id.as_ref()
     }
 
-    /// What became of a call of an API says whether the bank's interface replies.
+    /// What became of a call of an API says whether the bank's interface replies, and whether it serves.
     fn tell_interface(&self, reason: Option<Reason>) {
-        let (Some(codetab), Some(_)) = self.route else { return };
-        let Some(interface) = self.view.settings.interfaces.get(codetab) else { return };
+        let (Lane::Dedicated, (Some(codetab), Some(_))) = (self.lane, self.route) else { return };
+        let settings = self.settings();
+        let Some(interface) = settings.interfaces.get(codetab) else { return };
         let fate = Fate::of(&Closing {
             is_whole: self.outcome() != Outcome::Aborted,
             is_permitted: self.permit.is_some(),
@@ -342,6 +358,9 @@ impl Context {
         });
         if fate.counts() {
             interface.hear(self.now, self.request_id, fate, &self.gateway.audit);
+            if let Some(way) = settings.fallback.as_ref().and_then(|ways| ways.way(codetab)) {
+                way.door.hear((self.now, self.request_id), fate, reason, &self.gateway.audit);
+            }
         }
     }
 
@@ -354,11 +373,25 @@ impl Context {
     }
 
     fn people_of_permit(&self) -> People {
-        let permit = self.permit.as_ref();
-        let funds = permit.and_then(|permit| permit.funds_request());
+        let call = self.permit.as_ref().and_then(Permit::call);
+        let funds = call.and_then(Call::funds_request);
         People {
-            psu: permit.and_then(|permit| permit.psu()).map(str::to_owned),
+            psu: call.and_then(Call::psu).map(str::to_owned),
             iban: funds.map(|funds| funds.iban().to_owned()),
+        }
+    }
+
+    /// Behind the paths that lead to a customer interface there may be names and account numbers: of them
+    /// only what is configured is kept.
+    fn recorded_path(&mut self) -> String {
+        let asked = std::mem::take(&mut self.asked.path);
+        let routes = self.world.as_ref().map(|world| &world.routes);
+        match self.lane {
+            Lane::Dedicated => asked,
+            Lane::Fallback => {
+                let prefix = routes.and_then(|routes| routes.fallback()?.prefix(&asked));
+                prefix.unwrap_or("/").to_owned()
+            }
         }
     }
 
@@ -376,10 +409,11 @@ impl Context {
             client: Arc::clone(connection.client()),
             protocol: self.asked.protocol,
             method: std::mem::take(&mut self.asked.method),
-            path: std::mem::take(&mut self.asked.path),
+            path: self.recorded_path(),
             host: std::mem::take(&mut self.asked.host),
             world: self.world.take(),
             route: self.route,
+            lane: self.lane,
             role: self.role,
             outcome: self.outcome(),
             reason,

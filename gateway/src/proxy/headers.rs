@@ -7,14 +7,16 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 use http::header::{
-    ACCEPT, ACCEPT_LANGUAGE, ALT_SVC, CONTENT_LENGTH, CONTENT_TYPE, DATE, FORWARDED, HOST, LINK,
-    SERVER, SET_COOKIE, USER_AGENT, VIA,
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, ALT_SVC, CACHE_CONTROL, CONTENT_ENCODING,
+    CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, DATE, FORWARDED, HOST, IF_MATCH,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LINK, ORIGIN, PRAGMA, RANGE,
+    REFERER, SERVER, SET_COOKIE, TRANSFER_ENCODING, UPGRADE_INSECURE_REQUESTS, USER_AGENT, VIA,
 };
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
-use policies::{CheckName, CheckOutcome, Permit};
+use policies::{CheckName, CheckOutcome, Lane, Permit};
 
 use super::context::Context;
 use crate::listen::Connection;
@@ -30,6 +32,34 @@ const PASSED: [HeaderName; 8] = [
     HeaderName::from_static("digest"),
     HeaderName::from_static("signature"),
     HeaderName::from_static("content-digest"),
+];
+
+/// What passes from the client to a customer interface beside configured fields: what browsers send.
+const PASSED_TO_CUSTOMERS: [HeaderName; 24] = [
+    ACCEPT,
+    ACCEPT_ENCODING,
+    ACCEPT_LANGUAGE,
+    CACHE_CONTROL,
+    CONTENT_ENCODING,
+    CONTENT_LANGUAGE,
+    CONTENT_TYPE,
+    COOKIE,
+    DATE,
+    IF_MATCH,
+    IF_MODIFIED_SINCE,
+    IF_NONE_MATCH,
+    IF_RANGE,
+    IF_UNMODIFIED_SINCE,
+    ORIGIN,
+    PRAGMA,
+    RANGE,
+    REFERER,
+    UPGRADE_INSECURE_REQUESTS,
+    USER_AGENT,
+    HeaderName::from_static("sec-fetch-dest"),
+    HeaderName::from_static("sec-fetch-mode"),
+    HeaderName::from_static("sec-fetch-site"),
+    HeaderName::from_static("x-requested-with"),
 ];
 
 /// STET part 2: the context of the PSU's own request, `PSU-IP-Address` and its family.
@@ -61,6 +91,7 @@ const OWN_REQUEST_ID: HeaderName = HeaderName::from_static("octroi-request-id");
 const TPP_REQUEST_ID: HeaderName = HeaderName::from_static("octroi-tpp-request-id");
 const ORGANISATION_ID: HeaderName = HeaderName::from_static("octroi-organisation-id");
 const CODETAB: HeaderName = HeaderName::from_static("octroi-codetab");
+const LANE: HeaderName = HeaderName::from_static("octroi-lane");
 const API: HeaderName = HeaderName::from_static("octroi-api");
 const API_VERSION: HeaderName = HeaderName::from_static("octroi-api-version");
 const CONSENT_ID: HeaderName = HeaderName::from_static("octroi-consent-id");
@@ -89,15 +120,59 @@ pub(super) fn to_upstream(
     context: &Context,
     body_length: usize,
 ) -> Result<()> {
-    let passes = |name: &HeaderName| PASSED.contains(name) || name.as_str().starts_with(PSU_PREFIX);
+    keep(request, |name| PASSED.contains(name));
+    request.insert_header(CONTENT_LENGTH, body_length)?;
+    identified(request, permit, connection, context)
+}
+
+/// Makes of the client's request head the one that a customer interface gets. Its body follows as it
+/// comes: as long as it was announced, or in chunks. Path and query are the client's: they have one
+/// spelling, and begin as configured. A token stays here.
+///
+/// # Errors
+/// As [`to_upstream`].
+pub(super) fn to_customer_interface(
+    request: &mut RequestHeader,
+    permit: &Permit,
+    connection: &Connection,
+    context: &Context,
+    configured: &[HeaderName],
+) -> Result<()> {
+    let framing = |name: &HeaderName| *name == CONTENT_LENGTH || *name == TRANSFER_ENCODING;
+    keep(request, |name| {
+        PASSED_TO_CUSTOMERS.contains(name) || configured.contains(name) || framing(name)
+    });
+    // HTTP/2 may send each cookie in a field of its own; HTTP/1.1 knows one (RFC 9113 §8.2.3).
+    let cookies: Vec<&[u8]> =
+        request.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if cookies.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&cookies.join(b"; ".as_slice()))
+    {
+        request.insert_header(COOKIE, joined)?;
+    }
+    request.insert_header(LANE, permit.lane().code().unwrap_or_default())?;
+    identified(request, permit, connection, context)
+}
+
+/// Leaves only what `passes`, and the context of the customer's own request.
+fn keep(request: &mut RequestHeader, passes: impl Fn(&HeaderName) -> bool) {
+    let passes = |name: &HeaderName| passes(name) || name.as_str().starts_with(PSU_PREFIX);
     let others: Vec<HeaderName> =
         request.headers.keys().filter(|name| !passes(name)).cloned().collect();
     for name in &others {
         request.remove_header(name);
     }
+}
+
+/// Adds who asks, and which request this is.
+fn identified(
+    request: &mut RequestHeader,
+    permit: &Permit,
+    connection: &Connection,
+    context: &Context,
+) -> Result<()> {
     request.set_version(http::Version::HTTP_11);
     request.insert_header(HOST, context.asked.host.as_str())?;
-    request.insert_header(CONTENT_LENGTH, body_length)?;
     if let Some(client_cert) = connection.client_cert() {
         request.insert_header(CLIENT_CERT, client_cert.clone())?;
     }
@@ -117,19 +192,21 @@ fn verified(request: &mut RequestHeader, permit: &Permit, connection: &Connectio
         request.insert_header(name, &*value)
     };
     set(CODETAB, &permit.codetab().code)?;
-    set(API, &permit.api().name)?;
-    set(API_VERSION, &permit.version().name)?;
     set(ORGANISATION_ID, permit.organisation_id().as_str())?;
-    if let Some(consent_id) = permit.consent_id() {
-        set(CONSENT_ID, consent_id)?;
-    }
-    if let Some(psu) = permit.psu() {
-        set(PSU, psu)?;
+    if let Some(call) = permit.call() {
+        set(API, &call.api().name)?;
+        set(API_VERSION, &call.version().name)?;
+        if let Some(consent_id) = call.consent_id() {
+            set(CONSENT_ID, consent_id)?;
+        }
+        if let Some(psu) = call.psu() {
+            set(PSU, psu)?;
+        }
+        request.insert_header(SCOPE, call.scope())?;
     }
     if let Some(roles) = connection.roles() {
         request.insert_header(ROLES, roles.clone())?;
     }
-    request.insert_header(SCOPE, permit.scope())?;
     Ok(())
 }
 
@@ -154,8 +231,10 @@ fn forwarded(connection: &Connection, host: &str) -> String {
 /// # Errors
 /// As [`to_upstream`].
 pub(super) fn to_client(response: &mut ResponseHeader, context: &Context) -> Result<()> {
-    for name in HIDDEN {
-        response.remove_header(&name);
+    // A customer interface keeps its session in cookies; an adapter has none.
+    let hidden = |name: &HeaderName| *name != SET_COOKIE || context.lane == Lane::Dedicated;
+    for name in HIDDEN.iter().filter(|name| hidden(name)) {
+        response.remove_header(name);
     }
     let own: Vec<HeaderName> = response
         .headers

@@ -68,11 +68,11 @@ impl Interface {
     }
 }
 
-fn since(down: &Down) -> Timestamp {
+pub(super) fn since(down: &Down) -> Timestamp {
     Timestamp::from_millisecond(down.from_ms).unwrap_or_default()
 }
 
-fn five(down: &Down) -> String {
+pub(super) fn five(down: &Down) -> String {
     down.five.map(name).join(", ")
 }
 

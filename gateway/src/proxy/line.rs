@@ -8,12 +8,12 @@ use std::time::Instant;
 use http::{HeaderValue, Version};
 use jiff::Timestamp;
 use pingora::proxy::Session;
-use policies::{Permit, Presented, QuotaFact, Reason, Refusal, TokenFact, TokenName};
+use policies::{Lane, Permit, Presented, QuotaFact, Reason, Refusal, TokenFact, TokenName};
 
 use super::context::{Asked, Context};
 use super::probing::{self, Guard};
 use super::request::{self, Head};
-use super::{Gateway, Settings, UNWRITTEN, body, headers, offices, quotas};
+use super::{Gateway, Settings, UNWRITTEN, body, fallback, headers, offices, quotas};
 use crate::authorization::Answer;
 use crate::introduction;
 use crate::jwt::Jwts;
@@ -72,6 +72,14 @@ pub(super) async fn judge(
             authorization: head.authorization,
             attended: request::is_attended(session.req_header()),
         };
+        Lane::asked(request::fallback(session.req_header()))?;
+        if ctx.lane == Lane::Fallback {
+            ctx.route = (world.routes.locate(head.host, head.target).0, None);
+            let diverted = policies::divert(&presented, &world, now, &mut ctx.trail)?;
+            // A future of its own: an API call should not carry it.
+            let judged = fallback::judge(gateway, diverted, session, ctx);
+            return Box::pin(judged).await.map(Verdict::Permitted);
+        }
         if policies::asks_who_it_is(head.target) {
             ctx.route = world.routes.locate(head.host, head.target);
             let introduction = policies::introduce(&presented, &world, now, &mut ctx.trail)?;
@@ -190,6 +198,7 @@ fn note(gateway: &Gateway, session: &Session, ctx: &mut Context) {
             "HTTP/1.1"
         },
     };
+    ctx.lane = Lane::asked(request::fallback(header)).unwrap_or_default();
     let id: Option<&HeaderValue> = header.headers.get("x-request-id");
     let trusts = |traces: &Traces| traces.trusts_incoming();
     if gateway.traces.as_ref().is_some_and(trusts) {

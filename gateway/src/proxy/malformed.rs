@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use policies::{Reason, Refusal, Trail};
+use policies::{Lane, Reason, Refusal, Trail};
 use uuid::Uuid;
 
 use super::Gateway;
@@ -83,6 +83,7 @@ impl AtTheGate {
             host: String::new(),
             world: None,
             route: (None, None),
+            lane: Lane::Dedicated,
             role: None,
             outcome: Outcome::Refused,
             reason: Some(refusal.reason),

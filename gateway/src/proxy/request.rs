@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use certs::http_signature::HttpRequest;
 use http::header::{AUTHORIZATION, HOST};
 use pingora::http::RequestHeader;
-use policies::{Reason, Refusal};
+use policies::{Lane, Reason, Refusal};
 
 use crate::listen::head::{self, HeadBounds, HeadFault};
 
@@ -64,6 +64,12 @@ pub(super) fn is_attended(header: &RequestHeader) -> bool {
     let mut values = header.headers.get_all("psu-ip-address").iter();
     let (Some(address), None) = (values.next(), values.next()) else { return false };
     address.to_str().is_ok_and(|address| address.trim().parse::<IpAddr>().is_ok())
+}
+
+/// What the request says under the name that asks for the fallback; the framing gate has seen to it that
+/// it says so once.
+pub(super) fn fallback(header: &RequestHeader) -> Option<&[u8]> {
+    header.headers.get(Lane::HEADER).map(http::HeaderValue::as_bytes)
 }
 
 /// The whole request, as its signature is verified over.

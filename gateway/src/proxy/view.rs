@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use policies::World;
 
-use super::Interface;
+use super::{Fallback, Interface};
 use crate::authorization::AuthorizationServer;
 use crate::config::{BalanceGuardSettings, DrainSettings, Limits, ProbeSettings};
 use crate::jwt::Jwts;
@@ -37,6 +37,8 @@ pub struct Settings {
     pub upstreams: Vec<Arc<Upstream>>,
     /// Whether each codetab's interface is down, in the order of the routes.
     pub interfaces: Vec<Arc<Interface>>,
+    /// The ways to the customer interfaces, where there are such.
+    pub fallback: Option<Fallback>,
     /// The series of requests, in the order of the routes.
     pub series: Arc<RequestSeries>,
     /// Whether a caller is told that its token is somebody else's.

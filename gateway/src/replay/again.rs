@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use certs::Identity;
 use jiff::Timestamp;
-use policies::{Admitted, CheckName, CheckOutcome, Presented, Refusal, Trail, World};
+use policies::{Admitted, CheckName, CheckOutcome, Lane, Presented, Refusal, Trail, World};
 
 use crate::audit::Entry;
 use crate::authorization::Endpoint;
@@ -18,6 +18,8 @@ const TOKEN: &[u8] = b"Bearer 0000000000000000000000000000000000000000000";
 pub enum Stage {
     /// A call of an API.
     Api,
+    /// A call of the fallback.
+    Fallback,
     /// A TPP that asks who it is taken for.
     Introduction,
     /// A request to the authorization server; its methods.
@@ -27,7 +29,11 @@ pub enum Stage {
 impl Stage {
     /// By what a request asked for.
     #[must_use]
-    pub fn of(path: &str, offices: Option<&TppPaths>) -> Self {
+    pub fn of(entry: &Entry<'_>, offices: Option<&TppPaths>) -> Self {
+        let path = &*entry.path;
+        if entry.lane.as_deref() == Lane::Fallback.code() {
+            return Self::Fallback;
+        }
         if policies::asks_who_it_is(path) {
             return Self::Introduction;
         }
@@ -42,6 +48,7 @@ impl Stage {
     pub fn judges(self, check: CheckName) -> bool {
         let end = match self {
             Self::Api => CheckName::TokenForm,
+            Self::Fallback => CheckName::Fallback,
             Self::Introduction | Self::Office(_) => CheckName::Role,
         };
         (check as u8) < end as u8
@@ -150,6 +157,7 @@ impl Asked<'_> {
         };
         match self.stage {
             Stage::Api => policies::admit(&presented, world, at, trail).map(Some),
+            Stage::Fallback => policies::divert(&presented, world, at, trail).map(|_| None),
             Stage::Introduction => policies::introduce(&presented, world, at, trail).map(|_| None),
             Stage::Office(methods) => {
                 policies::approach(&presented, world, methods, at, trail).map(|_| None)

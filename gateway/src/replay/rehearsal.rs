@@ -195,13 +195,10 @@ impl Rehearsal<'_> {
         (file, line): (usize, u64),
         takings: &mut Vec<(Taking, BucketId)>,
     ) -> Result<Compared, Cause> {
-        if entry.lane.is_some() {
-            return Err(Cause::Fallback);
-        }
         if entry.checks.is_empty() {
             return Err(Cause::NeverJudged);
         }
-        let stage = Stage::of(&entry.path, self.offices);
+        let stage = Stage::of(entry, self.offices);
         let recorded = Recorded::of(entry, stage).ok_or(Cause::Unreadable)?;
         let sha256 = entry.certificate_sha256.as_deref().ok_or(Cause::CertificateNotKept)?;
         let identity = certificates.identity(sha256, self.world, self.at);
@@ -269,7 +266,10 @@ impl Rehearsal<'_> {
                 change: recorded.failed.is_some().then_some(Change::WouldComeFurther),
                 reason: before.unwrap_or_default().to_owned(),
                 recorded: before.unwrap_or(&entry.outcome).to_owned(),
-                rehearsed: "would come to its token".to_owned(),
+                rehearsed: match stage {
+                    Stage::Fallback => "would come to an open or closed fallback".to_owned(),
+                    _ => "would come to its token".to_owned(),
+                },
                 detail: String::new(),
             },
         })

@@ -26,8 +26,6 @@ pub enum Cause {
     WorldNotKept,
     /// A part of its world is missing or was changed.
     WorldUnfit,
-    /// It went to the customer interface, by other rules.
-    Fallback,
     /// No line of an access log.
     Unreadable,
 }
@@ -41,7 +39,6 @@ impl Cause {
             Self::CertificateNotKept => "the certificate is not in `certificates`",
             Self::WorldNotKept => "its world was not written down in `worlds`",
             Self::WorldUnfit => "a part of its world is missing, or was changed",
-            Self::Fallback => "a call of the fallback interface, by other rules",
             Self::Unreadable => "no line of an access log",
         }
     }
@@ -50,7 +47,7 @@ impl Cause {
     #[must_use]
     pub const fn is_loss(self) -> bool {
         match self {
-            Self::NeverJudged | Self::Fallback => false,
+            Self::NeverJudged => false,
             Self::CertificateNotKept | Self::WorldNotKept | Self::WorldUnfit | Self::Unreadable => {
                 true
             }
@@ -203,20 +200,18 @@ impl Replay<'_> {
         certificates: &Certificates,
         found: &mut Replayed,
     ) -> Result<Option<(&'static str, String, String)>, Cause> {
-        if entry.lane.is_some() {
-            return Err(Cause::Fallback);
-        }
         if entry.checks.is_empty() {
             return Err(Cause::NeverJudged);
         }
         let recalled = held.world(self.past, entry.world.ok_or(Cause::WorldNotKept)?, found)?;
-        let stage = Stage::of(&entry.path, recalled.offices());
+        let stage = Stage::of(entry, recalled.offices());
         let recorded = Recorded::of(entry, stage).ok_or(Cause::Unreadable)?;
         let sha256 = entry.certificate_sha256.as_deref().ok_or(Cause::CertificateNotKept)?;
         let world = &recalled.world;
         let identity = certificates.identity(sha256, world, entry.time);
         let identity = identity.ok_or(Cause::CertificateNotKept)?;
         // A query is not kept. No path has one, so whoever was refused for the path may have sent one.
+        // Of the fallback, whose paths may have one, the record holds none that a query would change.
         let queried = matches!(&recorded.failed, Some((CheckName::Path, _)));
         let path = if queried { format!("{}?", entry.path) } else { String::new() };
         let asked = Asked {

@@ -12,7 +12,7 @@ use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use policies::{AmountForm, FundsRequest, Reason};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -27,6 +27,8 @@ const PSU: &str = "octroi-psu";
 const CODETAB: &str = "octroi-codetab";
 /// Why an adapter refuses, as one of the reason codes.
 const REASON: &str = "octroi-reason";
+/// Where an adapter says that it can serve a call: `fallback.probe_path`.
+const HEALTH: &str = "/health";
 const HAL: HeaderValue = HeaderValue::from_static("application/hal+json; charset=utf-8");
 /// Far more than a payment coverage request has; the gateway bounds it tighter.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -40,6 +42,15 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 pub async fn serve(
     codetabs: &[String],
     shutdown: watch::Receiver<bool>,
+) -> io::Result<Vec<SocketAddr>> {
+    listen(codetabs, shutdown, router).await
+}
+
+/// Serves each codetab by a router of its own.
+pub(super) async fn listen(
+    codetabs: &[String],
+    shutdown: watch::Receiver<bool>,
+    router: fn(&str) -> Router,
 ) -> io::Result<Vec<SocketAddr>> {
     let mut listeners = Vec::with_capacity(codetabs.len());
     for codetab in codetabs {
@@ -60,9 +71,10 @@ pub async fn serve(
     addresses
 }
 
-/// The bank of one codetab. It does not look at the path: which paths exist is for the gateway.
+/// The bank of one codetab. It does not look at the path of a call: which paths exist is for the gateway.
 fn router(codetab: &str) -> Router {
     Router::new()
+        .route(HEALTH, get(|| async { "serving\n" }))
         .fallback_service(post(confirm).with_state(codetab.to_owned()))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
 }
@@ -92,7 +104,7 @@ async fn confirm(
     }
 }
 
-fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+pub(super) fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 

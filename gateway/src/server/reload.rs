@@ -14,14 +14,15 @@ use tokio::task::JoinHandle;
 
 use super::capacity::Capacity;
 use super::keepers;
-use super::serving::{AUTHORIZATION, Base, Before, Prepared, Room};
+use super::serving::{AUTHORIZATION, Base, Before, Prepared, Room, ways};
 use super::{StartError, page_routes};
 use crate::admin::{Order, Reloaded};
 use crate::audit::Event;
 use crate::clock;
 use crate::config::{Change, Changes, Config, ConfigProblems, KeyPair, Problem};
-use crate::proxy::{Gateway, Settings, View};
+use crate::proxy::{Gateway, Settings, View, Way};
 use crate::supervisor;
+use crate::upstream::Upstream;
 use crate::world::{self, WorldLoadError};
 
 mod metrics;
@@ -189,21 +190,35 @@ impl Rooms {
         Ok(())
     }
 
-    /// Adapters that the new settings do not have: their probing ends, and series of codetabs that are
-    /// gone go with them.
+    /// Systems of banks that the new settings do not have: their probing ends, and series of codetabs that
+    /// are gone go with them.
     fn retire(&self, before: &Settings, after: &Settings) {
-        for upstream in &before.upstreams {
-            if !after.upstreams.iter().any(|kept| Arc::ptr_eq(kept, upstream)) {
+        let all = |settings: &Settings| -> Vec<Arc<Upstream>> {
+            let customers = ways(settings).map(|way| &way.upstream);
+            settings.upstreams.iter().chain(customers).cloned().collect()
+        };
+        let (old, new) = (all(before), all(after));
+        for upstream in &old {
+            if !new.iter().any(|kept| Arc::ptr_eq(kept, upstream)) {
                 upstream.retire();
             }
+        }
+        for upstream in &before.upstreams {
             if !after.upstreams.iter().any(|kept| kept.codetab() == upstream.codetab()) {
                 self.base.metrics.forget_codetab(upstream.codetab());
             }
         }
-        for upstream in &after.upstreams {
-            if !before.upstreams.iter().any(|known| Arc::ptr_eq(known, upstream)) {
-                let closing = self.base.drain.watch(crate::drain::Stage::Closing);
-                upstream.watch(Arc::clone(&self.base.metrics), closing);
+        for Way { door, .. } in ways(before) {
+            if !ways(after).any(|kept| Arc::ptr_eq(&kept.door, door)) {
+                door.remove(&self.base.audit);
+            }
+            if !ways(after).any(|kept| kept.door.codetab() == door.codetab()) {
+                self.base.metrics.forget_fallback(door.codetab());
+            }
+        }
+        for upstream in &new {
+            if !old.iter().any(|known| Arc::ptr_eq(known, upstream)) {
+                upstream.watch(self.base.drain.watch(crate::drain::Stage::Closing));
             }
         }
     }

@@ -13,6 +13,7 @@ use super::StartError;
 use super::keepers;
 use crate::audit::Audit;
 use crate::authorization::{AuthorizationMetrics, AuthorizationServer, Sealers};
+use crate::config::Upstream as UpstreamSettings;
 use crate::config::{Changes, CodetabSettings, Config, RefusalMode, UpstreamAddress};
 use crate::drain::{Drain, Stage};
 use crate::fetch::Fetcher;
@@ -20,11 +21,11 @@ use crate::jwt::{JwtError, Jwts};
 use crate::listen::head::HeadBounds;
 use crate::listen::{Bounds, Rules};
 use crate::metrics::Metrics;
-use crate::proxy::{Interface, Settings};
+use crate::proxy::{Door, Fallback, Interface, Settings, Way};
 use crate::revocation::Watch;
 use crate::sandbox;
 use crate::store::Store;
-use crate::upstream::Upstream;
+use crate::upstream::{System, Upstream};
 
 use super::keepers::Task;
 
@@ -97,7 +98,13 @@ impl Base {
             balance_guard: config.balance_guard.clone(),
             authorization,
             jwts,
-            upstreams: self.upstreams(config, before).await?,
+            upstreams: self
+                .upstreams(config, System::Adapter, before)
+                .await?
+                .into_iter()
+                .flatten()
+                .collect(),
+            fallback: self.fallback(config, before).await?,
             interfaces: self.interfaces(config, before),
             series: Arc::new(self.metrics.requests(&world.routes)),
             explains_tokens: config.listen.tpp.refusal == RefusalMode::Explain,
@@ -170,35 +177,74 @@ impl Base {
         config.codetabs.iter().map(interface).collect()
     }
 
-    async fn upstreams(
+    /// The ways to the customer interfaces. Whether one is open is known across configurations.
+    async fn fallback(
         &self,
         config: &Config,
         before: Option<Before<'_>>,
-    ) -> Result<Vec<Arc<Upstream>>, StartError> {
+    ) -> Result<Option<Fallback>, StartError> {
+        let Some(settings) = config.fallback.clone() else { return Ok(None) };
+        let upstreams = self.upstreams(config, System::CustomerInterface, before).await?;
+        let known: Vec<&Way> =
+            before.into_iter().flat_map(|before| ways(before.settings)).collect();
+        let when = settings.policy.when;
+        let way = |(upstream, codetab): (Option<Arc<Upstream>>, &CodetabSettings)| {
+            let code = &codetab.codetab.code;
+            let door = known.iter().map(|way| &way.door).find(|door| door.is_of(code, when));
+            let door = door.cloned().unwrap_or_else(|| {
+                let is_open = self.metrics.fallback_open.with_label_values(&[code]);
+                Arc::new(Door::new(code.clone(), when, is_open))
+            });
+            Some(Way { upstream: upstream?, door })
+        };
+        let ways = upstreams.into_iter().zip(&config.codetabs).map(way).collect();
+        Ok(Some(Fallback { settings, ways }))
+    }
+
+    /// This system of each codetab that has one, in their order.
+    async fn upstreams(
+        &self,
+        config: &Config,
+        system: System,
+        before: Option<Before<'_>>,
+    ) -> Result<Vec<Option<Arc<Upstream>>>, StartError> {
+        let of = |codetab| of_codetab(codetab, system);
         let kept = |codetab: &CodetabSettings| {
             let code = codetab.codetab.code.as_str();
             let before = before?;
-            let table = format!("codetab[{code}].upstream");
+            let table = format!("codetab[{code}].{}", system.table());
             let same = !before.changes.touch(&[&table]);
-            before.settings.upstreams.iter().find(|known| same && known.codetab() == code).cloned()
+            let mut known: Box<dyn Iterator<Item = &Arc<Upstream>>> = match system {
+                System::Adapter => Box::new(before.settings.upstreams.iter()),
+                System::CustomerInterface => {
+                    Box::new(ways(before.settings).map(|way| &way.upstream))
+                }
+            };
+            known.find(|known| same && known.codetab() == code).cloned()
         };
         let needs_bank =
-            |codetab: &CodetabSettings| codetab.upstream.address == UpstreamAddress::SandboxBank;
+            |upstream: &UpstreamSettings| upstream.address == UpstreamAddress::SandboxBank;
         let kept: Vec<_> = config.codetabs.iter().map(kept).collect();
         let new = config.codetabs.iter().zip(&kept).filter(|(_, kept)| kept.is_none());
         let codes: Vec<String> = new
-            .filter(|(codetab, _)| needs_bank(codetab))
+            .filter(|(codetab, _)| of(codetab).is_some_and(needs_bank))
             .map(|(codetab, _)| codetab.codetab.code.clone())
             .collect();
         let closing = self.drain.watch(Stage::Closing);
-        let mut banks = sandbox::bank::serve(&codes, closing).await?.into_iter();
+        let banks = match system {
+            System::Adapter => sandbox::bank::serve(&codes, closing).await?,
+            System::CustomerInterface => sandbox::customers::serve(&codes, closing).await?,
+        };
+        let mut banks = banks.into_iter();
         let mut upstreams = Vec::with_capacity(kept.len());
         for (codetab, kept) in config.codetabs.iter().zip(kept) {
-            upstreams.push(match kept {
-                Some(kept) => kept,
-                None => {
-                    let bank = needs_bank(codetab).then(|| banks.next()).flatten();
-                    Arc::new(Upstream::prepare(codetab, bank, &self.metrics).await?)
+            upstreams.push(match (kept, of(codetab)) {
+                (kept, Some(_)) if kept.is_some() => kept,
+                (_, None) => None,
+                (_, Some(settings)) => {
+                    let bank = needs_bank(settings).then(|| banks.next()).flatten();
+                    let name = (codetab.codetab.code.as_str(), system);
+                    Some(Arc::new(Upstream::prepare(name, settings, bank, &self.metrics).await?))
                 }
             });
         }
@@ -206,9 +252,26 @@ impl Base {
     }
 }
 
+fn of_codetab(codetab: &CodetabSettings, system: System) -> Option<&UpstreamSettings> {
+    match system {
+        System::Adapter => Some(&codetab.upstream),
+        System::CustomerInterface => codetab.customer_interface.as_ref(),
+    }
+}
+
+/// The ways to customer interfaces.
+pub(super) fn ways(settings: &Settings) -> impl Iterator<Item = &Way> {
+    settings.fallback.iter().flat_map(|fallback| &fallback.ways).flatten()
+}
+
 fn rules(config: &Config) -> Rules {
     let limits = &config.limits;
-    let slowest = config.codetabs.iter().map(|codetab| codetab.upstream.response_timeout).max();
+    let systems = [System::Adapter, System::CustomerInterface];
+    let upstreams = config
+        .codetabs
+        .iter()
+        .flat_map(|codetab| systems.into_iter().filter_map(|system| of_codetab(codetab, system)));
+    let slowest = upstreams.map(|upstream| upstream.response_timeout).max();
     let bounds = Bounds {
         handshake: limits.handshake_timeout,
         head: limits.head_timeout,

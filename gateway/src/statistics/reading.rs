@@ -283,7 +283,9 @@ impl<'c> Reading<'c> {
     fn request(&mut self, row: &Row<'_>) {
         let id = row.id();
         let had_permit = self.permits.remove(&id).is_some();
-        if row.codetab.is_empty() || row.api.is_empty() {
+        // A call of the fallback has no API.
+        let counts = row.lane == FALLBACK || !row.api.is_empty();
+        if row.codetab.is_empty() || !counts {
             return;
         }
         if !had_permit && self.opened.is_some_and(|opened| row.time < opened) {

@@ -1,6 +1,7 @@
 //! One request that deserves to pass, and each way in which it may not.
 
 mod case;
+mod divert;
 mod observed;
 mod office;
 
@@ -12,6 +13,7 @@ use jiff::SignedDuration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::lane::Lane;
 use crate::probing::{Action, Sign, Suspicion};
 use crate::quota::QuotaFact;
 use crate::register::{Decision, Override, Overrides, Passport, ServiceCode};
@@ -23,16 +25,19 @@ fn what_deserves_to_pass_passes_every_check_in_order() {
     let mut trail = Trail::new();
     let permit = good().judge(&mut trail).unwrap();
     let names: Vec<_> = trail.iter().map(|check| check.name).collect();
-    let unsigned = CheckName::ALL.iter().filter(|name| **name != CheckName::Signature);
+    let elsewhere = [CheckName::Signature, CheckName::Fallback, CheckName::Standing];
+    let unsigned = CheckName::ALL.iter().filter(|name| !elsewhere.contains(name));
     assert_eq!(names, unsigned.copied().collect::<Vec<_>>());
     assert_eq!(permit.organisation_id().as_str(), "PSDIE-CBI-C1");
     assert_eq!((permit.codetab().code.as_str(), permit.codetab_index()), ("17515", 0));
+    assert_eq!(permit.lane(), Lane::Dedicated);
+    let call = permit.call().unwrap();
     assert_eq!(
-        (permit.api().name.as_str(), permit.version().name.as_str()),
+        (call.api().name.as_str(), call.version().name.as_str()),
         ("funds-confirmation", "v1.6.2")
     );
-    assert_eq!(permit.scope(), "piisp");
-    assert!(permit.funds_request().is_some());
+    assert_eq!(call.scope(), "piisp");
+    assert!(call.funds_request().is_some());
 }
 
 type Bend = fn(&mut Case);
@@ -205,7 +210,12 @@ fn every_reason_of_the_table_comes_from_here_or_from_the_gateway() {
         Reason::RedirectUriInvalid,
         Reason::RegistrationInvalid,
     ];
-    let others = |reason: &&Reason| !OF_SIGNATURES.contains(reason) && !OF_OAUTH.contains(reason);
+    const OF_THE_FALLBACK: [Reason; 1] = [Reason::FallbackClosed];
+    let others = |reason: &&Reason| {
+        !OF_SIGNATURES.contains(reason)
+            && !OF_OAUTH.contains(reason)
+            && !OF_THE_FALLBACK.contains(reason)
+    };
     for reason in Reason::ALL.iter().filter(others) {
         let here = BENDS.iter().any(|(known, _)| known == reason);
         assert_ne!(here, OF_THE_GATEWAY.contains(reason), "{reason}");

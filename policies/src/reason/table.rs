@@ -123,6 +123,11 @@ reasons! {
         "This version of the API answers for a while as it will after its end."
         "Move to the successor named in the Link header; until Retry-After nothing else answers here."
         "RTS (EU) 2018/389 art. 30(4); RFC 8594";
+    FallbackClosed "fallback_closed" 403 Tpp
+        "Fallback closed"
+        "The way to the bank's customer interface is not open here now."
+        "Call the dedicated interface: leave the header fallback out."
+        "RTS (EU) 2018/389 art. 33(1), (4)";
     TokenMissing "token_missing" 401 Tpp
         "No access token"
         "The request carries no Authorization header."

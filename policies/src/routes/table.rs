@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::host::{self, HostMatch, Hosts};
-use super::{Api, ApiVersion, Codetab, Domain, LifeFault, Notice, SELF_PATH};
+use super::{Api, ApiVersion, Codetab, Domain, Fallback, LifeFault, Notice, SELF_PATH};
 
 /// The routes cannot be what the configuration says.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -92,6 +92,7 @@ pub struct Routes {
     apis: Vec<Arc<Api>>,
     all: Vec<Arc<Route>>,
     paths: HashMap<Box<str>, Arc<Route>>,
+    fallback: Option<Arc<Fallback>>,
 }
 
 impl Routes {
@@ -122,7 +123,28 @@ impl Routes {
         let hosts = Hosts::build(domains, &codetabs)
             .map_err(|name| RoutesError::Duplicate { what: "host", name })?;
         let (all, paths) = paths(&apis)?;
-        Ok(Self { hosts, codetabs, apis, all, paths })
+        Ok(Self { hosts, codetabs, apis, all, paths, fallback: None })
+    }
+
+    /// The same routes with a way to the customer interfaces, or without one.
+    ///
+    /// # Errors
+    /// It would be open to more than identified TPPs, or lead nowhere.
+    pub fn with_fallback(self, fallback: Option<Fallback>) -> Result<Self, RoutesError> {
+        if let Some(fallback) = &fallback {
+            fallback.judge()?;
+            if self.apis().any(|api| api.name == Fallback::NAME) {
+                let name = Fallback::NAME.to_owned();
+                return Err(RoutesError::Duplicate { what: "api", name });
+            }
+        }
+        Ok(Self { fallback: fallback.map(Arc::new), ..self })
+    }
+
+    /// The way to the customer interfaces, where there is one.
+    #[must_use]
+    pub fn fallback(&self) -> Option<&Arc<Fallback>> {
+        self.fallback.as_ref()
     }
 
     /// The codetabs, in the order of the configuration.
@@ -253,7 +275,7 @@ fn lived(api: &Api, version: &ApiVersion) -> Result<(), RoutesError> {
     }
 }
 
-fn exact(path: &str) -> Result<(), RoutesError> {
+pub(super) fn exact(path: &str) -> Result<(), RoutesError> {
     let plain = path.bytes().all(|byte| {
         byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.' | b'~')
     });

@@ -72,6 +72,18 @@ pub(super) fn dashboard() -> Dashboard {
                         .alerts(&["OctroiUpstreamCircuitOpen"]),
                 ],
             },
+            Row {
+                title: "Fallback",
+                panels: vec![
+                    Panel::new(Kind::Series, "Open", "1 while identified TPPs may come to the customer interface.")
+                        .query("octroi_fallback_open{codetab=\"$codetab\"} or vector(0)", "{{instance}}"),
+                    Panel::new(Kind::Series, "Requests", "By what became of them.")
+                        .unit("reqps")
+                        .query("sum by (outcome, reason) (rate(octroi_fallback_requests_total{codetab=\"$codetab\"}[$__rate_interval])) or vector(0)", "{{outcome}} {{reason}}"),
+                    Panel::new(Kind::Series, "Customer interface", "Addresses that answer their probe.")
+                        .query("octroi_customer_interface_healthy_addresses{codetab=\"$codetab\"} or vector(0)", "{{instance}}"),
+                ],
+            },
         ],
     }
 }

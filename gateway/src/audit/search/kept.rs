@@ -12,7 +12,7 @@ use super::super::shelf::LogFile;
 use super::index::Index;
 
 /// Changes with everything that an index means.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Octets at the end of a file that its stamp looks at.
 const TAIL_BYTES: u64 = 4096;
 /// Octets of an index, unpacked: one of a file of 100 M lines has fewer.

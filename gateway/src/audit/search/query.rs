@@ -56,6 +56,8 @@ fields! {
     Status "status" "http.response.status_code";
     /// `allowed`, `refused`, `aborted`.
     Outcome "outcome" "octroi.outcome";
+    /// `fallback` of what went by the customer interface.
+    Lane "lane" "octroi.lane";
     /// `request`, or which event.
     Event "event" "event.action";
 }

@@ -69,6 +69,9 @@ pub(super) struct Conditions {
     /// Its version
     #[arg(long, value_name = "VERSION")]
     version: Option<String>,
+    /// Which interface of the bank, other than the dedicated one
+    #[arg(long, value_parser = ["fallback"])]
+    lane: Option<String>,
     /// The HTTP status, such as 403, or 4xx
     #[arg(long, value_name = "STATUS", value_parser = status)]
     status: Option<String>,
@@ -110,6 +113,7 @@ enum By {
     Version,
     Status,
     Event,
+    Lane,
     Ip,
     Certificate,
 }
@@ -155,6 +159,7 @@ impl Conditions {
             (Field::Codetab, &self.codetab),
             (Field::Api, &self.api),
             (Field::Version, &self.version),
+            (Field::Lane, &self.lane),
             (Field::RequestId, &self.request_id),
             (Field::Serial, &self.serial),
             (Field::Ip, &ip),
@@ -187,6 +192,7 @@ impl By {
             Self::Version => Field::Version,
             Self::Status => Field::Status,
             Self::Event => Field::Event,
+            Self::Lane => Field::Lane,
             Self::Ip => Field::Ip,
             Self::Certificate => Field::Certificate,
         }

@@ -22,6 +22,8 @@ pub(super) struct Summary {
     /// The issuer, with the place of the bank.
     pub(super) authorization: Option<String>,
     pub(super) apis: Vec<Api>,
+    /// When it is open, and to which paths.
+    pub(super) fallback: Option<String>,
     pub(super) codetabs: Vec<Codetab>,
 }
 
@@ -56,6 +58,7 @@ pub(super) struct Codetab {
     pub(super) name: String,
     pub(super) hosts: Vec<String>,
     pub(super) upstream: String,
+    pub(super) customer_interface: Option<String>,
 }
 
 impl Summary {
@@ -96,6 +99,7 @@ impl Summary {
                 .as_ref()
                 .map(|server| server.issuer.of("<codetab>")),
             apis: config.apis.iter().map(api).collect(),
+            fallback: config.fallback.as_ref().map(|settings| fallback(&settings.policy)),
             codetabs: config.codetabs.iter().map(|settings| codetab(config, settings)).collect(),
         }
     }
@@ -132,9 +136,22 @@ fn codetab(config: &Config, settings: &crate::config::CodetabSettings) -> Codeta
         code: code.clone(),
         name: settings.codetab.name.clone(),
         hosts: config.domains.iter().map(|domain| domain.host(code)).collect(),
-        upstream: match &settings.upstream.address {
-            UpstreamAddress::Sockets(addresses) => addresses.join(" "),
-            UpstreamAddress::SandboxBank => "the sandbox bank".to_owned(),
-        },
+        upstream: address(&settings.upstream),
+        customer_interface: settings.customer_interface.as_ref().map(address),
     }
+}
+
+fn address(upstream: &crate::config::Upstream) -> String {
+    match &upstream.address {
+        UpstreamAddress::Sockets(addresses) => addresses.join(" "),
+        UpstreamAddress::SandboxBank => "the sandbox bank".to_owned(),
+    }
+}
+
+fn fallback(policy: &policies::Fallback) -> String {
+    let when = match policy.when {
+        policies::FallbackWhen::Always => "always",
+        policies::FallbackWhen::Down => "while the dedicated interface is down",
+    };
+    format!("open {when} for {}: {}", policy.required_roles, policy.paths.join(" "))
 }

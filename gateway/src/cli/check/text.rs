@@ -35,6 +35,9 @@ pub(super) fn write(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "    {version}")?;
         }
     }
+    if let Some(fallback) = &summary.fallback {
+        writeln!(out, "  fallback {fallback}")?;
+    }
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(["codetab", "bank", "hosts", "upstream"]);
@@ -43,7 +46,10 @@ pub(super) fn write(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
             codetab.code.as_str(),
             codetab.name.as_str(),
             &codetab.hosts.join("\n"),
-            codetab.upstream.as_str(),
+            &match &codetab.customer_interface {
+                Some(customers) => format!("{}\ncustomers: {customers}", codetab.upstream),
+                None => codetab.upstream.clone(),
+            },
         ]);
     }
     writeln!(out, "\n{table}")

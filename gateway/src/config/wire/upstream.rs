@@ -18,6 +18,9 @@ pub(crate) struct Codetab {
     /// The core-banking adapter of this bank: `{ addresses = ["10.1.2.3:8080"] }`.
     #[schemars(required)]
     pub(crate) upstream: Option<Upstream>,
+    /// Where this bank's customers are served, for `[fallback]`: what `upstream` takes. Their credentials
+    /// pass here, so it needs `tls` to any other machine.
+    pub(crate) customer_interface: Option<Upstream>,
 }
 
 /// A core-banking adapter: either `addresses` or `sandbox_bank`.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use certs::{Anchors, Revocations};
 use jiff::{SignedDuration, Timestamp};
 use policies::register::{RegisterPolicy, Snapshot};
-use policies::{Register, Routes, Seals, World, WorldParts};
+use policies::{Register, Seals, World, WorldParts};
 
 use super::objects::{Objects, Read};
 use super::{Line, WORLDS};
@@ -201,10 +201,8 @@ impl Past {
                 Read::Status(answer) => revocations.add_answer(answer),
             };
         }
-        let routes =
-            Routes::build(&judging.domains, judging.codetabs.clone(), judging.apis.clone());
         let parts = WorldParts {
-            routes: routes.map_err(|error| error.to_string())?,
+            routes: judging.routes().map_err(|error| error.to_string())?,
             register,
             anchors,
             revocations,

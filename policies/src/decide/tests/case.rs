@@ -15,7 +15,8 @@ use crate::freshness::Freshness;
 use crate::quota::{AllLeft, Attendance, Left, Measure, Per, Quota, QuotaFact};
 use crate::register::{Origin, Overrides, Passport, Published, Register, RegisterPolicy, Snapshot};
 use crate::routes::{
-    AmountForm, Api, ApiVersion, BodyRule, BrownOut, Codetab, Domain, Life, Method, Routes,
+    AmountForm, Api, ApiVersion, BodyRule, BrownOut, Codetab, Domain, Fallback, FallbackWhen, Life,
+    Method, Routes,
 };
 use crate::token::{TokenFact, TokenKind, TokenRecord};
 use crate::world::WorldParts;
@@ -188,7 +189,21 @@ pub(in crate::decide) fn routes() -> Routes {
             limit("places", Measure::Concurrent(one), Per { codetab: true, ..Per::default() }),
         ],
     };
-    Routes::build(&domains, vec![codetab("17515"), codetab("11315")], vec![api]).unwrap()
+    let fallback = Fallback {
+        when: FallbackWhen::Down,
+        codetabs: vec!["17515".to_owned()],
+        paths: vec!["/customers".to_owned()],
+        methods: vec!["GET", "POST"],
+        required_roles: [PspRole::PaymentInitiation, PspRole::CardBasedInstruments]
+            .into_iter()
+            .collect(),
+        quotas: vec![
+            limit("f", rate, Per { tpp: true, ..Per::default() }),
+            limit("pages", Measure::Concurrent(one), Per { codetab: true, ..Per::default() }),
+        ],
+    };
+    let routes = Routes::build(&domains, vec![codetab("17515"), codetab("11315")], vec![api]);
+    routes.and_then(|routes| routes.with_fallback(Some(fallback))).unwrap()
 }
 
 impl Case {
