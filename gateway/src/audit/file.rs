@@ -103,7 +103,9 @@ impl OpenFile {
             Some(previous) => Some(previous),
             None => files.iter().rev().find_map(known_link),
         };
-        let number = files.last().map_or(0, |file| file.number).checked_add(1);
+        // Also behind our own last one, which somebody may have taken away: no number comes back.
+        let own = previous.as_ref().and_then(|link| LogFile::of(Path::new(&link.file)));
+        let number = files.last().max(own.as_ref()).map_or(0, |file| file.number).checked_add(1);
         let number = number.ok_or_else(|| io::Error::other("no number is left for a file"))?;
         let day = day(now);
         let name = LogFile::name_of(day, number);

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::chain::{Chain, Checkpoint, VerifyingKeys};
 use super::shelf::{Line, LogFile};
+use super::verify::{Set, Trust};
 use super::*;
 use crate::clock;
 use crate::config::{AuditSettings, Durability, Secret, WhenUnwritable};
