@@ -1,9 +1,9 @@
 //! One open file of the log: begun with a header that ties it to the file before it, only ever
 //! appended to, and cut back to its last whole line where a write failed.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -82,6 +82,8 @@ pub(super) struct OpenFile {
     day: Date,
     bytes: u64,
     chain: Chain,
+    /// The checkpoint over the first line, as it goes to the list of all.
+    oath: Vec<u8>,
 }
 
 impl OpenFile {
@@ -101,12 +103,17 @@ impl OpenFile {
             Some(previous) => Some(previous),
             None => files.iter().rev().find_map(known_link),
         };
-        let (day, number) = (day(now), files.last().map_or(0, |file| file.number) + 1);
+        // Also behind our own last one, which somebody may have taken away: no number comes back.
+        let own = previous.as_ref().and_then(|link| LogFile::of(Path::new(&link.file)));
+        let number = files.last().max(own.as_ref()).map_or(0, |file| file.number).checked_add(1);
+        let number = number.ok_or_else(|| io::Error::other("no number is left for a file"))?;
+        let day = day(now);
         let name = LogFile::name_of(day, number);
         let path = directory.join(&name);
         let file =
             OpenOptions::new().create_new(true).append(true).read(true).mode(MODE).open(&path)?;
-        let mut begun = Self { file, name, path, day, bytes: 0, chain: Chain::default() };
+        let mut begun =
+            Self { file, name, path, day, bytes: 0, chain: Chain::default(), oath: Vec::new() };
         // Held for as long as this file is written to: whoever gets it knows that nobody writes any more.
         let locked = begun.file.lock();
         if let Err(error) = locked.and_then(|()| begun.head(author, previous.as_ref(), now)) {
@@ -132,6 +139,15 @@ impl OpenFile {
         })?;
         let mut chain = self.chain.clone();
         chain.seal(&mut line, 0);
+        // Signed at once, in the same write: a file of which no line is signed is none of ours.
+        let signed = author.key.sign(&self.name, &chain, now).map_err(io::Error::other)?;
+        if let Some(checkpoint) = signed {
+            let start = line.len();
+            self.oath = serde_json::to_vec(&checkpoint)?;
+            line.extend_from_slice(&self.oath);
+            chain.seal(&mut line, start);
+            self.oath.push(b'\n');
+        }
         self.append(&line, chain)
     }
 
@@ -168,6 +184,20 @@ impl OpenFile {
     /// Has the disk keep what was appended.
     pub(super) fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
+    }
+
+    /// The checkpoint that it begins with, and a line feed.
+    pub(super) fn oath(&self) -> &[u8] {
+        &self.oath
+    }
+
+    /// Whether it is still what its name stands for: not removed, not moved away, nothing put in its place.
+    pub(super) fn stands(&self) -> bool {
+        let same = |named: &Metadata, mine: &Metadata| {
+            (named.dev(), named.ino()) == (mine.dev(), mine.ino())
+        };
+        let (named, mine) = (std::fs::symlink_metadata(&self.path), self.file.metadata());
+        named.is_ok_and(|named| mine.is_ok_and(|mine| same(&named, &mine)))
     }
 
     /// Where its chain stands.

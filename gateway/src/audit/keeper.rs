@@ -119,7 +119,9 @@ impl Keeper {
             detail: format!("removed because audit.keep_for is over; {last}"),
             by: Vec::new(),
         };
-        self.shared.push(Entry::Event(event, Some(told)));
+        self.shared.push(Entry::Event(event));
+        // A removal that is not signed is believed by nobody.
+        self.shared.push(Entry::Checkpoint(Some(told)));
         if written.recv_timeout(TOLD_MAX).is_ok() {
             std::fs::remove_file(&file.path)?;
         }

@@ -114,11 +114,10 @@ impl Shared {
 pub(super) enum Entry {
     Request(Record, Held, #[allow(dead_code)] Slot),
     Permitted(Permitted, Arc<Seat>),
-    /// And who is to be told when it is written.
-    Event(Event, Option<SyncSender<()>>),
+    Event(Event),
     Probed(Probed),
-    /// Where the chain stands, signed.
-    Checkpoint,
+    /// Where the chain stands, signed. And who is to be told when it is written.
+    Checkpoint(Option<SyncSender<()>>),
 }
 
 impl Entry {
@@ -127,8 +126,8 @@ impl Entry {
         match self {
             Self::Request(_, held, _) => held.release(),
             Self::Permitted(_, seat) => seat.tell(true),
-            Self::Event(_, Some(told)) => drop(told.try_send(())),
-            Self::Event(_, None) | Self::Probed(_) | Self::Checkpoint => {}
+            Self::Checkpoint(Some(told)) => drop(told.try_send(())),
+            Self::Event(_) | Self::Probed(_) | Self::Checkpoint(None) => {}
         }
     }
 
@@ -139,7 +138,7 @@ impl Entry {
             Self::Request(_, held, _) if loose => held.release(),
             Self::Request(_, held, _) => held.refuse(),
             Self::Permitted(_, seat) => seat.tell(loose),
-            Self::Event(..) | Self::Probed(_) | Self::Checkpoint => {}
+            Self::Event(_) | Self::Probed(_) | Self::Checkpoint(_) => {}
         }
     }
 }
@@ -224,7 +223,7 @@ impl Audit {
 
     /// Writes down something that is no request.
     pub fn event(&self, event: Event) {
-        self.shared.push(Entry::Event(event, None));
+        self.shared.push(Entry::Event(event));
     }
 
     /// Writes down what the gateway's own probe found.

@@ -43,7 +43,10 @@ impl LogFile {
         let rest = rest.strip_suffix(COMPRESSED).or_else(|| rest.strip_suffix(PLAIN))?;
         let (day, number) = rest.split_once('.')?;
         let (day, number) = (day.parse().ok()?, number.parse().ok()?);
-        Some(Self { number, day, path: path.to_owned(), compressed })
+        let file = Self { number, day, path: path.to_owned(), compressed };
+        // Another way to write the same name would be another file that is called the same.
+        let plain = name.strip_suffix(COMPRESSED).map(|name| format!("{name}{PLAIN}"));
+        (file.name() == plain.as_deref().unwrap_or(name)).then_some(file)
     }
 
     /// The name of file `number`, begun on `day`, as checkpoints and later files call it.
@@ -82,17 +85,21 @@ pub fn packed(lines: &[u8]) -> io::Result<Vec<u8>> {
 }
 
 /// The files of the log in `directory`, oldest first. Of a file that is both plain and compressed, as after a
-/// crash in the midst of compressing, the plain one counts.
+/// crash in the midst of compressing, the plain one counts. What is no regular file is none of the log: a
+/// pipe would never end.
 ///
 /// # Errors
 /// The operating system's.
 pub fn files(directory: &Path) -> io::Result<Vec<LogFile>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(directory)? {
-        files.extend(LogFile::of(&entry?.path()));
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            files.extend(LogFile::of(&entry.path()));
+        }
     }
-    files.sort_by_key(|file: &LogFile| (file.number, file.compressed));
-    files.dedup_by_key(|file| file.number);
+    files.sort_by_key(|file: &LogFile| (file.number, file.day, file.compressed));
+    files.dedup_by_key(|file| (file.number, file.day));
     Ok(files)
 }
 
@@ -149,6 +156,35 @@ mod tests {
         let found = files(directory.path()).unwrap();
         let numbers: Vec<_> = found.iter().map(|file| (file.number, file.compressed)).collect();
         assert_eq!(numbers, [(2, true), (11, false)]);
+    }
+
+    #[test]
+    fn a_file_has_one_name_and_is_a_file() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in [
+            "access-2026-11-22.3.jsonl",
+            "access-2026-11-22.+00003.jsonl",
+            "access-2026-11-22.0000003.jsonl",
+            "access-20261122.000003.jsonl",
+            "access-2026-11-22T00.000003.jsonl.zst",
+        ] {
+            std::fs::write(directory.path().join(name), "").unwrap();
+        }
+        let day = jiff::civil::date(2026, 11, 22);
+        std::fs::create_dir(directory.path().join(LogFile::name_of(day, 4))).unwrap();
+        let endless = directory.path().join(LogFile::name_of(day, 5));
+        std::os::unix::fs::symlink("/dev/zero", endless).unwrap();
+        assert_eq!(files(directory.path()).unwrap(), []);
+    }
+
+    #[test]
+    fn two_files_of_one_number_are_both_there() {
+        let directory = tempfile::tempdir().unwrap();
+        for day in [22, 23] {
+            let name = LogFile::name_of(jiff::civil::date(2026, 11, day), 3);
+            std::fs::write(directory.path().join(name), "").unwrap();
+        }
+        assert_eq!(files(directory.path()).unwrap().len(), 2);
     }
 
     #[test]

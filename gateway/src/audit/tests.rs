@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::chain::{Chain, Checkpoint, VerifyingKeys};
 use super::shelf::{Line, LogFile};
+use super::verify::{Set, Trust};
 use super::*;
 use crate::clock;
 use crate::config::{AuditSettings, Durability, Secret, WhenUnwritable};
@@ -286,6 +287,57 @@ fn a_file_whose_time_is_over_is_removed_after_the_log_has_told_it() {
     let told = files[0].iter().find(|line| line["event.action"] == "audit_removed").unwrap();
     assert_eq!(told["octroi.subject"], name.as_str());
     assert!(told["message"].as_str().unwrap().contains(last.trim_matches('"')), "{told}");
+    let signed = files[0].iter().filter(|line| line["event.action"] == "audit_checkpoint");
+    let signed = signed.filter_map(|line| line["octroi.checkpoint.sequence"].as_u64()).next();
+    assert!(signed.is_some(), "the file's first line is signed");
+    let next = files[0].iter().skip_while(|line| *line != told).nth(1).unwrap();
+    assert_eq!(next["octroi.checkpoint.sequence"], told["event.sequence"], "signed before it goes");
+}
+
+#[test]
+fn a_file_that_somebody_takes_away_while_it_is_written_is_told_and_another_is_begun() {
+    for moves in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let audit = open(&settings(directory.path()));
+        write(&audit);
+        eventually(|| audit.outstanding() == 0);
+        let gone = shelf::files(directory.path()).unwrap().remove(0);
+        match moves {
+            true => std::fs::rename(&gone.path, elsewhere.path().join("moved")).unwrap(),
+            false => std::fs::remove_file(&gone.path).unwrap(),
+        }
+        eventually(|| {
+            write(&audit);
+            std::thread::sleep(Duration::from_millis(20));
+            !shelf::files(directory.path()).unwrap().is_empty()
+        });
+        let last = write(&audit);
+        audit.close();
+        let files = files(directory.path());
+        assert_eq!(files[0][0]["octroi.previous"]["file"], gone.name());
+        let told = files[0].iter().find(|line| line["event.action"] == "audit_file_gone").unwrap();
+        assert_eq!(told["octroi.subject"], gone.name());
+        assert!(ids(&files[0]).contains(&last.as_str()));
+    }
+}
+
+#[test]
+fn a_list_of_checkpoints_that_a_full_disk_tore_holds_each_of_them_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let list = directory.path().join("checkpoints.jsonl");
+    let audit = open(&AuditSettings { checkpoint_records: 2, ..settings(directory.path()) });
+    let mut torn = std::fs::OpenOptions::new().append(true).open(&list).unwrap();
+    for _ in 0..6 {
+        std::io::Write::write_all(&mut torn, b"{\"@timestamp\":\"20").unwrap();
+        write(&audit);
+        eventually(|| audit.outstanding() == 0);
+    }
+    audit.close();
+    let report = Set::of_directory(directory.path()).unwrap();
+    let report = report.verify(Trust::default(), &|_| {}).unwrap();
+    assert_eq!((report.fault_count, report.notes.len()), (0, 0), "{report:?}");
+    assert!(report.checkpoints > 3 && report.listed == report.checkpoints, "{report:?}");
 }
 
 #[test]

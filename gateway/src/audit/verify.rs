@@ -124,11 +124,8 @@ impl Set {
         let mut faults = Faults::default();
         let claims = self.claims(&headers, &keys, &trust.heads, &mut report, &mut faults)?;
         let walks = self.walks(&claims, &keys, trust.threads.max(1), progress);
-        let removed: BTreeSet<u64> = walks
-            .iter()
-            .flat_map(|walk| &walk.removed)
-            .filter_map(|name| Some(LogFile::of(Path::new(name))?.number))
-            .collect();
+        let removed: BTreeSet<String> =
+            walks.iter().flat_map(|walk| &walk.removed).cloned().collect();
         for (file, walk) in self.files.iter().zip(walks) {
             report.add(&file.name(), walk, self.checkpoints.is_some(), &mut faults);
         }
@@ -217,23 +214,28 @@ impl Set {
         &self,
         headers: &[Option<Header>],
         claims: &Claims,
-        removed: &BTreeSet<u64>,
+        removed: &BTreeSet<String>,
         faults: &mut Faults,
     ) {
-        let there: BTreeSet<u64> = self.files.iter().map(|file| file.number).collect();
+        // By name: another file with the number of one that is gone does not stand for it.
+        let there: BTreeSet<String> = self.files.iter().map(LogFile::name).collect();
+        let gone = |name: &str| !there.contains(name) && !removed.contains(name);
+        let named = |name: &String| Some(LogFile::of(Path::new(name))?.number);
+        let numbers: BTreeSet<u64> = self.files.iter().map(|file| file.number).collect();
+        let accounted: BTreeSet<u64> =
+            numbers.iter().copied().chain(removed.iter().filter_map(named)).collect();
         let mut told = BTreeSet::new();
-        let gone = |number: u64| !there.contains(&number) && !removed.contains(&number);
-        let (first, last) = (there.first().copied(), there.last().copied());
+        let (first, last) = (numbers.first().copied(), numbers.last().copied());
         for (file, header) in self.files.iter().zip(headers) {
             let previous = header.as_ref().and_then(|header| header.previous.as_ref());
-            let Some(number) = previous.and_then(|previous| previous.number()) else { continue };
-            if gone(number) && told.insert(number) {
+            let Some(previous) = previous else { continue };
+            let Some(number) = previous.number() else { continue };
+            if gone(&previous.file) && told.insert(number) {
                 let detail = format!(
-                    "{} goes on from it; it is not there, and no audit_removed names it",
+                    "{} goes on from it; it is not there, and no signed audit_removed names it",
                     file.name()
                 );
-                let name = previous.map(|previous| previous.file.clone()).unwrap_or_default();
-                faults.add(Fault::of_file(&name, FaultKind::Missing, detail));
+                faults.add(Fault::of_file(&previous.file, FaultKind::Missing, detail));
             }
         }
         for (name, claim) in claims.signed() {
@@ -242,17 +244,18 @@ impl Set {
             };
             // What was removed long ago is named by nothing but old checkpoints.
             let old = first.is_some_and(|first| number < first) && claim.is_listed();
-            if gone(number) && !old && told.insert(number) {
+            if gone(name) && !old && told.insert(number) {
                 let detail = format!(
-                    "{} is about it; it is not there, and no audit_removed names it",
+                    "{} is about it; it is not there, and no signed audit_removed names it",
                     claim.source
                 );
                 faults.add(Fault::of_file(name, FaultKind::Missing, detail));
             }
         }
         for number in first.into_iter().zip(last).flat_map(|(first, last)| first..last) {
-            if gone(number) && told.insert(number) {
-                let detail = "no file has this number, and no audit_removed names it".to_owned();
+            if !accounted.contains(&number) && told.insert(number) {
+                let detail =
+                    "no file has this number, and no signed audit_removed names it".to_owned();
                 let name = format!("access-….{number:06}.jsonl");
                 faults.add(Fault::of_file(&name, FaultKind::Missing, detail));
                 if told.len() > FAULTS_MAX {

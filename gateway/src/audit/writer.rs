@@ -1,11 +1,10 @@
 //! The one thread that writes the log: lines come to it one by one, leave it in batches, and whoever
 //! waits for one is told when it is written.
 
+mod list;
 mod trouble;
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
@@ -33,11 +32,14 @@ const RETRY_AFTER: Duration = Duration::from_millis(200);
 const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 /// Every checkpoint, beside the files.
 const CHECKPOINTS: &str = "checkpoints.jsonl";
-const CHECKPOINTS_MODE: u32 = 0o640;
 /// Checkpoints that wait for their own file to be written to.
 const CHECKPOINT_BYTES_MAX: usize = 64 * 1024;
 /// `event.action` of the line that ends a file in order.
 const CLOSED: &str = "audit_closed";
+/// `event.action` of the line that tells of a file that was taken away while it was written.
+const GONE: &str = "audit_file_gone";
+/// How often the file is looked for under its name.
+const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
 
 /// Begins the first file and starts the thread.
 pub(super) fn start(
@@ -50,7 +52,7 @@ pub(super) fn start(
     let directory = settings.directory.clone();
     let begun = OpenFile::begin(&directory, &author, None, clock::now());
     let file = begun.map_err(|source| AuditError::Open { path: directory, source })?;
-    let writer = Writer {
+    let mut writer = Writer {
         settings,
         author,
         people,
@@ -65,7 +67,10 @@ pub(super) fn start(
         unsigned_since: None,
         trouble: None,
         has_given_up: false,
+        looked_at: Instant::now(),
     };
+    let oath = writer.file.as_ref().map(|file| file.oath().to_vec());
+    writer.copy_checkpoints(&oath.unwrap_or_default());
     let _ = writer.keep_reserve();
     let thread = std::thread::Builder::new().name("audit".to_owned());
     thread.spawn(move || writer.run()).map_err(AuditError::Thread)
@@ -93,6 +98,8 @@ struct Writer {
     trouble: Option<Trouble>,
     /// The process ends, and the disk was waited for long enough.
     has_given_up: bool,
+    /// When the file was last looked for under its name.
+    looked_at: Instant,
 }
 
 impl Writer {
@@ -170,7 +177,10 @@ impl Writer {
             Some(file) => file,
             None => {
                 let previous = self.previous.clone();
-                OpenFile::begin(&self.settings.directory, &self.author, previous, now)?
+                let directory = &self.settings.directory;
+                let begun = OpenFile::begin(directory, &self.author, previous, now)?;
+                self.copy_checkpoints(begun.oath());
+                begun
             }
         };
         let (mut chain, mut checkpoints) = (file.chain().clone(), Vec::new());
@@ -244,13 +254,13 @@ impl Writer {
             Entry::Permitted(line, _) => {
                 serde_json::to_writer(&mut *lines, &line.line()).map_err(|error| error.to_string())
             }
-            Entry::Event(event, _) => {
+            Entry::Event(event) => {
                 serde_json::to_writer(&mut *lines, event).map_err(|error| error.to_string())
             }
             Entry::Probed(probed) => {
                 serde_json::to_writer(&mut *lines, probed).map_err(|error| error.to_string())
             }
-            Entry::Checkpoint => match self.author.key.sign(file.name(), chain, now) {
+            Entry::Checkpoint(_) => match self.author.key.sign(file.name(), chain, now) {
                 Ok(None) => return,
                 Ok(Some(checkpoint)) => serde_json::to_writer(&mut *lines, &checkpoint)
                     .map(|()| {
@@ -268,8 +278,8 @@ impl Writer {
             let unwritable = match entry {
                 Entry::Request(record, ..) => record.request_id.to_string(),
                 Entry::Permitted(line, _) => line.request_id.to_string(),
-                Entry::Event(event, _) => event.event.to_owned(),
-                Entry::Probed(_) | Entry::Checkpoint => String::new(),
+                Entry::Event(event) => event.event.to_owned(),
+                Entry::Probed(_) | Entry::Checkpoint(_) => String::new(),
             };
             let line = format!(
                 "{{\"@timestamp\":\"{now}\",\"event.action\":\"unwritable\",\"octroi.subject\":\"{unwritable}\"}}"
@@ -286,7 +296,7 @@ impl Writer {
         });
         let due = waited || self.unsigned >= self.settings.checkpoint_records;
         if due {
-            self.persist(&mut [Entry::Checkpoint]);
+            self.persist(&mut [Entry::Checkpoint(None)]);
         }
         due
     }
@@ -297,33 +307,45 @@ impl Writer {
             self.checkpoints.extend_from_slice(fresh);
         }
         let path = self.settings.directory.join(CHECKPOINTS);
-        let options = OpenOptions::new().create(true).append(true).mode(CHECKPOINTS_MODE).clone();
-        let copied = options.open(path).and_then(|mut file| {
-            file.write_all(&self.checkpoints)?;
-            if self.settings.durability == Durability::Fsync { file.sync_data() } else { Ok(()) }
-        });
-        match copied {
+        let keep = self.settings.durability == Durability::Fsync;
+        match list::append(&path, &self.checkpoints, keep) {
             Ok(()) => self.checkpoints.clear(),
             Err(error) => tracing::warn!(%error, "checkpoints.jsonl cannot be written"),
         }
     }
 
-    /// Goes on in a new file, when the day is over or this one is long enough.
+    /// Goes on in a new file, when the day is over, this one is long enough, or it was taken away.
     fn rotate(&mut self) {
         let now = clock::now();
-        let due = self.file.as_ref().is_some_and(|file| {
-            file.day() != file::day(now) || file.bytes() >= self.settings.file_bytes_max
-        });
-        if due {
-            self.close();
+        let Some(file) = &self.file else { return };
+        let gone = self.looked_at.elapsed() >= LOOKED_AT_EVERY && !file.stands();
+        if self.looked_at.elapsed() >= LOOKED_AT_EVERY {
+            self.looked_at = Instant::now();
         }
-        if due && let Err(error) = self.attempt(&[]) {
+        let (name, lines) = (file.name().to_owned(), file.chain().next());
+        let due =
+            gone || file.day() != file::day(now) || file.bytes() >= self.settings.file_bytes_max;
+        if !due {
+            return;
+        }
+        self.close();
+        let told = gone.then(|| {
+            tracing::error!(file = name, lines, "the access log's file was removed or moved away");
+            let detail =
+                format!("removed or moved away while it was written; it had {lines} lines");
+            Entry::Event(Event {
+                time: now,
+                event: GONE,
+                subject: Some(name),
+                detail,
+                by: Vec::new(),
+            })
+        });
+        if let Err(error) = self.attempt(told.as_slice()) {
             // The next line tries again, and for as long as it takes.
             tracing::warn!(%error, "the next file of the access log cannot be begun yet");
         }
-        if due {
-            let _ = self.bell.try_send(());
-        }
+        let _ = self.bell.try_send(());
     }
 
     /// Ends the file in order. One that cannot be ended is left as after a crash.
@@ -338,7 +360,7 @@ impl Writer {
             detail: "this file is complete".to_owned(),
             by: Vec::new(),
         };
-        let ended = self.attempt(&[Entry::Event(closed, None), Entry::Checkpoint]);
+        let ended = self.attempt(&[Entry::Event(closed), Entry::Checkpoint(None)]);
         let Some(file) = self.file.take() else { return };
         self.previous = file.link();
         if let Err(error) = ended.and_then(|()| file.sync()) {

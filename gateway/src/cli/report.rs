@@ -191,6 +191,16 @@ fn told(made: &Made) -> Answer {
             eprintln!("octroi: the roll-ups of {} are not kept: {why}", books.directory.display());
         }
     }
+    let unmeasured = &made.report.unmeasured;
+    if let (Some(first), Some(last)) = (unmeasured.first(), unmeasured.last()) {
+        eprintln!(
+            "octroi: of {} days, from {} to {}, not every log has a file: what happened then is in no \
+             figure; `unmeasured` in the JSON file names them",
+            unmeasured.len(),
+            first.date,
+            last.date
+        );
+    }
     for source in &made.report.sources {
         for file in source.files.iter().filter(|file| file.unreadable > 0) {
             eprintln!(

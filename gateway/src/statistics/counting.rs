@@ -11,6 +11,7 @@ use policies::statistics::{Day, Downtime, Reply, Service, Silence, Watch, may_be
 use super::books::Books;
 use super::figures::{
     ApiFigures, Bank, DayFigures, FORMAT, Figures, Group, Report, SourceDay, SourceFile, Sum,
+    Unmeasured,
 };
 use super::reading::Kind;
 use super::rollup::{KindOfDay, Rollup, RollupError};
@@ -85,6 +86,7 @@ impl Question<'_> {
             probe_counts: self.probe_counts,
             group: group.figures(self.days),
             banks: Vec::new(),
+            unmeasured: self.unmeasured(),
             sources: self.sources(),
         };
         Ok((report, banks))
@@ -162,6 +164,15 @@ impl Question<'_> {
             customer: Vec::new(),
         };
         Ok((bank, sums, downtimes))
+    }
+
+    fn unmeasured(&self) -> Vec<Unmeasured> {
+        let logs = self.books.len();
+        let days = self.days.iter().map(|day| {
+            let without = logs - self.pages(day.date).count();
+            Unmeasured { date: day.date, without, logs }
+        });
+        days.filter(|day| day.without > 0).collect()
     }
 
     fn sources(&self) -> Vec<SourceDay> {

@@ -37,6 +37,8 @@ pub struct Report {
     pub group: Group,
     /// Each bank.
     pub banks: Vec<Bank>,
+    /// Days of which a log has nothing: what happened then is in no figure.
+    pub unmeasured: Vec<Unmeasured>,
     /// What the figures were made of.
     pub sources: Vec<SourceDay>,
 }
@@ -199,6 +201,17 @@ pub struct CustomerFigures {
     pub errors: Option<u64>,
     /// In percent.
     pub error_rate_pct: Option<f64>,
+}
+
+/// A day of which not every log has a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Unmeasured {
+    /// Which.
+    pub date: Date,
+    /// How many logs have nothing of it: none of their gateways ran, or their files are gone.
+    pub without: usize,
+    /// Of how many.
+    pub logs: usize,
 }
 
 /// What a day of a gateway was counted from.

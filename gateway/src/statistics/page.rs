@@ -28,6 +28,7 @@ struct Page<'a> {
     summary: Vec<(String, String, [String; 9])>,
     group: Option<View>,
     banks: Vec<View>,
+    unmeasured: String,
     sources: Vec<Source<'a>>,
     style: &'static str,
 }
@@ -65,6 +66,15 @@ pub fn write(report: &Report, zone: &TimeZone, language: Language) -> askama::Re
         summary: group.iter().map(row).chain(banks.iter().map(row)).collect(),
         group,
         banks,
+        unmeasured: report
+            .unmeasured
+            .iter()
+            .map(|day| match day.without == day.logs {
+                true => language.date(day.date),
+                false => format!("{} ({}/{})", language.date(day.date), day.without, day.logs),
+            })
+            .collect::<Vec<_>>()
+            .join(", "),
         sources: report
             .sources
             .iter()

@@ -58,6 +58,20 @@ pub enum InquiryError {
     /// The customer interface.
     #[error(transparent)]
     Customer(#[from] CustomerFault),
+    /// One log under two names.
+    #[error(
+        "{} and {} both hold {file}, with the same last line: one is a copy of the other, and \
+         its requests would count twice; name one of them",
+        first.display(), second.display()
+    )]
+    Twice {
+        /// A log.
+        first: PathBuf,
+        /// Another.
+        second: PathBuf,
+        /// What they share.
+        file: String,
+    },
     /// Nothing to count.
     #[error("no day of {quarter} is over yet in {zone}; the first ends at {ends}")]
     TooEarly {
@@ -132,6 +146,7 @@ impl Inquiry {
             around.insert(0, day);
             settle(&mut unsettled, &books, date)?;
         }
+        different(&books)?;
         let question = Question {
             books: &books,
             quarter: self.quarter.to_string(),
@@ -158,6 +173,24 @@ impl Inquiry {
         let kinds = pages.flat_map(|(_, page)| &page.kinds).map(|of_day| &of_day.kind);
         kinds.filter(|kind| kind.sandbox == self.sandbox).map(|kind| kind.codetab.clone()).collect()
     }
+}
+
+/// No file of one log stands in another one as well.
+fn different(books: &[Books]) -> Result<(), InquiryError> {
+    let mut seen: BTreeMap<(&str, &str), &Books> = BTreeMap::new();
+    for one in books {
+        for file in one.days.values().flat_map(|(_, page)| &page.files) {
+            if file.hash.is_empty() {
+                continue;
+            }
+            let before = seen.insert((&file.name, &file.hash), one);
+            if let Some(before) = before.filter(|before| before.directory != one.directory) {
+                let (first, second) = (before.directory.clone(), one.directory.clone());
+                return Err(InquiryError::Twice { first, second, file: file.name.clone() });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Strikes out the banks that were up at the end of the day: their last unanswered request was received

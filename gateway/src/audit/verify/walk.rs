@@ -59,7 +59,7 @@ pub(super) struct Walk {
     pub(super) span: Option<(Timestamp, Timestamp)>,
     /// Checkpoints in the file that hold.
     pub(super) checkpoints: u64,
-    /// Files that this one says were removed.
+    /// Files that this one says were removed, in lines that a checkpoint covers: anybody can add others.
     pub(super) removed: Vec<String>,
     /// Numbers covered by checkpoints that `checkpoints.jsonl` does not know: how many, and the lowest.
     pub(super) unlisted: Option<(u64, u64)>,
@@ -97,6 +97,8 @@ struct Walker<'a> {
     /// The number that the torn last line would have had.
     torn_at: Option<u64>,
     sworn: Option<u64>,
+    /// Files that a line with this number says were removed.
+    removals: Vec<(u64, String)>,
     walk: Walk,
 }
 
@@ -118,6 +120,7 @@ pub(super) fn walk(
         ending: Ending::Open,
         torn_at: None,
         sworn: None,
+        removals: Vec::new(),
         walk: Walk::default(),
     };
     let listed = claims.iter().rev().find(|claim| claim.is_listed());
@@ -278,7 +281,7 @@ impl Walker<'_> {
             b"audit_closed" => self.ending = Ending::Closing(number),
             b"audit_removed" => {
                 let removal = serde_json::from_slice::<Removal>(bytes);
-                self.walk.removed.extend(removal.map(|removal| removal.subject));
+                self.removals.extend(removal.map(|removal| (number, removal.subject)));
             }
             _ => {}
         }
@@ -436,6 +439,8 @@ impl Walker<'_> {
     }
 
     fn end(&mut self, trace: &Trace) {
+        let sworn = self.removals.drain(..).filter(|(number, _)| Some(*number) <= self.sworn);
+        self.walk.removed.extend(sworn.map(|(_, name)| name));
         for (from, to, fault) in self.missing.drain(..) {
             // Whatever of them stands elsewhere was told there.
             let still = trace.gaps().iter().any(|(first, last)| *first <= to && from <= *last);
@@ -466,6 +471,9 @@ impl Walker<'_> {
             );
             self.walk.faults.add(Fault::of_file(&self.name, FaultKind::Truncated, detail));
         }
+        if self.sworn.is_none() && next > 0 {
+            self.unsigned(next);
+        }
         if next == 0 && beyond.is_none() {
             let detail = "no line of the log stands in it".to_owned();
             self.walk.faults.add(Fault::of_file(&self.name, FaultKind::Truncated, detail));
@@ -487,6 +495,19 @@ impl Walker<'_> {
         if self.ending != Ending::Closed {
             self.walk.unsworn = next.saturating_sub(self.sworn.map_or(0, |sworn| sworn + 1));
         }
+    }
+
+    /// The gateway signs the first line of a file in the same write.
+    fn unsigned(&mut self, lines: u64) {
+        if lines == 1 {
+            self.note("its first line is not signed: a crash while it was begun".to_owned());
+            return;
+        }
+        let detail =
+            "no line of it is signed, and the gateway signs the first one at once: it did not \
+                      write this file"
+                .to_owned();
+        self.walk.faults.add(Fault::of_file(&self.name, FaultKind::Forged, detail));
     }
 
     fn unreadable(&mut self, offset: u64, error: &io::Error) {

@@ -76,7 +76,7 @@ impl Writer {
                 detail: format!("the disk of the access log is full; {consequence}"),
                 by: Vec::new(),
             };
-            if let Err(error) = self.attempt(&[Entry::Event(told, None)]) {
+            if let Err(error) = self.attempt(&[Entry::Event(told)]) {
                 tracing::warn!(%error, "the reserve was not enough to say so in the access log");
             }
         }
@@ -96,7 +96,7 @@ impl Writer {
         );
         let told =
             Event { time: clock::now(), event: RECOVERED, subject: None, detail, by: Vec::new() };
-        if let Err(error) = self.attempt(&[Entry::Event(told, None)]) {
+        if let Err(error) = self.attempt(&[Entry::Event(told)]) {
             tracing::warn!(%error, "the access log fails again");
             self.trouble = Some(trouble);
             return;
