@@ -43,11 +43,16 @@ struct Bench {
     new: PathBuf,
     indexes: PathBuf,
     table: Table,
+    /// The beginning of the last answer.
+    told: String,
 }
 
 const SECONDS: u64 = 7 * 24 * 3600;
 /// Requests a minute of one TPP on one API that the rehearsed configuration lets pass.
 const NEW_LIMIT: i64 = 10;
+/// TPPs of the sandbox that come as far as the limits.
+const ADMITTED: [&str; 2] = ["funds-co", "multi-role"];
+const TOLD_LINES: usize = 12;
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 fn main() -> ExitCode {
@@ -99,7 +104,8 @@ fn run(options: &Options) -> Result<(), BenchError> {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    let mut bench = Bench { octroi, log, new, indexes: place.path().join("indexes"), table };
+    let indexes = place.path().join("indexes");
+    let mut bench = Bench { octroi, log, new, indexes, table, told: String::new() };
     let shown = bench.all(&made, &plan);
     println!("{}", bench.table);
     shown
@@ -125,18 +131,17 @@ fn bank(octroi: &Path, new: &Path, log: &Path) -> Result<Bank, BenchError> {
     let mut limit = toml::Table::new();
     limit.insert("requests".to_owned(), NEW_LIMIT.into());
     limit.insert("period".to_owned(), "1m".into());
-    let quotas = toml::Table::from_iter([("sandbox".to_owned(), limit.into())]);
-    config.insert("quota".to_owned(), quotas.into());
+    let quotas = config.get_mut("quota").and_then(toml::Value::as_table_mut);
+    let quotas = quotas.ok_or_else(|| malformed("no table `quota`".to_owned()))?;
+    quotas.insert("sandbox".to_owned(), limit.into());
     let text = toml::to_string(&config).map_err(|error| malformed(error.to_string()))?;
     fs::write(new, text).map_err(BenchError::system("writing a configuration"))?;
 
     let kept = log.join("certificates");
     fs::create_dir(&kept).map_err(BenchError::system("making a directory"))?;
-    let tpps = fs::read_dir(sandbox.join("tpp")).map_err(BenchError::system("listing the TPPs"))?;
     let mut certificates = Vec::new();
-    for tpp in tpps {
-        let tpp = tpp.map_err(BenchError::system("listing the TPPs"))?;
-        let pem = fs::read(tpp.path().join("qwac.pem"));
+    for tpp in ADMITTED {
+        let pem = fs::read(sandbox.join("tpp").join(tpp).join("qwac.pem"));
         let pem = pem.map_err(BenchError::system("reading a QWAC"))?;
         let leaf = X509::from_pem(&pem).and_then(|leaf| leaf.digest(MessageDigest::sha256()));
         let leaf = leaf.map_err(|error| BenchError::Process(format!("a QWAC: {error}")))?;
@@ -145,7 +150,6 @@ fn bank(octroi: &Path, new: &Path, log: &Path) -> Result<Bank, BenchError> {
             .map_err(BenchError::system("keeping a QWAC"))?;
         certificates.push(name);
     }
-    certificates.sort();
     Ok(Bank { domain: "sandbox.api.localhost".to_owned(), codetabs, certificates })
 }
 
@@ -207,15 +211,24 @@ impl Bench {
     fn rehearse(&mut self) -> Result<(), BenchError> {
         let mut command = Command::new(&self.octroi);
         command.arg("rehearse").arg("--config").arg(&self.new).arg("--log").arg(&self.log);
-        self.run(&format!("rehearse a limit of {NEW_LIMIT} a minute"), command)
+        self.run(&format!("rehearse a limit of {NEW_LIMIT} a minute"), command)?;
+        println!("{}", self.told);
+        Ok(())
     }
 
     fn run(&mut self, what: &str, mut command: Command) -> Result<(), BenchError> {
         let began = Instant::now();
-        let (out, counted) = out()?;
-        command.env("OCTROI_AUDIT_INDEXES", &self.indexes).stdout(out).stderr(Stdio::null());
-        let child = command.spawn().map_err(BenchError::system("starting octroi"))?;
-        let cost = wait(began, vec![child])?;
+        let (out, counted) = out_of()?;
+        let (errors, said) = out_of()?;
+        command.env("OCTROI_AUDIT_INDEXES", &self.indexes).stdout(out).stderr(errors);
+        let mut child = command.spawn().map_err(BenchError::system("starting octroi"))?;
+        let cost = wait(began, &mut [&mut child])?;
+        let said = fs::read_to_string(said).map_err(BenchError::system("reading what it said"))?;
+        let ended = child.wait().map_err(BenchError::system("waiting"))?;
+        // 1 says that the answer is no, as of a rehearsal that would refuse somebody.
+        if ended.code().is_none_or(|code| code > 1) {
+            return Err(BenchError::Process(format!("{what}: {said}")));
+        }
         self.row(what, "octroi", &cost, &counted)
     }
 
@@ -231,20 +244,22 @@ impl Bench {
         let unpack = Command::new("zstdcat").args(files).stdout(Stdio::piped()).spawn();
         let mut unpack = unpack.map_err(BenchError::system("starting zstdcat"))?;
         let Some((program, arguments)) = reader.split_first() else { return Ok(()) };
-        let (out, counted) = out()?;
+        let (out, counted) = out_of()?;
         let mut command = Command::new(program);
         command.args(arguments).stdout(out).env("LC_ALL", "C");
         if let Some(text) = unpack.stdout.take() {
             command.stdin(text);
         }
-        let reader = command.spawn().map_err(BenchError::system("starting a reader"))?;
-        let mut cost = wait(began, vec![unpack, reader])?;
+        let mut reader = command.spawn().map_err(BenchError::system("starting a reader"))?;
+        let mut cost = wait(began, &mut [&mut unpack, &mut reader])?;
         cost.seconds *= scale;
         self.row(what, with, &cost, &counted)
     }
 
     fn row(&mut self, what: &str, with: &str, cost: &Cost, out: &Path) -> Result<(), BenchError> {
         let text = fs::read(out).map_err(BenchError::system("reading an answer"))?;
+        let head = text.split(|byte| *byte == b'\n').take(TOLD_LINES);
+        self.told = head.map(String::from_utf8_lossy).collect::<Vec<_>>().join("\n");
         let lines = text.iter().filter(|byte| **byte == b'\n').count();
         let (seconds, memory) = (format!("{:.2}", cost.seconds), format!("{:.0}", cost.memory));
         self.table.add_row([what, with, &seconds, &memory, &lines.to_string()]);
@@ -254,14 +269,14 @@ impl Bench {
 }
 
 /// Where an answer goes.
-fn out() -> Result<(File, PathBuf), BenchError> {
+fn out_of() -> Result<(File, PathBuf), BenchError> {
     let file = tempfile::NamedTempFile::new().map_err(BenchError::system("making a file"))?;
     let (file, path) = file.keep().map_err(|error| BenchError::Process(error.to_string()))?;
     Ok((file, path))
 }
 
 /// Waits for all, and looks at their memory meanwhile.
-fn wait(began: Instant, mut children: Vec<Child>) -> Result<Cost, BenchError> {
+fn wait(began: Instant, children: &mut [&mut Child]) -> Result<Cost, BenchError> {
     let mut peaks = vec![0.0_f64; children.len()];
     loop {
         let mut left = false;
