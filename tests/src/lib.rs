@@ -22,6 +22,7 @@ pub mod lists;
 pub mod load;
 pub mod namespace;
 pub mod oauth;
+pub mod outage;
 pub mod process;
 pub mod prometheus;
 pub mod publisher;
