@@ -27,6 +27,7 @@ pub mod process;
 pub mod prometheus;
 pub mod publisher;
 pub mod qtsp;
+pub mod quarter;
 pub mod quota;
 pub mod redis_cluster;
 pub mod redis_sentinel;
