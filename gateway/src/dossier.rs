@@ -15,12 +15,12 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use policies::register::Snapshot;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::audit::chain::{Chain, SignatureFault, SigningKey};
 use crate::replay::StreamError;
 
-pub use case::{BLOCKING, Case, Count};
+pub use case::{BLOCKING, Case, Count, Earlier};
 pub use drafts::Language;
 pub use evidence::{Evidence, Gathering};
 
@@ -62,6 +62,36 @@ struct Manifest<'a> {
     case: &'a Case,
     /// Every other file but the signature.
     files: Vec<Listed>,
+}
+
+/// What is read again of a manifest.
+#[derive(Deserialize)]
+struct Made {
+    made: Timestamp,
+    case: About,
+}
+
+#[derive(Deserialize)]
+struct About {
+    organisation_id: String,
+    since: Timestamp,
+}
+
+impl Earlier {
+    /// The dossier in `directory`.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn read(directory: &Path) -> Result<Self, DossierError> {
+        let file = directory.join(MANIFEST);
+        let failed = |error| DossierError::File { file: file.clone(), error };
+        let bytes = std::fs::read(&file).map_err(failed)?;
+        let Made { made, case } =
+            serde_json::from_slice(&bytes).map_err(|error| failed(error.into()))?;
+        let manifest_sha256 = hex::encode(certs::sha256(&bytes));
+        let About { organisation_id, since } = case;
+        Ok(Self { made, manifest_sha256, organisation_id, since })
+    }
 }
 
 /// One file.

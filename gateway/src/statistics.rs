@@ -21,7 +21,7 @@ mod table;
 mod verifying;
 
 pub use books::{Books, BooksError};
-pub use customer::{COLUMNS, CustomerFault};
+pub use customer::CustomerFault;
 pub use figures::{Figures, Report};
 pub use gathering::GatheringError;
 pub use page::write as write_page;

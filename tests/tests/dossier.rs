@@ -126,6 +126,10 @@ fn the_dossier_of_a_withdrawn_tpp_freezes_the_evidence_and_drafts_what_must_be_s
             assert!(draft.contains(word), "{name}: {word}: {draft}");
         }
         assert!(!draft.contains("rétabli, première") && !draft.contains("has ended"), "{draft}");
+        let page = String::from_utf8(found[&format!("drafts/{name}.html")].clone()).unwrap();
+        assert!(page.starts_with("<!doctype html>") && page.contains("PSDFR-ACPR-99901"), "{page}");
+        // The name of the register holds a mark of HTML.
+        assert!(page.contains("FUNDS &amp; CO SAS"), "{page}");
     }
     let all = found.values().map(|bytes| String::from_utf8_lossy(bytes)).collect::<String>();
     assert!(!all.contains(GILLES_IBAN), "no account stands in it");
@@ -150,6 +154,20 @@ fn the_dossier_of_a_withdrawn_tpp_freezes_the_evidence_and_drafts_what_must_be_s
 fn a_tpp_that_is_let_in_again_has_a_dossier_that_says_when() {
     let scene = Scene::open();
     withdrawn(&scene);
+    let folder = tempfile::tempdir().unwrap();
+    let (first, end) = (folder.path().join("first"), folder.path().join("end"));
+    let (_, code) = dossier(scene.gateway.place(), &first);
+    assert_eq!(code, Some(0));
+    let config = scene.gateway.place().file("octroi.toml");
+    let close = |config: &Path| {
+        let dirs = [path_text(&first), "--to", path_text(&end)];
+        let verb = ["dossier", ID, "--config", path_text(config), "--close"];
+        harness::run(&[&verb[..], &dirs].concat())
+    };
+    let told = close(&config);
+    assert_eq!(told.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&told.stdout).contains("has not ended"), "{told:?}");
+    assert!(!end.exists());
     scene.publish(&scene.eba);
     let mut connection = scene.connect();
     scene.until(&mut connection, Some("token_unknown"));
@@ -161,13 +179,29 @@ fn a_tpp_that_is_let_in_again_has_a_dossier_that_says_when() {
     recorded(scene.gateway.place(), 1);
     drop(connection);
     let place = scene.gateway.leave();
-    let folder = tempfile::tempdir().unwrap();
-    let (case, code) = dossier(&place, folder.path());
+    let second = folder.path().join("second");
+    let (case, code) = dossier(&place, &second);
     assert_eq!(code, Some(0), "{case:#}");
     assert!(case["ended"].as_str() <= record["@timestamp"].as_str(), "{case:#}");
     assert!(case["ended"].as_str() > case["last_refused"].as_str(), "{case:#}");
-    let draft = fs::read_to_string(folder.path().join("drafts/notification.en.md")).unwrap();
+    let draft = fs::read_to_string(second.join("drafts/notification.en.md")).unwrap();
     assert!(draft.contains("The reason has ended"), "{draft}");
+
+    let told = close(&place.file("octroi.toml"));
+    assert_eq!(told.status.code(), Some(0), "{}", String::from_utf8_lossy(&told.stderr));
+    let sha256 = hex::encode(certs::sha256(&fs::read(first.join("manifest.json")).unwrap()));
+    for (language, words) in
+        [("en", "The reasons no longer exist"), ("fr", "l'accès a été rétabli")]
+    {
+        let note = end.join(format!("drafts/closing.{language}.md"));
+        let note = fs::read_to_string(note).unwrap();
+        assert!(note.replace('\n', " ").contains(words) && note.contains(&sha256), "{note}");
+        assert!(!end.join(format!("drafts/notification.{language}.md")).exists());
+        assert!(end.join(format!("drafts/customers.{language}.html")).exists());
+    }
+    let manifest: Value =
+        serde_json::from_slice(&fs::read(end.join("manifest.json")).unwrap()).unwrap();
+    assert_eq!(manifest["case"]["closes"]["manifest_sha256"], sha256, "{manifest:#}");
 }
 
 #[test]

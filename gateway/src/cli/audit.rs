@@ -1,5 +1,6 @@
 //! `octroi audit`: the access log, for those who read it.
 
+mod asked;
 mod export;
 mod key;
 mod place;

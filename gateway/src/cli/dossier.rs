@@ -10,19 +10,21 @@ use policies::register::Snapshot;
 use super::{Answer, Failure, Output, progress};
 use crate::audit::chain::SigningKey;
 use crate::config::Config;
-use crate::dossier::{self, Case, Folder, Gathering, Language};
+use crate::dossier::{self, Case, Earlier, Folder, Gathering, Language};
 use crate::replay::{self, Span};
 use crate::world::{self, Past};
 
 const EXAMPLE: &str = "Example:
   octroi dossier PSDFR-ACPR-99901 --config octroi.toml --to dossiers/99901
   octroi dossier PSDFR-ACPR-99901 --config octroi.toml --from 2026-11-01T00:00:00Z --to d --language fr
+  octroi dossier PSDFR-ACPR-99901 --config octroi.toml --close dossiers/99901 --to dossiers/99901-end
 
 The records that refused this TPP as such (withdrawn, suspended, revoked, not registered, …), as sealed, with
 what they looked at; drafts of the notification that the law asks for (Directive (EU) 2015/2366 art. 68(6)) and
 of the note to customers; a manifest with every hash, signed with the gateway's key. What a person must fill in
-stands between « and ». Run it again later, into another directory: it tells when the reason has ended.
-Exit code 0: it is refused, or was, 1: the log holds no such refusal of it.";
+stands between « and ». Run it again later with --close and the first dossier: once the reason has ended, it
+drafts the note that says so.
+Exit code 0: it is refused, or was, 1: the log holds no such refusal of it; with --close: it has not ended.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
@@ -39,6 +41,9 @@ pub(super) struct Args {
     /// A directory for the dossier, new or empty
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
+    /// The dossier that was made while it was refused: note that the reason has ended
+    #[arg(long, value_name = "DIR")]
+    close: Option<PathBuf>,
     /// Only records from this instant on, RFC 3339
     #[arg(long, value_name = "INSTANT")]
     from: Option<Timestamp>,
@@ -72,6 +77,24 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> Result<Answer, Failure> {
     }
     let now = Timestamp::now();
     let said = stand(&mut case, &config, &id, now)?;
+    if let Some(earlier) = &args.close {
+        let earlier = Earlier::read(earlier).map_err(Failure::cannot)?;
+        if !case.continues(&earlier) {
+            let what = "it is about another refusal than the last one of this log";
+            let close = args.close.as_deref().unwrap_or(&args.to).display();
+            return Err(Failure::Usage(format!("--close {close}: {what}")));
+        }
+        if case.is_refused() {
+            writeln!(
+                out,
+                "the refusal of {} has not ended: nothing was let pass since",
+                id.as_str()
+            )?;
+            let standing = case.standing.as_deref().unwrap_or("-");
+            return Ok(writeln!(out, "  now: {standing}").map(|()| Answer::No)?);
+        }
+        case.closes = Some(earlier);
+    }
     let mut folder = Folder::new(&args.to).map_err(Failure::cannot)?;
     let frozen = evidence.freeze(&mut folder, directory, &past, id.as_str());
     frozen.map_err(Failure::cannot)?;
@@ -129,6 +152,9 @@ fn tell(
     match case.ended {
         Some(ended) => writeln!(out, "  ended on {ended:.0}: it was let pass again")?,
         None => writeln!(out, "  it has not been let pass since")?,
+    }
+    if let Some(earlier) = &case.closes {
+        writeln!(out, "  closes the dossier of {:.0}", earlier.made)?;
     }
     for (reason, calls) in case.reasons() {
         writeln!(out, "  {calls} calls: {reason}")?;

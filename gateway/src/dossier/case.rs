@@ -66,6 +66,22 @@ pub struct Case {
     pub standing: Option<String>,
     /// Records whose hash does not fit: they were changed, or what stood before them.
     pub not_intact: u64,
+    /// The dossier that was made while it was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closes: Option<Earlier>,
+}
+
+/// A dossier that was made before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Earlier {
+    /// When.
+    pub made: Timestamp,
+    /// SHA-256 of its manifest.
+    pub manifest_sha256: String,
+    /// Whom it is about.
+    pub organisation_id: String,
+    /// Since when that was refused.
+    pub since: Timestamp,
 }
 
 impl Case {
@@ -103,6 +119,15 @@ impl Case {
     #[must_use]
     pub fn is_refused(&self) -> bool {
         self.since.is_some() && self.ended.is_none()
+    }
+
+    /// Whether `earlier` was made of the refusal that this is about: nothing was let pass between its beginning
+    /// and the last refused call.
+    #[must_use]
+    pub fn continues(&self, earlier: &Earlier) -> bool {
+        self.organisation_id == earlier.organisation_id
+            && self.last_allowed.is_none_or(|allowed| allowed < earlier.since)
+            && self.last_refused.is_some_and(|refused| refused >= earlier.since)
     }
 
     /// The reasons that occur, each with its calls, the most frequent first.
@@ -153,6 +178,15 @@ mod tests {
         case.call(at(5), Some("tpp_suspended"), &mut counts);
         assert!(case.is_refused());
         assert_eq!((case.last_allowed, case.since), (Some(at(4)), Some(at(5))));
+        let earlier = |minute| Earlier {
+            made: at(9),
+            manifest_sha256: String::new(),
+            organisation_id: String::new(),
+            since: at(minute),
+        };
+        assert!(case.continues(&earlier(5)));
+        assert!(!case.continues(&earlier(2)), "that one had ended");
+        assert!(!case.continues(&earlier(7)), "that one begins later");
         assert_eq!((case.calls, case.allowed, case.refused, case.refused_otherwise), (6, 2, 3, 1));
         case.by_day = counts.into();
         assert_eq!(case.reasons(), [("register_withdrawn", 2), ("tpp_suspended", 1)]);

@@ -1,10 +1,12 @@
 //! The drafts: the notification to the authority and the note to customers, in French and English. What
-//! only a person can know stands between « and », to be filled in.
+//! only a person can know stands between « and », to be filled in. Once the reason has ended, the note that says so
+//! takes the place of the notification.
 
 use askama::Template;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use policies::register::{Record, Snapshot};
+use pulldown_cmark::{self as markdown, Options, Parser, html};
 use serde::Serialize;
 
 use super::case::{Case, Count};
@@ -64,6 +66,23 @@ struct CustomersFr<'a>(&'a Told<'a>);
 #[template(path = "dossier/customers.en.md", escape = "none")]
 struct CustomersEn<'a>(&'a Told<'a>);
 
+#[derive(Template)]
+#[template(path = "dossier/closing.fr.md", escape = "none")]
+struct ClosingFr<'a>(&'a Told<'a>);
+
+#[derive(Template)]
+#[template(path = "dossier/closing.en.md", escape = "none")]
+struct ClosingEn<'a>(&'a Told<'a>);
+
+/// A draft for whoever reads it in a browser, or prints it.
+#[derive(Template)]
+#[template(path = "dossier/page.html")]
+struct Page<'a> {
+    language: &'a str,
+    title: &'a str,
+    body: &'a str,
+}
+
 /// What the drafts say, in one language.
 struct Told<'a> {
     case: &'a Case,
@@ -90,15 +109,38 @@ pub(super) fn write(
 ) -> Result<(), DossierError> {
     if language != Language::En {
         let told = Told::new(case, made, "« nom du prestataire »", french);
-        folder.add("drafts/notification.fr.md", AuthorityFr(&told).render()?.as_bytes())?;
-        folder.add("drafts/customers.fr.md", CustomersFr(&told).render()?.as_bytes())?;
+        match case.closes {
+            Some(_) => add(folder, "closing", "fr", &ClosingFr(&told).render()?)?,
+            None => add(folder, "notification", "fr", &AuthorityFr(&told).render()?)?,
+        }
+        add(folder, "customers", "fr", &CustomersFr(&told).render()?)?;
     }
     if language != Language::Fr {
         let told = Told::new(case, made, "« name of the provider »", english);
-        folder.add("drafts/notification.en.md", AuthorityEn(&told).render()?.as_bytes())?;
-        folder.add("drafts/customers.en.md", CustomersEn(&told).render()?.as_bytes())?;
+        match case.closes {
+            Some(_) => add(folder, "closing", "en", &ClosingEn(&told).render()?)?,
+            None => add(folder, "notification", "en", &AuthorityEn(&told).render()?)?,
+        }
+        add(folder, "customers", "en", &CustomersEn(&told).render()?)?;
     }
     Ok(())
+}
+
+/// The text, and beside it the same as a page.
+fn add(folder: &mut Folder, name: &str, language: &str, text: &str) -> Result<(), DossierError> {
+    folder.add(&format!("drafts/{name}.{language}.md"), text.as_bytes())?;
+    // A name out of a register is a name, whatever marks it holds.
+    let events = Parser::new_ext(text, Options::ENABLE_TABLES).map(|event| match event {
+        markdown::Event::Html(words) | markdown::Event::InlineHtml(words) => {
+            markdown::Event::Text(words)
+        }
+        other => other,
+    });
+    let mut body = String::new();
+    html::push_html(&mut body, events);
+    let title = text.lines().next().unwrap_or_default().trim_start_matches("# ");
+    let page = Page { language, title, body: &body }.render()?;
+    folder.add(&format!("drafts/{name}.{language}.html"), page.as_bytes())
 }
 
 impl<'a> Told<'a> {
@@ -122,6 +164,11 @@ impl<'a> Told<'a> {
             days: &case.by_day,
             made: instant(made),
         }
+    }
+
+    /// Since when it is let pass again.
+    fn ended(&self) -> &str {
+        self.ended.as_deref().unwrap_or("-")
     }
 }
 
@@ -176,6 +223,18 @@ fn french(code: &str) -> &'static str {
 mod tests {
     use super::super::BLOCKING;
     use super::*;
+
+    #[test]
+    fn a_page_shows_marks_of_a_name_and_obeys_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut folder = Folder::new(directory.path()).unwrap();
+        let text = "# A <b>title</b>\n\n- Name: Funds <script>alert(1)</script>\n\n| a | b |\n|---|---|\n| 1 | 2 |\n";
+        add(&mut folder, "one", "en", text).unwrap();
+        let page = std::fs::read_to_string(directory.path().join("drafts/one.en.html")).unwrap();
+        assert!(page.contains("Funds &lt;script&gt;alert(1)&lt;/script&gt;"), "{page}");
+        assert!(page.contains("<title>A &#60;b&#62;title"), "{page}");
+        assert!(page.contains("<td>1</td>") && page.contains("lang=\"en\""), "{page}");
+    }
 
     #[test]
     fn every_reason_against_a_tpp_has_its_words_in_both_languages() {

@@ -11,6 +11,8 @@ const FORM: &str = "application/x-www-form-urlencoded";
 /// Of every endpoint that takes a form.
 const FORMS: &[Reason] =
     &[Reason::OauthRequestInvalid, Reason::BodyTooLarge, Reason::QuotaExceeded];
+/// The example of a token that is not there.
+const NO_TOKEN: &str = "a-token-that-is-none";
 const CLIENT: &[Reason] = &[Reason::ClientUnknown, Reason::ClientOtherTpp, Reason::TppSuspended];
 
 pub(super) fn describe(description: &mut Description<'_>) {
@@ -45,6 +47,13 @@ fn answered(description: &str, schema: &Value) -> Value {
         "headers": identified(),
         "content": { "application/json": { "schema": schema } },
     })
+}
+
+/// An answer of JSON, and one as it is given.
+fn shown(description: &str, schema: &Value, name: &str, example: &Value) -> Value {
+    let mut answer = answered(description, schema);
+    answer["content"]["application/json"]["examples"] = json!({ name: example });
+    answer
 }
 
 fn some() -> Value {
@@ -92,16 +101,14 @@ fn token() -> Operation {
         "client_id": crate::authorization::REGISTERING_CLIENT,
         "scope": crate::authorization::REGISTRATION_SCOPE,
     });
-    let mut answer = answered("Tokens (RFC 6749 §5.1).", &told);
-    if let Some(content) = answer.pointer_mut("/content/application~1json") {
-        content["examples"] = json!({ "to-enrol": {
-            "value": {
-                "access_token": "…", "token_type": "Bearer", "expires_in": 600,
-                "scope": crate::authorization::REGISTRATION_SCOPE,
-            },
-            "x-octroi-varies": ["access_token"],
-        } });
-    }
+    let example = json!({
+        "value": {
+            "access_token": "…", "token_type": "Bearer", "expires_in": 600,
+            "scope": crate::authorization::REGISTRATION_SCOPE,
+        },
+        "x-octroi-varies": ["access_token"],
+    });
+    let answer = shown("Tokens (RFC 6749 §5.1).", &told, "to-enrol", &example);
     Operation::new(
         Listener::Tpp,
         OAUTH,
@@ -170,14 +177,20 @@ fn pushed() -> Operation {
     })
 }
 
-fn of_token() -> Value {
-    form(
+/// What asks about a token, at the end of one or for its content.
+fn about_token(name: &'static str, title: &'static str, source: &'static str) -> Operation {
+    let asked = form(
         1,
         &[
             ("token", "An access token or a refresh token.", some()),
             ("token_type_hint", "Not looked at.", text()),
         ],
-    )
+    );
+    let examples = json!({ NO_TOKEN: { "value": { "token": "none" } } });
+    Operation::new(Listener::Tpp, OAUTH, name, title)
+        .saying(source)
+        .body(FORM, json!({ "schema": asked, "examples": examples }))
+        .refuses(Refusals { words: Words::Oauth, reasons: &[CALLER, FORMS] })
 }
 
 fn revocation() -> Operation {
@@ -185,17 +198,7 @@ fn revocation() -> Operation {
         "description": "It is dead: it was ended, was none, or was another TPP's.",
         "headers": identified(),
     });
-    Operation::new(Listener::Tpp, OAUTH, "revoke", "The end of a token and its pair")
-        .saying("RFC 7009.")
-        .body(
-            FORM,
-            json!({
-                "schema": of_token(),
-                "examples": { "a-token-that-is-none": { "value": { "token": "none" } } },
-            }),
-        )
-        .answers(200, done)
-        .refuses(Refusals { words: Words::Oauth, reasons: &[CALLER, FORMS] })
+    about_token("revoke", "The end of a token and its pair", "RFC 7009.").answers(200, done)
 }
 
 fn introspection() -> Operation {
@@ -214,21 +217,9 @@ fn introspection() -> Operation {
             "cnf": { "type": "object", "properties": { "x5t#S256": text() } },
         },
     });
-    let mut answer = answered("Only of the TPP's own tokens; all others are not active.", &told);
-    if let Some(content) = answer.pointer_mut("/content/application~1json") {
-        content["examples"] = json!({ "a-token-that-is-none": { "value": { "active": false } } });
-    }
-    Operation::new(Listener::Tpp, OAUTH, "introspect", "What a token is")
-        .saying("RFC 7662.")
-        .body(
-            FORM,
-            json!({
-                "schema": of_token(),
-                "examples": { "a-token-that-is-none": { "value": { "token": "none" } } },
-            }),
-        )
-        .answers(200, answer)
-        .refuses(Refusals { words: Words::Oauth, reasons: &[CALLER, FORMS] })
+    let words = "Only of the TPP's own tokens; all others are not active.";
+    let answer = shown(words, &told, NO_TOKEN, &json!({ "value": { "active": false } }));
+    about_token("introspect", "What a token is", "RFC 7662.").answers(200, answer)
 }
 
 fn metadata() -> Operation {

@@ -6,24 +6,11 @@ use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
 
-use super::figures::{Bank, Customer, CustomerDay, CustomerFigures, DayFigures, rounded};
+use super::figures::{Bank, COLUMNS, Customer, CustomerDay, CustomerFigures, DayFigures, rounded};
 
-/// The columns, by the names in the first line. The first three are needed, an empty field is not known.
-pub const COLUMNS: [&str; 12] = [
-    "date",
-    "codetab",
-    "channel",
-    "uptime_pct",
-    "downtime_pct",
-    "downtime_s",
-    "avg_ms_pisp",
-    "avg_ms_aisp",
-    "avg_ms_cof",
-    "requests",
-    "errors",
-    "error_rate_pct",
-];
-const NEEDED: usize = 3;
+/// The columns that are needed; those of the figures may be missing, and an empty field is not known.
+const NEEDED: [&str; 3] = ["date", "codetab", "channel"];
+const COUNT: usize = NEEDED.len() + COLUMNS.len();
 /// Every bank of a group of a thousand, for two channels, for a quarter.
 const BYTES_MAX: u64 = 64 * 1024 * 1024;
 
@@ -123,11 +110,11 @@ struct Table<'a> {
 }
 
 impl Table<'_> {
-    /// Where each of [`COLUMNS`] is.
-    fn places(&self) -> Result<[Option<usize>; COLUMNS.len()], CustomerFault> {
-        let mut places = [None; COLUMNS.len()];
+    /// Where each of [`columns`] is.
+    fn places(&self) -> Result<[Option<usize>; COUNT], CustomerFault> {
+        let mut places = [None; COUNT];
         for (at, name) in self.header.iter().enumerate() {
-            let known = COLUMNS.iter().position(|column| *column == name.trim());
+            let known = columns().position(|column| column == name.trim());
             let Some(place) = known.and_then(|known| places.get_mut(known)) else {
                 let what = "no such column".to_owned();
                 return Err(self.fault(at, what, "the columns are listed in the documentation"));
@@ -136,7 +123,7 @@ impl Table<'_> {
                 return Err(self.fault(at, "the column is there twice".to_owned(), "remove one"));
             }
         }
-        for (column, place) in COLUMNS.iter().zip(&places).take(NEEDED) {
+        for (column, place) in NEEDED.iter().zip(&places) {
             if place.is_none() {
                 let what = format!("the column `{column}` is missing");
                 return Err(self.fault(self.header.len(), what, "add it to the first line"));
@@ -158,9 +145,14 @@ impl Table<'_> {
     }
 }
 
+/// All columns, in the order of their places.
+fn columns() -> impl Iterator<Item = &'static str> {
+    NEEDED.into_iter().chain(COLUMNS)
+}
+
 struct Row<'a> {
     table: &'a Table<'a>,
-    places: &'a [Option<usize>; COLUMNS.len()],
+    places: &'a [Option<usize>; COUNT],
 }
 
 impl Row<'_> {
@@ -192,7 +184,7 @@ impl Row<'_> {
     }
 
     fn field(&self, name: &str) -> (usize, &str) {
-        let at = COLUMNS.iter().position(|column| *column == name);
+        let at = columns().position(|column| column == name);
         let at = at.and_then(|at| self.places.get(at).copied().flatten()).unwrap_or(usize::MAX);
         (at, self.table.row.and_then(|row| row.get(at)).unwrap_or_default().trim())
     }

@@ -135,6 +135,24 @@ pub struct Figures {
     pub fallback: u64,
 }
 
+impl Figures {
+    /// As the figures of customers are told: nothing, not 0, where nothing was measured.
+    pub(super) fn told(&self) -> CustomerFigures {
+        let count = |count: u64| (self.requests > 0).then_some(count);
+        CustomerFigures {
+            uptime_pct: self.uptime_pct,
+            downtime_pct: self.downtime_pct,
+            downtime_s: self.downtime_s,
+            avg_ms_pisp: self.avg_ms_pisp,
+            avg_ms_aisp: self.avg_ms_aisp,
+            avg_ms_cof: self.avg_ms_cof,
+            requests: count(self.requests),
+            errors: count(self.failed + self.unanswered),
+            error_rate_pct: self.error_rate_pct,
+        }
+    }
+}
+
 /// One downtime and what proves it.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct DowntimeFigures {
@@ -179,6 +197,19 @@ pub struct CustomerDay {
     #[serde(flatten)]
     pub figures: CustomerFigures,
 }
+
+/// The figures of an interface in CSV, that of customers and ours, by the names of their columns.
+pub(super) const COLUMNS: [&str; 9] = [
+    "uptime_pct",
+    "downtime_pct",
+    "downtime_s",
+    "avg_ms_pisp",
+    "avg_ms_aisp",
+    "avg_ms_cof",
+    "requests",
+    "errors",
+    "error_rate_pct",
+];
 
 /// As the file tells them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]

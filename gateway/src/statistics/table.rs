@@ -1,24 +1,11 @@
 //! The CSV file: one row for each day, bank, API and version, and channel; semicolons, points, UTF-8.
 
-use super::figures::{ApiFigures, Bank, CustomerFigures, Figures, Report};
+use super::figures::{ApiFigures, Bank, COLUMNS, CustomerFigures, DayFigures, Figures, Report};
 
-const HEADER: [&str; 15] = [
-    "date",
-    "codetab",
-    "api",
-    "version",
-    "service",
-    "channel",
-    "uptime_pct",
-    "downtime_pct",
-    "downtime_s",
-    "avg_ms_pisp",
-    "avg_ms_aisp",
-    "avg_ms_cof",
-    "requests",
-    "errors",
-    "error_rate_pct",
-];
+/// What a row is about; then come the figures.
+const ABOUT: [&str; 6] = ["date", "codetab", "api", "version", "service", "channel"];
+/// No API of its own: the interface as a whole.
+const WHOLE: [&str; 3] = ["", "", ""];
 /// `channel` of the dedicated interface.
 const API: &str = "API";
 /// `codetab` of all banks together.
@@ -33,7 +20,7 @@ pub fn write(report: &Report) -> csv::Result<Vec<u8>> {
         writer: csv::WriterBuilder::new().delimiter(b';').from_writer(Vec::new()),
         quarter: &report.quarter,
     };
-    table.writer.write_record(HEADER)?;
+    table.writer.write_record(ABOUT.iter().chain(&COLUMNS))?;
     let group = &report.group;
     table.interface(GROUP, (&group.total, &group.days), &group.apis)?;
     for bank in &report.banks {
@@ -54,13 +41,12 @@ impl Table<'_> {
     fn interface(
         &mut self,
         codetab: &str,
-        (total, days): (&Figures, &[super::figures::DayFigures]),
+        (total, days): (&Figures, &[DayFigures]),
         apis: &[ApiFigures],
     ) -> csv::Result<()> {
-        let whole = ["", "", ""];
-        self.row(self.quarter, codetab, whole, total)?;
+        self.row(self.quarter, codetab, WHOLE, total)?;
         for day in days {
-            self.row(&day.date.to_string(), codetab, whole, &day.figures)?;
+            self.row(&day.date.to_string(), codetab, WHOLE, &day.figures)?;
         }
         for api in apis {
             let part = [api.api.as_str(), &api.version, &api.service];
@@ -72,58 +58,40 @@ impl Table<'_> {
         Ok(())
     }
 
+    fn customers(&mut self, bank: &Bank) -> csv::Result<()> {
+        for customer in &bank.customer {
+            let channel = (bank.codetab.as_str(), customer.channel.as_str());
+            self.write(self.quarter, channel, WHOLE, &customer.total)?;
+            for day in &customer.days {
+                self.write(&day.date.to_string(), channel, WHOLE, &day.figures)?;
+            }
+        }
+        Ok(())
+    }
+
     fn row(
         &mut self,
         date: &str,
         codetab: &str,
-        [api, version, service]: [&str; 3],
+        api: [&str; 3],
         figures: &Figures,
     ) -> csv::Result<()> {
-        let measured = figures.requests > 0;
-        let count = |count: u64| measured.then_some(count);
+        self.write(date, (codetab, API), api, &figures.told())
+    }
+
+    fn write(
+        &mut self,
+        date: &str,
+        (codetab, channel): (&str, &str),
+        [api, version, service]: [&str; 3],
+        figures: &CustomerFigures,
+    ) -> csv::Result<()> {
         self.writer.write_record([
             date,
             codetab,
             api,
             version,
             service,
-            API,
-            &text(figures.uptime_pct),
-            &text(figures.downtime_pct),
-            &text(figures.downtime_s),
-            &text(figures.avg_ms_pisp),
-            &text(figures.avg_ms_aisp),
-            &text(figures.avg_ms_cof),
-            &text(count(figures.requests)),
-            &text(count(figures.failed + figures.unanswered)),
-            &text(figures.error_rate_pct),
-        ])
-    }
-
-    fn customers(&mut self, bank: &Bank) -> csv::Result<()> {
-        for customer in &bank.customer {
-            let channel = &customer.channel;
-            self.customer(self.quarter, &bank.codetab, channel, &customer.total)?;
-            for day in &customer.days {
-                self.customer(&day.date.to_string(), &bank.codetab, channel, &day.figures)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn customer(
-        &mut self,
-        date: &str,
-        codetab: &str,
-        channel: &str,
-        figures: &CustomerFigures,
-    ) -> csv::Result<()> {
-        self.writer.write_record([
-            date,
-            codetab,
-            "",
-            "",
-            "",
             channel,
             &text(figures.uptime_pct),
             &text(figures.downtime_pct),

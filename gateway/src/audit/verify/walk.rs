@@ -1,47 +1,29 @@
 //! One file, from its header to its end.
 
+mod ending;
+mod header;
+mod sworn;
+
 use std::io;
-use std::path::Path;
 
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::super::chain::{Checkpoint, VerifyingKeys};
+use super::super::chain::VerifyingKeys;
 use super::super::lines::{End, Lines};
 use super::super::members::members;
 use super::super::record::REQUEST;
 use super::super::shelf::LogFile;
-use super::claims::{Claim, Source};
+use super::claims::Claim;
 use super::fault::{Fault, FaultKind, Faults, Note};
 use super::trace::{Judged, Odd, Step, Trace};
+
+pub(super) use header::{Header, header};
 
 /// Hashes of the last lines that are kept for the checkpoints behind them.
 const HASHES_KEPT: usize = 64;
 /// Progress is told after so many octets.
 const TELL_BYTES: u64 = 4 * 1024 * 1024;
-
-/// The first line of a file.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Header {
-    #[serde(rename = "event.action")]
-    pub(super) action: String,
-    #[serde(rename = "octroi.file", default)]
-    pub(super) file: String,
-    #[serde(rename = "octroi.format", default)]
-    pub(super) format: u64,
-    #[serde(rename = "octroi.public_key", default)]
-    pub(super) public_key: String,
-    #[serde(rename = "octroi.previous", default)]
-    pub(super) previous: Option<Previous>,
-}
-
-/// Where the file before it stood.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Previous {
-    pub(super) file: String,
-    pub(super) sequence: u64,
-    pub(super) hash: String,
-}
 
 /// An `audit_removed` event.
 #[derive(Deserialize)]
@@ -295,221 +277,6 @@ impl Walker<'_> {
         self.hashes.push((number, hash));
     }
 
-    fn header(&mut self, at: (u64, u64), bytes: &[u8]) {
-        let header = match serde_json::from_slice::<Header>(bytes) {
-            Ok(header) if header.action == "audit_opened" => header,
-            _ => {
-                let detail = "a file begins with audit_opened; this one does not".to_owned();
-                self.fault(at, bytes, FaultKind::Forged, detail);
-                return;
-            }
-        };
-        if header.file != self.name {
-            let written = header.file.escape_debug();
-            let detail = format!("it was written as {written} and has the name of another file");
-            self.fault(at, bytes, FaultKind::Renamed, detail);
-        }
-        if header.format != 1 {
-            let detail = format!("its format is {}, and this program reads 1", header.format);
-            self.fault(at, bytes, FaultKind::Unreadable, detail);
-        }
-        if !self.keys.knows_base64(&header.public_key) {
-            let detail = "its key is none of those that were given: whoever wrote it is not the \
-                          gateway that you trust"
-                .to_owned();
-            self.fault(at, bytes, FaultKind::Forged, detail);
-        }
-    }
-
-    fn checkpoint(&mut self, at: (u64, u64), bytes: &[u8], number: u64) {
-        let checkpoint: Checkpoint = match serde_json::from_slice(bytes) {
-            Ok(checkpoint) => checkpoint,
-            Err(error) => {
-                let detail = format!("it is called a checkpoint and is none: {error}");
-                self.fault(at, bytes, FaultKind::Forged, detail);
-                return;
-            }
-        };
-        if checkpoint.file != self.name {
-            let written = checkpoint.file.escape_debug();
-            let detail = format!("this checkpoint was made for {written}");
-            self.fault(at, bytes, FaultKind::Forged, detail);
-            return;
-        }
-        if let Err(fault) = self.keys.verify(&checkpoint) {
-            let detail = format!("the checkpoint over number {}: {fault}", checkpoint.sequence);
-            self.fault(at, bytes, FaultKind::Forged, detail);
-            return;
-        }
-        let covered = self.hashes.iter().rev().find(|(number, _)| *number == checkpoint.sequence);
-        let Some((_, hash)) = covered.copied().filter(|_| checkpoint.sequence < number) else {
-            let detail = format!(
-                "this checkpoint is over number {}, which does not stand before it",
-                checkpoint.sequence
-            );
-            self.fault(at, bytes, FaultKind::Forged, detail);
-            return;
-        };
-        if hex::encode(hash) != checkpoint.hash {
-            let what = format!("this checkpoint, of {}", checkpoint.time);
-            self.broken_claim(at, bytes, checkpoint.sequence, &what);
-            return;
-        }
-        self.walk.checkpoints += 1;
-        self.held_until = self.held_until.max(Some(checkpoint.sequence));
-        self.sworn = self.sworn.max(Some(checkpoint.sequence));
-        let known = self.claims.partition_point(|claim| claim.number < checkpoint.sequence);
-        let mut known = self.claims.get(known..).unwrap_or_default().iter();
-        let same = |claim: &&Claim| claim.number == checkpoint.sequence;
-        if !known.by_ref().take_while(same).any(Claim::is_listed) {
-            let (count, lowest) = self.walk.unlisted.unwrap_or((0, checkpoint.sequence));
-            self.walk.unlisted = Some((count + 1, lowest.min(checkpoint.sequence)));
-        }
-        if self.ending == Ending::Closing(checkpoint.sequence) {
-            self.ending = Ending::Closed;
-        }
-    }
-
-    fn hold_against_claims(&mut self, at: (u64, u64), number: u64, hash: [u8; 32]) {
-        while let Some(claim) = self.claims.get(self.claim) {
-            if claim.number > number {
-                return;
-            }
-            self.claim += 1;
-            if claim.number < number {
-                continue;
-            }
-            if claim.hash == hash {
-                self.held_until = self.held_until.max(Some(number));
-                if claim.is_signed() {
-                    self.sworn = self.sworn.max(Some(number));
-                }
-            } else {
-                self.broken_claim(at, b"", number, &claim.source.to_string());
-            }
-        }
-    }
-
-    /// What was sworn to is not what stands there. Each later claim must fail as well: they are told
-    /// together.
-    fn broken_claim(&mut self, at: (u64, u64), bytes: &[u8], number: u64, source: &str) {
-        if let Some((_, more)) = &mut self.broken_claims {
-            *more += 1;
-            return;
-        }
-        let from = self.held_until.map_or(0, |held| held + 1);
-        let detail = format!(
-            "{source} has another hash for number {number}: the lines fit each other and are not those \
-             that were signed; what was changed has a number from {from} to {number}"
-        );
-        let fault = Fault::of_line(&self.name, at, bytes, FaultKind::Rewritten, detail);
-        self.broken_claims = Some((fault, 0));
-    }
-
-    fn torn(&mut self, trace: &mut Trace, line: u64, offset: u64, bytes: &[u8]) {
-        let at = (line, offset);
-        let whole = trace.expected();
-        if let Step::Fits(number, hash) = trace.step(line, offset, bytes) {
-            self.walk.lines += 1;
-            self.good(at, bytes, (number, hash));
-            let detail = "its last line lacks its line feed".to_owned();
-            match self.ending {
-                Ending::Closed => self.fault(at, bytes, FaultKind::Torn, detail),
-                _ => self.note(detail + ": a crash while it was written"),
-            }
-            return;
-        }
-        let _ = trace.judge();
-        self.torn_at = Some(whole);
-        if self.ending == Ending::Closed {
-            let detail = "the file was closed before it".to_owned();
-            self.fault(at, bytes, FaultKind::Added, detail);
-        } else if memchr::memmem::find(bytes, b"\"octroi.hash\":\"").is_some_and(|seal| {
-            bytes.get(seal..).is_some_and(|rest| rest.len() > "\"octroi.hash\":\"\"}".len() + 64)
-        }) {
-            let detail = "something stands behind the end of the last line".to_owned();
-            self.fault(at, bytes, FaultKind::Changed, detail);
-        } else {
-            self.note(format!(
-                "its last line is torn after {} octets, at byte {offset}: a crash while it was \
-                 written",
-                bytes.len()
-            ));
-        }
-    }
-
-    fn end(&mut self, trace: &Trace) {
-        let sworn = self.removals.drain(..).filter(|(number, _)| Some(*number) <= self.sworn);
-        self.walk.removed.extend(sworn.map(|(_, name)| name));
-        for (from, to, fault) in self.missing.drain(..) {
-            // Whatever of them stands elsewhere was told there.
-            let still = trace.gaps().iter().any(|(first, last)| *first <= to && from <= *last);
-            if let Some(fault) = self.walk.faults.kept.get_mut(fault).filter(|_| !still) {
-                fault.kind = FaultKind::ReOrdered;
-                fault.detail = match to - from {
-                    0 => format!("number {from} was written before it, and stands elsewhere"),
-                    _ => format!(
-                        "numbers {from} to {to} were written before it, and stand elsewhere"
-                    ),
-                };
-            }
-        }
-        if let Some((mut fault, more)) = self.broken_claims.take() {
-            if more > 0 {
-                fault.detail.push_str(&format!("; {more} later checkpoints do not hold either"));
-            }
-            self.walk.faults.add(fault);
-        }
-        // A torn line is not there, whatever number can still be read in it.
-        let next = self.torn_at.map_or(trace.expected(), |torn| torn.min(trace.expected()));
-        let beyond = self.claims.iter().rev().find(|claim| claim.number >= next);
-        if let Some(claim) = beyond {
-            let detail = format!(
-                "it ends before number {next}, and {} names number {}: its tail was cut off, or never \
-                 reached the disk",
-                claim.source, claim.number
-            );
-            self.walk.faults.add(Fault::of_file(&self.name, FaultKind::Truncated, detail));
-        }
-        if self.sworn.is_none() && next > 0 {
-            self.unsigned(next);
-        }
-        if next == 0 && beyond.is_none() {
-            let detail = "no line of the log stands in it".to_owned();
-            self.walk.faults.add(Fault::of_file(&self.name, FaultKind::Truncated, detail));
-        }
-        match self.ending {
-            Ending::Closing(number) => {
-                let detail = format!(
-                    "it was closed with number {number}, and the checkpoint over that is missing"
-                );
-                self.walk.faults.add(Fault::of_file(&self.name, FaultKind::Truncated, detail));
-            }
-            Ending::Open => {
-                self.note(
-                    "it was not closed: it is being written, or its writer crashed".to_owned(),
-                );
-            }
-            Ending::Closed => {}
-        }
-        if self.ending != Ending::Closed {
-            self.walk.unsworn = next.saturating_sub(self.sworn.map_or(0, |sworn| sworn + 1));
-        }
-    }
-
-    /// The gateway signs the first line of a file in the same write.
-    fn unsigned(&mut self, lines: u64) {
-        if lines == 1 {
-            self.note("its first line is not signed: a crash while it was begun".to_owned());
-            return;
-        }
-        let detail =
-            "no line of it is signed, and the gateway signs the first one at once: it did not \
-                      write this file"
-                .to_owned();
-        self.walk.faults.add(Fault::of_file(&self.name, FaultKind::Forged, detail));
-    }
-
     fn unreadable(&mut self, offset: u64, error: &io::Error) {
         let detail = format!("behind byte {offset}: {error}");
         self.walk.faults.add(Fault::of_file(&self.name, FaultKind::Unreadable, detail));
@@ -521,26 +288,5 @@ impl Walker<'_> {
 
     fn note(&mut self, detail: String) {
         self.walk.notes.push(Note { file: self.name.clone(), detail });
-    }
-}
-
-/// The first line of `file`, as far as it is one.
-pub(super) fn header(file: &LogFile) -> Option<Header> {
-    let mut lines = Lines::open(file).ok()?;
-    let read = lines.next_line().ok()??;
-    serde_json::from_slice(read.line).ok()
-}
-
-impl Previous {
-    /// As a claim of the file whose header it stands in.
-    pub(super) fn claim(&self, of: &str) -> Option<Claim> {
-        let mut hash = [0; 32];
-        hex::decode_to_slice(&self.hash, &mut hash).ok()?;
-        Some(Claim { number: self.sequence, hash, source: Source::Link(of.to_owned()) })
-    }
-
-    /// The number of the file that is meant.
-    pub(super) fn number(&self) -> Option<u64> {
-        LogFile::of(Path::new(&self.file)).map(|file| file.number)
     }
 }

@@ -4,11 +4,10 @@ use std::io::{self, Write};
 
 use clap::ValueEnum;
 
-use super::place::{Bar, Indexes, Place};
-use super::search::{Conditions, tell};
-use super::threads;
+use super::asked::{Asked, tell};
+use super::place::Bar;
 use crate::audit::export;
-use crate::audit::search::{Hit, Search};
+use crate::audit::search::{Hit, Query, Search};
 use crate::audit::shelf::LogFile;
 use crate::cli::{Answer, Failure};
 
@@ -25,11 +24,7 @@ Exit code 0: there are some, 1: none.";
 #[command(after_help = EXAMPLE)]
 pub(super) struct Args {
     #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    indexes: Indexes,
-    #[command(flatten)]
-    conditions: Conditions,
+    asked: Asked,
     /// In whose words
     #[arg(long, value_enum)]
     format: Format,
@@ -44,12 +39,8 @@ enum Format {
 }
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> Result<Answer, Failure> {
-    let files = args.place.files()?;
+    let files = args.asked.files()?;
     let names: Vec<String> = files.iter().map(LogFile::name).collect();
-    let kept = args.indexes.kept();
-    let search = Search { files: &files, kept: kept.as_ref(), threads: threads() };
-    let query = args.conditions.query();
-    let bar = Bar::new(0, "exporting");
     let mut found = 0;
     let mut each = |hit: Hit| {
         let name = names.get(hit.file).map(String::as_str).unwrap_or_default();
@@ -64,7 +55,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> Result<Answer, Failure> {
         }
         Ok(true)
     };
-    let outcome = search.find(&query, &bar, &mut each)?;
-    drop(bar);
+    let find = |search: &Search<'_>, query: &Query, bar: &Bar| search.find(query, bar, &mut each);
+    let outcome = args.asked.ask(&files, "exporting", find)?;
     tell(&outcome, found)
 }

@@ -5,13 +5,12 @@ use std::io::{self, Write};
 
 use clap::ValueEnum;
 use comfy_table::{CellAlignment, Table, presets};
-use jiff::Timestamp;
-use policies::Reason;
 
-use super::place::{Bar, Indexes, Place};
-use super::{printable, threads};
+use super::asked::{Asked, tell};
+use super::place::Bar;
+use super::printable;
 use crate::audit::Entry;
-use crate::audit::search::{Field, Filter, Hit, Outcome, Query, Search};
+use crate::audit::search::{Field, Hit, Query, Search};
 use crate::audit::shelf::LogFile;
 use crate::cli::{Answer, Failure};
 
@@ -29,11 +28,7 @@ Exit code 0: there are some, 1: none.";
 #[command(after_help = EXAMPLE)]
 pub(super) struct Args {
     #[command(flatten)]
-    place: Place,
-    #[command(flatten)]
-    indexes: Indexes,
-    #[command(flatten)]
-    conditions: Conditions,
+    asked: Asked,
     /// At most so many, the earliest
     #[arg(long, value_name = "NUMBER")]
     limit: Option<u64>,
@@ -46,59 +41,6 @@ pub(super) struct Args {
     /// For people; one JSON value; or a JSON value on each line
     #[arg(long, value_enum, default_value_t)]
     output: Form,
-}
-
-/// What is looked for.
-#[derive(Debug, clap::Args)]
-pub(super) struct Conditions {
-    /// The organisation id of a TPP
-    #[arg(long, value_name = "OID")]
-    tpp: Option<String>,
-    /// The code of a reason
-    #[arg(long, value_name = "CODE", value_parser = reason)]
-    reason: Option<String>,
-    /// How it ended
-    #[arg(long, value_parser = ["allowed", "refused", "aborted"])]
-    outcome: Option<String>,
-    /// The bank
-    #[arg(long, value_name = "CODETAB")]
-    codetab: Option<String>,
-    /// The API
-    #[arg(long, value_name = "NAME")]
-    api: Option<String>,
-    /// Its version
-    #[arg(long, value_name = "VERSION")]
-    version: Option<String>,
-    /// Which interface of the bank, other than the dedicated one
-    #[arg(long, value_parser = ["fallback"])]
-    lane: Option<String>,
-    /// The HTTP status, such as 403, or 4xx
-    #[arg(long, value_name = "STATUS", value_parser = status)]
-    status: Option<String>,
-    /// The id of a request
-    #[arg(long, value_name = "ID")]
-    request_id: Option<String>,
-    /// A client certificate: its SHA-256, or how it begins
-    #[arg(long, value_name = "SHA256")]
-    certificate: Option<String>,
-    /// A client certificate: its serial number in hexadecimal
-    #[arg(long, value_name = "HEX")]
-    serial: Option<String>,
-    /// The address of a client
-    #[arg(long, value_name = "ADDRESS")]
-    ip: Option<std::net::IpAddr>,
-    /// What an event is about: a snapshot, an organisation id
-    #[arg(long, value_name = "TEXT")]
-    subject: Option<String>,
-    /// Which event, or `request`
-    #[arg(long, value_name = "NAME")]
-    event: Option<String>,
-    /// Not before
-    #[arg(long, value_name = "INSTANT")]
-    from: Option<Timestamp>,
-    /// Before
-    #[arg(long, value_name = "INSTANT")]
-    to: Option<Timestamp>,
 }
 
 /// What is counted by.
@@ -126,61 +68,6 @@ enum Form {
     Jsonl,
 }
 
-fn reason(code: &str) -> Result<String, String> {
-    match Reason::from_code(code) {
-        Some(_) => Ok(code.to_owned()),
-        None => Err(
-            "no code of a reason; `octroi audit search --count --by reason` tells which there are"
-                .to_owned(),
-        ),
-    }
-}
-
-fn status(text: &str) -> Result<String, String> {
-    let class = text.strip_suffix("xx").unwrap_or(text);
-    let digits = class.bytes().all(|byte| byte.is_ascii_digit());
-    let fits = match class.len() {
-        1 => text.len() == 3,
-        3 => text.len() == 3,
-        _ => text == "0",
-    };
-    let why = "no status: 200 to 599, 0 where none was sent, or such as 4xx";
-    if digits && fits { Ok(text.to_owned()) } else { Err(why.to_owned()) }
-}
-
-impl Conditions {
-    pub(super) fn query(&self) -> Query {
-        let mut query = Query::within(self.from, self.to);
-        let ip = self.ip.map(|ip| ip.to_string());
-        for (field, value) in [
-            (Field::Tpp, &self.tpp),
-            (Field::Reason, &self.reason),
-            (Field::Outcome, &self.outcome),
-            (Field::Codetab, &self.codetab),
-            (Field::Api, &self.api),
-            (Field::Version, &self.version),
-            (Field::Lane, &self.lane),
-            (Field::RequestId, &self.request_id),
-            (Field::Serial, &self.serial),
-            (Field::Ip, &ip),
-            (Field::Subject, &self.subject),
-            (Field::Event, &self.event),
-        ] {
-            if let Some(value) = value {
-                query.add(Filter::new(field, value, false));
-            }
-        }
-        if let Some(sha256) = &self.certificate {
-            query.add(Filter::new(Field::Certificate, &sha256.to_lowercase(), sha256.len() < 64));
-        }
-        if let Some(status) = &self.status {
-            let class = status.strip_suffix("xx");
-            query.add(Filter::new(Field::Status, class.unwrap_or(status), class.is_some()));
-        }
-        query
-    }
-}
-
 impl By {
     const fn field(self) -> Field {
         match self {
@@ -200,15 +87,12 @@ impl By {
 }
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> Result<Answer, Failure> {
-    let files = args.place.files()?;
-    let kept = args.indexes.kept();
-    let search = Search { files: &files, kept: kept.as_ref(), threads: threads() };
-    let query = args.conditions.query();
-    let bar = Bar::new(0, "searching");
+    let files = args.asked.files()?;
     if args.count {
         let by = args.by.map(By::field);
-        let (counts, outcome) = search.count(&query, by, &bar)?;
-        drop(bar);
+        let count_all =
+            |search: &Search<'_>, query: &Query, bar: &Bar| search.count(query, by, bar);
+        let (counts, outcome) = args.asked.ask(&files, "searching", count_all)?;
         let all = counts.values().sum::<u64>();
         count(&counts, args.by.is_some(), args.output, out)?;
         return tell(&outcome, all);
@@ -232,36 +116,12 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> Result<Answer, Failure> {
         found += 1;
         Ok(true)
     };
-    let outcome = search.find(&query, &bar, &mut each)?;
-    drop(bar);
+    let find = |search: &Search<'_>, query: &Query, bar: &Bar| search.find(query, bar, &mut each);
+    let outcome = args.asked.ask(&files, "searching", find)?;
     if args.output == Form::Json {
         writeln!(out, "{}", if found == 0 { "[]" } else { "]" })?;
     }
     tell(&outcome, found)
-}
-
-/// What it cost, and whether there was any.
-pub(super) fn tell(outcome: &Outcome, found: u64) -> Result<Answer, Failure> {
-    let cost = &outcome.cost;
-    let megabytes = |bytes: u64| bytes as f64 / 1e6;
-    let indexed = match cost.indexed {
-        0 => String::new(),
-        files => format!("; made an index of {files} files"),
-    };
-    eprintln!(
-        "{found} found; read {} blocks ({:.1} MB), skipped {} ({:.1} MB){indexed}",
-        cost.blocks_read,
-        megabytes(cost.bytes_read),
-        cost.blocks_skipped,
-        megabytes(cost.bytes_skipped),
-    );
-    if !outcome.troubles.is_empty() {
-        let troubles = outcome.troubles.join("\n  ");
-        return Err(Failure::Cannot(format!(
-            "not all of the log could be read, the answer may lack lines:\n  {troubles}"
-        )));
-    }
-    Ok(if found == 0 { Answer::No } else { Answer::Good })
 }
 
 fn count(
