@@ -1,6 +1,7 @@
 //! The fallback: an identified TPP, without a token, at the interface of a bank's customers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use harness::client::{Answer, Client, Request};
 use harness::gateway::{Gateway, HOST, path_text};
-use harness::replay::replay;
+use harness::replay::{json, replay};
 use harness::upstream::{Manner, Upstream};
 use harness::{eventually, run};
 use serde_json::Value;
@@ -294,6 +295,45 @@ fn it_opens_after_five_requests_that_hang_and_closes_with_one_that_is_answered()
     assert_eq!((report["different"].as_u64(), code), (Some(0), Some(0)), "{report:#}");
     assert_eq!(report["not_replayed"], serde_json::json!({}), "{report:#}");
     assert_eq!(report["records"], report["equal"], "{report:#}");
+
+    // Without a fallback the call that was let in would not have been.
+    let mut config = place.config();
+    config.remove("fallback");
+    bank(&mut config).remove("customer_interface");
+    let without = place.file("without.toml");
+    fs::write(&without, toml::to_string(&config).unwrap()).unwrap();
+    let (report, _) = json(&["rehearse", "--config", path_text(&without)]);
+    let refused = &report["changes"]["would_be_refused"];
+    assert_eq!(refused["by_reason"], serde_json::json!({ "fallback_closed": 1 }), "{report:#}");
+}
+
+#[test]
+fn the_tools_know_a_call_of_the_fallback() {
+    let gateway = Gateway::sandbox();
+    let answer = gateway.tpp("funds-co").send(&page("GET", "/login"));
+    gateway.tpp("withdrawn").send(&page("GET", "/login"));
+    let id = answer.header("octroi-request-id").unwrap().to_owned();
+    let place = gateway.leave();
+    let (config, pem) = (place.file("octroi.toml"), place.file("tpp/funds-co/qwac.pem"));
+    let config = path_text(&config);
+    let search = ["audit", "search", "--config", config, "--lane", "fallback", "--count"];
+    let found = run(&[&search[..], &["--by", "outcome"]].concat());
+    let found = String::from_utf8_lossy(&found.stdout).into_owned();
+    assert!(found.contains("allowed") && found.contains("refused"), "{found}");
+    let shown = run(&["audit", "show", &id, "--config", config]);
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("the fallback (RTS article 33)"));
+
+    let explain = |path: &str| {
+        let asked = ["--host", HOST, "--path", path, "--method", "GET", "--fallback"];
+        json(
+            &[&["explain", "--config", config, "--certificate", path_text(&pem)], &asked[..]]
+                .concat(),
+        )
+    };
+    let (verdict, code) = explain("/login?x=1");
+    assert_eq!((&verdict["verdict"], code), (&"allowed".into(), Some(0)), "{verdict:#}");
+    let (verdict, code) = explain(harness::gateway::PATH);
+    assert_eq!((&verdict["code"], code), (&"path_unknown".into(), Some(1)), "{verdict:#}");
 }
 
 #[test]
