@@ -60,7 +60,7 @@ enum Verb {
     /// Live tokens: list, revoke
     Token(token::Args),
     /// The access log: verify, search, show, export, key, replay
-    Audit(audit::Args),
+    Audit(Box<audit::Args>),
     /// Freeze the evidence about a TPP that is refused, and draft what the law asks to be said
     Dossier(dossier::Args),
     /// Yesterday's traffic against tomorrow's configuration or register
