@@ -129,7 +129,7 @@ impl Cli {
             Verb::Trust(args) => trust::run(args, out),
             Verb::Tpp(args) => tpp::run(args, out),
             Verb::Token(args) => token::run(args, out),
-            Verb::Audit(args) => audit::run(args, out),
+            Verb::Audit(args) => audit::run(*args, out),
             Verb::Dossier(args) => dossier::run(&args, out),
             Verb::Rehearse(args) => rehearse::run(&args, out),
             Verb::Report(args) => report::run(args, out),
