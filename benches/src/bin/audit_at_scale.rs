@@ -125,8 +125,9 @@ fn bank(octroi: &Path, new: &Path, log: &Path) -> Result<Bank, BenchError> {
     let mut limit = toml::Table::new();
     limit.insert("requests".to_owned(), NEW_LIMIT.into());
     limit.insert("period".to_owned(), "1m".into());
-    let quotas = toml::Table::from_iter([("sandbox".to_owned(), limit.into())]);
-    config.insert("quota".to_owned(), quotas.into());
+    let quotas = config.get_mut("quota").and_then(toml::Value::as_table_mut);
+    let quotas = quotas.ok_or_else(|| malformed("no `quota`".to_owned()))?;
+    quotas.insert("sandbox".to_owned(), limit.into());
     let text = toml::to_string(&config).map_err(|error| malformed(error.to_string()))?;
     fs::write(new, text).map_err(BenchError::system("writing a configuration"))?;
 
