@@ -60,7 +60,7 @@ enum Verb {
     /// Live tokens: list, revoke
     Token(token::Args),
     /// The access log: verify, search, show, export, key, replay
-    Audit(audit::Args),
+    Audit(Box<audit::Args>),
     /// Freeze the evidence about a TPP that is refused, and draft what the law asks to be said
     Dossier(dossier::Args),
     /// Yesterday's traffic against tomorrow's configuration or register
@@ -129,7 +129,7 @@ impl Cli {
             Verb::Trust(args) => trust::run(args, out),
             Verb::Tpp(args) => tpp::run(args, out),
             Verb::Token(args) => token::run(args, out),
-            Verb::Audit(args) => audit::run(args, out),
+            Verb::Audit(args) => audit::run(*args, out),
             Verb::Dossier(args) => dossier::run(&args, out),
             Verb::Rehearse(args) => rehearse::run(&args, out),
             Verb::Report(args) => report::run(args, out),

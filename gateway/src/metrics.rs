@@ -100,7 +100,7 @@ pub struct Metrics {
     /// As [`Metrics::upstream_circuit_open`], of the customer interface.
     pub customer_interface_circuit_open: prometheus::IntGaugeVec,
     /// 1 while the fallback of a codetab is open.
-    pub fallback_open: prometheus::IntGaugeVec,
+    fallback_open: prometheus::IntGaugeVec,
     fallback_requests: IntCounterVec,
     /// 1 while a codetab's dedicated interface is down by the rule of the EBA's guideline.
     pub interface_down: prometheus::IntGaugeVec,
@@ -320,6 +320,14 @@ impl Metrics {
         for series in [&self.upstream_healthy, &self.upstream_circuit_open, &self.interface_down] {
             let _ = series.remove_label_values(&[codetab]);
         }
+    }
+
+    /// The gauge of a fallback, with the first counter: the first call counts in a rate only where the
+    /// series was there before.
+    #[must_use]
+    pub fn fallback_open(&self, codetab: &str) -> IntGauge {
+        self.fallback_requests.with_label_values(&[codetab, Outcome::Allowed.label(), ""]);
+        self.fallback_open.with_label_values(&[codetab])
     }
 
     /// Drops the series of a codetab's fallback.

@@ -191,8 +191,7 @@ impl Quarter {
             logs[0].call(&odd);
             logs[1].event(now, json!({
                 "@timestamp": now, "event.action": "request", "octroi.lane": "fallback",
-                "octroi.codetab": MAIN, "octroi.api": "funds-confirmation", "octroi.version": "v1.6.2",
-                "octroi.outcome": "allowed", "http.response.status_code": 200,
+                "octroi.codetab": MAIN, "octroi.outcome": "allowed", "http.response.status_code": 200,
                 "event.duration": 1_000_000, "url.domain": DOMAIN,
             }));
             for (offset, outcome) in [(0, "success"), (1, "failure")] {

@@ -306,6 +306,7 @@ fn every_command_that_is_shown_works_and_prints_what_is_shown() {
     let pages = [
         ("README.md", 3),
         ("docs/src/first-call.md", 4),
+        ("docs/src/fallback.md", 2),
         ("docs/src/identity.md", 1),
         ("docs/src/operating/registers.md", 2),
         ("docs/src/operating/rehearse.md", 1),

@@ -1,6 +1,7 @@
 //! The fallback: an identified TPP, without a token, at the interface of a bank's customers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc;
@@ -9,7 +10,8 @@ use std::time::Duration;
 
 use harness::client::{Answer, Client, Request};
 use harness::gateway::{Gateway, HOST, path_text};
-use harness::replay::replay;
+use harness::http2::Http2;
+use harness::replay::{json, replay};
 use harness::upstream::{Manner, Upstream};
 use harness::{eventually, run};
 use serde_json::Value;
@@ -294,6 +296,45 @@ fn it_opens_after_five_requests_that_hang_and_closes_with_one_that_is_answered()
     assert_eq!((report["different"].as_u64(), code), (Some(0), Some(0)), "{report:#}");
     assert_eq!(report["not_replayed"], serde_json::json!({}), "{report:#}");
     assert_eq!(report["records"], report["equal"], "{report:#}");
+
+    // Without a fallback the call that was let in would not have been.
+    let mut config = place.config();
+    config.remove("fallback");
+    bank(&mut config).remove("customer_interface");
+    let without = place.file("without.toml");
+    fs::write(&without, toml::to_string(&config).unwrap()).unwrap();
+    let (report, _) = json(&["rehearse", "--config", path_text(&without)]);
+    let refused = &report["changes"]["would_be_refused"];
+    assert_eq!(refused["by_reason"], serde_json::json!({ "fallback_closed": 1 }), "{report:#}");
+}
+
+#[test]
+fn the_tools_know_a_call_of_the_fallback() {
+    let gateway = Gateway::sandbox();
+    let answer = gateway.tpp("funds-co").send(&page("GET", "/login"));
+    gateway.tpp("withdrawn").send(&page("GET", "/login"));
+    let id = answer.header("octroi-request-id").unwrap().to_owned();
+    let place = gateway.leave();
+    let (config, pem) = (place.file("octroi.toml"), place.file("tpp/funds-co/qwac.pem"));
+    let config = path_text(&config);
+    let search = ["audit", "search", "--config", config, "--lane", "fallback", "--count"];
+    let found = run(&[&search[..], &["--by", "outcome"]].concat());
+    let found = String::from_utf8_lossy(&found.stdout).into_owned();
+    assert!(found.contains("allowed") && found.contains("refused"), "{found}");
+    let shown = run(&["audit", "show", &id, "--config", config]);
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("the fallback (RTS article 33)"));
+
+    let explain = |path: &str| {
+        let asked = ["--host", HOST, "--path", path, "--method", "GET", "--fallback"];
+        json(
+            &[&["explain", "--config", config, "--certificate", path_text(&pem)], &asked[..]]
+                .concat(),
+        )
+    };
+    let (verdict, code) = explain("/login?x=1");
+    assert_eq!((&verdict["verdict"], code), (&"allowed".into(), Some(0)), "{verdict:#}");
+    let (verdict, code) = explain(harness::gateway::PATH);
+    assert_eq!((&verdict["code"], code), (&"path_unknown".into(), Some(1)), "{verdict:#}");
 }
 
 #[test]
@@ -484,6 +525,67 @@ fn bodies_pass_both_ways_as_they_come() {
         let records = gateway.place().audit();
         records.iter().any(|record| record["http.response.body.bytes"] == 2 * PIECE).then_some(())
     });
+}
+
+#[tokio::test]
+async fn over_http2_cookies_become_one_field_and_a_body_needs_no_length() {
+    let (web, slow) = (Upstream::start(html()), Slow::start());
+    let gateway = Gateway::configured(|config| customers(config, web.address));
+    let identity = gateway.place().file("tpp/funds-co");
+    let client = Http2::new(&gateway.server_ca(), &identity);
+    let (sender, connection) = client.connect(gateway.addresses.tpp, HOST).await.unwrap();
+    tokio::spawn(connection);
+    let head = |method: &str, path: &str| {
+        let url = format!("https://{HOST}{path}");
+        http::Request::builder().method(method).uri(url).header("fallback", "1")
+    };
+    let asked = head("GET", "/accounts?page=2").header("cookie", "a=1").header("cookie", "b=2");
+    let asked = asked.body(()).unwrap();
+    let (answer, _) = sender.clone().ready().await.unwrap().send_request(asked, true).unwrap();
+    let answer = answer.await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers().get_all("set-cookie").iter().count(), 2);
+    let heard = web.heard().pop().unwrap();
+    assert_eq!(heard.values("cookie"), ["a=1; b=2"]);
+    assert!(heard.head.starts_with("GET /accounts?page=2 HTTP/1.1\r\n"), "{}", heard.head);
+    let twice = head("GET", "/accounts").header("fallback", "1").body(()).unwrap();
+    let (answer, _) = sender.clone().ready().await.unwrap().send_request(twice, true).unwrap();
+    assert_eq!(answer.await.unwrap().status(), 400);
+
+    let gateway = Gateway::configured(|config| customers(config, slow.address));
+    let client = Http2::new(&gateway.server_ca(), &gateway.place().file("tpp/funds-co"));
+    let (sender, connection) = client.connect(gateway.addresses.tpp, HOST).await.unwrap();
+    tokio::spawn(connection);
+    let asked = head("POST", "/documents").body(()).unwrap();
+    let (answer, mut body) =
+        sender.clone().ready().await.unwrap().send_request(asked, false).unwrap();
+    body.send_data(vec![b'x'; 2 * PIECE].into(), true).unwrap();
+    assert_eq!(answer.await.unwrap().status(), 200);
+    let mut records = gateway.place().audit().into_iter();
+    let record = records.find(|record| record["http.request.method"] == "POST").unwrap();
+    assert_eq!(record["http.request.body.bytes"], 2 * PIECE, "{record:#}");
+}
+
+#[test]
+fn whoever_uploads_too_slowly_does_not_make_the_customer_interface_look_as_if_it_failed() {
+    let web = Upstream::start(html());
+    let gateway = Gateway::configured(|config| {
+        customers(config, web.address);
+        let system = bank(config)["customer_interface"].as_table_mut().unwrap();
+        system.insert("response_timeout".to_owned(), "200ms".into());
+    });
+    let tpp = gateway.tpp("funds-co");
+    let begun = format!(
+        "POST /documents HTTP/1.1\r\nHost: {HOST}\r\nfallback: 1\r\nContent-Length: 100\r\n\r\nonly this"
+    );
+    for _ in 0..6 {
+        let answer = tpp.connect(HOST).unwrap().exchange(begun.as_bytes()).unwrap();
+        assert_eq!(told(&answer), (400, "request_malformed".to_owned()));
+    }
+    assert!(
+        gateway.metrics().contains("octroi_customer_interface_circuit_open{codetab=\"17515\"} 0")
+    );
+    assert_eq!(tpp.send(&page("GET", "/accounts")).status, 200);
 }
 
 #[test]

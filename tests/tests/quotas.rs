@@ -20,7 +20,7 @@ fn limited(limits: &str) -> (Gateway, String) {
 fn set(config: &mut toml::Table, limits: &str) {
     let quotas: toml::Table = limits.parse().unwrap();
     let names: Vec<toml::Value> = quotas.keys().map(|name| name.clone().into()).collect();
-    config.insert("quota".to_owned(), quotas.into());
+    config["quota"].as_table_mut().unwrap().extend(quotas);
     for api in config["api"].as_array_mut().unwrap() {
         api.as_table_mut().unwrap().insert("quota".to_owned(), names.clone().into());
     }

@@ -62,6 +62,16 @@ impl Banner<'_> {
         format!("https://{host}/stet/psd2/oauth/authorize?{query}")
     }
 
+    fn fallback_line(&self) -> String {
+        let (ca, host) = (self.file("server-ca.pem"), self.host());
+        let (certificate, key) =
+            (self.file("tpp/account-info/qwac.pem"), self.file("tpp/account-info/qwac.key"));
+        format!(
+            "curl --cacert {ca} \\\n  --cert {certificate} --key {key} \\\n  \
+             -H 'fallback: 1' https://{host}/login"
+        )
+    }
+
     fn curl_line(&self, version: &str, tpp: &str) -> String {
         let (ca, host) = (self.file("server-ca.pem"), self.host());
         let certificate = self.file(&format!("tpp/{tpp}/qwac.pem"));
@@ -100,8 +110,13 @@ impl fmt::Display for Banner<'_> {
         writeln!(f, "The same over HTTP/2:\n\n{}\n", self.curl_line("--http2", "funds-co"))?;
         writeln!(
             f,
-            "A TPP without the role for it is refused, and told why:\n\n{}",
+            "A TPP without the role for it is refused, and told why:\n\n{}\n",
             self.curl_line("--http1.1", "account-info")
+        )?;
+        writeln!(
+            f,
+            "Any TPP may come to the bank's own site, without a token (RTS art. 33):\n\n{}",
+            self.fallback_line()
         )
     }
 }

@@ -23,6 +23,10 @@ use uuid::Uuid;
 use super::bank::{self, text};
 use super::persona::{ACCOUNTS, Account, SMS_CODE};
 
+/// The page of the login.
+const LOGIN: &str = "/login";
+/// The page of a customer's accounts.
+const ACCOUNTS_PAGE: &str = "/accounts";
 /// The cookie of a session.
 const SESSION: &str = "session";
 /// Sessions that are remembered: the oldest ends first.
@@ -48,8 +52,8 @@ type Sessions = Arc<Mutex<VecDeque<(Uuid, &'static str)>>>;
 
 fn router(codetab: &str) -> Router {
     Router::new()
-        .route("/login", get(form).post(log_in))
-        .route("/accounts", get(accounts))
+        .route(LOGIN, get(form).post(log_in))
+        .route(ACCOUNTS_PAGE, get(accounts))
         .layer(Extension(Arc::<str>::from(codetab)))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(Sessions::default())
@@ -89,7 +93,7 @@ async fn log_in(
     }
     sessions.push_back((session, account.login));
     let cookie = format!("{SESSION}={session}; Path=/; Secure; HttpOnly; SameSite=Lax");
-    let headers = [(SET_COOKIE, cookie), (LOCATION, "/accounts".to_owned())];
+    let headers = [(SET_COOKIE, cookie), (LOCATION, ACCOUNTS_PAGE.to_owned())];
     (StatusCode::SEE_OTHER, headers).into_response()
 }
 
@@ -107,7 +111,7 @@ async fn accounts(
         sessions.iter().find(|(known, _)| *known == session).map(|(_, login)| *login)
     });
     let Some(login) = known else {
-        return (StatusCode::SEE_OTHER, [(LOCATION, "/login")]).into_response();
+        return (StatusCode::SEE_OTHER, [(LOCATION, LOGIN)]).into_response();
     };
     let mut rows = String::new();
     let mine = |account: &&Account| account.login == login && account.codetab == &*codetab;

@@ -192,7 +192,7 @@ impl Base {
             let code = &codetab.codetab.code;
             let door = known.iter().map(|way| &way.door).find(|door| door.is_of(code, when));
             let door = door.cloned().unwrap_or_else(|| {
-                let is_open = self.metrics.fallback_open.with_label_values(&[code]);
+                let is_open = self.metrics.fallback_open(code);
                 Arc::new(Door::new(code.clone(), when, is_open))
             });
             Some(Way { upstream: upstream?, door })
