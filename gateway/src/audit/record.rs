@@ -11,6 +11,7 @@ use policies::{CheckName, CheckOutcome, Reason, Trail, World};
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
+use super::foreign::Foreign;
 use super::pseudonyms::Pseudonyms;
 
 /// `event.action` of the record of a request; every other line is an event.
@@ -96,8 +97,8 @@ pub struct Client {
     pub organisation_id: Option<OrganisationId>,
 }
 
-/// One request, as the log keeps it. What a client may have forged (path, host, its own request id)
-/// is bounded in length by the framing gate and escaped by JSON.
+/// One request, as the log keeps it. What a client may have forged (method, path, host, its own request id)
+/// is bounded in length by the framing gate, escaped by JSON, and [`Foreign`].
 pub struct Record {
     /// When the request head had been read.
     pub time: Timestamp,
@@ -239,7 +240,7 @@ pub(super) struct Line<'a> {
     #[serde(rename = "http.request.id")]
     request_id: Uuid,
     #[serde(rename = "octroi.tpp_request_id", skip_serializing_if = "Option::is_none")]
-    tpp_request_id: Option<&'a str>,
+    tpp_request_id: Option<Shown<Foreign<'a>>>,
     #[serde(rename = "trace.id")]
     trace_id: Shown<uuid::fmt::Simple>,
     #[serde(rename = "client.ip")]
@@ -253,17 +254,17 @@ pub(super) struct Line<'a> {
     #[serde(rename = "tls.client.x509.serial_number")]
     certificate_serial: &'a str,
     #[serde(rename = "tls.client.server_name", skip_serializing_if = "Option::is_none")]
-    server_name: Option<&'a str>,
+    server_name: Option<Shown<Foreign<'a>>>,
     #[serde(rename = "organization.id", skip_serializing_if = "Option::is_none")]
     organisation_id: Option<&'a str>,
     #[serde(rename = "http.version")]
     http_version: &'a str,
     #[serde(rename = "http.request.method")]
-    method: &'a str,
+    method: Shown<Foreign<'a>>,
     #[serde(rename = "url.domain")]
-    host: &'a str,
+    host: Shown<Foreign<'a>>,
     #[serde(rename = "url.path")]
-    path: &'a str,
+    path: Shown<Foreign<'a>>,
     /// The number of the world that judged it: it stands in `worlds`.
     #[serde(rename = "octroi.world", skip_serializing_if = "Option::is_none")]
     world: Option<u64>,
@@ -451,6 +452,11 @@ impl Record {
         let client = &*self.client;
         let (codetab, api, version) = landed(self.world.as_ref(), self.route);
         let pseudonym = |name: &String| Shown(Hex(people.of(name)));
+        let foreign = |text: &'a str| Shown(Foreign { text, people: Some(people) });
+        // Both are compared exactly with those of the configuration.
+        let known = |text: &'a str, known: bool| {
+            Shown(Foreign { text, people: (!known).then_some(people) })
+        };
         let is_about_people = self.people.psu.is_some() || self.people.iban.is_some();
         Line {
             time: self.time,
@@ -458,19 +464,19 @@ impl Record {
             ecs_outcome: self.outcome.ecs(),
             duration: self.timing.total_us.saturating_mul(1000),
             request_id: self.request_id,
-            tpp_request_id: self.tpp_request_id.as_deref(),
+            tpp_request_id: self.tpp_request_id.as_deref().map(foreign),
             trace_id: Shown(self.trace_id.simple()),
             client_ip: Shown(client.address.ip()),
             client_port: client.address.port(),
             tls_version: client.tls_version.trim_start_matches("TLSv"),
             certificate_sha256: &client.certificate_sha256,
             certificate_serial: &client.certificate_serial,
-            server_name: client.server_name.as_deref(),
+            server_name: client.server_name.as_deref().map(foreign),
             organisation_id: client.organisation_id.as_ref().map(OrganisationId::as_str),
             http_version: self.protocol.trim_start_matches("HTTP/"),
-            method: &self.method,
-            host: &self.host,
-            path: &self.path,
+            method: foreign(&self.method),
+            host: known(&self.host, codetab.is_some()),
+            path: known(&self.path, version.is_some()),
             world: self.world.as_ref().map(|world| world.generation),
             codetab,
             api,
