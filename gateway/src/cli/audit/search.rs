@@ -9,11 +9,11 @@ use jiff::Timestamp;
 use policies::Reason;
 
 use super::place::{Bar, Indexes, Place};
-use super::{printable, threads};
+use super::threads;
 use crate::audit::Entry;
 use crate::audit::search::{Field, Filter, Hit, Outcome, Query, Search};
 use crate::audit::shelf::LogFile;
-use crate::cli::{Answer, Failure};
+use crate::cli::{Answer, Failure, printable};
 
 const EXAMPLE: &str = "Example:
   octroi audit search --config octroi.toml --tpp PSDFR-ACPR-16948 --from 2026-11-22T00:00:00Z
