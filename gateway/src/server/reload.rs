@@ -143,6 +143,7 @@ impl Rooms {
                 let problem = self.problem(&error);
                 for codetab in codetabs.iter().filter(|codetab| !self.has(codetab)) {
                     self.base.metrics.forget_codetab(codetab);
+                    self.base.metrics.forget_fallback(codetab);
                 }
                 self.refuse(by, vec![problem])
             }
