@@ -74,7 +74,11 @@ impl Drain {
         let held = self.watches.subscribe();
         tokio::spawn(async move {
             let _held = held;
-            drain.reached(stage).await;
+            // Whoever listened may be gone long before: what a reload ends leaves nothing behind.
+            tokio::select! {
+                () = drain.reached(stage) => {}
+                () = sender.closed() => return,
+            }
             // Held until everyone who listens is gone, so that no listener sees a closed channel.
             let _ = sender.send(true);
             sender.closed().await;
@@ -138,6 +142,13 @@ mod tests {
         assert!(!drain.is_ready() && drain.is_draining());
         drain.enter(Stage::Serving);
         assert!(!drain.is_ready(), "a late listener must not make a leaving gateway ready");
+    }
+
+    #[tokio::test]
+    async fn a_watch_that_nobody_holds_any_more_is_gone_before_its_stage() {
+        let drain = Drain::default();
+        drop(drain.watch(Stage::Closing));
+        drain.unwatched().await;
     }
 
     #[tokio::test]

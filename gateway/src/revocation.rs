@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use certs::{Anchors, Identity, Leaf, Revocations, Trusted};
+use certs::{Anchors, Identity, Leaf, OrganisationId, Revocations, Trusted};
 use prometheus::Registry;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -91,7 +91,8 @@ pub enum WatchError {
 }
 
 /// What watches, from `revocations` and what the directory of `settings` kept, once it is run; `publish`
-/// is called with each new state, until `closing`. What comes in is kept in `objects` for good.
+/// is called with each new state, until `closing`. What comes in is kept in `objects` for good. A TPP has
+/// series by its name only while it `is_listed`.
 ///
 /// # Errors
 /// The HTTP client or the metrics cannot be set up.
@@ -100,7 +101,10 @@ pub fn watch(
     anchors: &Anchors,
     mut revocations: Revocations,
     registry: &Registry,
-    publish: impl Fn(Arc<Revocations>) + Send + 'static,
+    (publish, is_listed): (
+        impl Fn(Arc<Revocations>) + Send + 'static,
+        impl Fn(&OrganisationId) -> bool + Send + 'static,
+    ),
     closing: watch::Receiver<bool>,
 ) -> Result<(Watch, impl Future<Output = ()> + Send + 'static), WatchError> {
     let kept = Kept::new(&settings.directory).remembering(objects);
@@ -115,6 +119,7 @@ pub fn watch(
         watched: HashMap::new(),
         shown: HashMap::new(),
         shown_at: None,
+        is_listed: Box::new(is_listed),
         told: Arc::clone(&told),
         schedule: Schedule::new(settings.refresh),
         metrics: RevocationMetrics::new(registry)?,
@@ -136,6 +141,8 @@ struct Keeper {
     shown: HashMap<[u8; 32], Shown>,
     /// When the series of the TPPs were last brought up to date; none, when they must be.
     shown_at: Option<Instant>,
+    /// What a stranger's certificate calls it is no label.
+    is_listed: Box<dyn Fn(&OrganisationId) -> bool + Send>,
     told: Arc<Told>,
     schedule: Schedule,
     metrics: RevocationMetrics,
@@ -216,7 +223,8 @@ impl Keeper {
         let now = Instant::now();
         if self.shown_at.is_none_or(|at| now.duration_since(at) >= SHOW_TPPS_EVERY) {
             self.shown_at = Some(now);
-            self.metrics.show_tpps(self.shown.values(), clock::now());
+            let listed = self.shown.values().filter(|one| (self.is_listed)(&one.organisation_id));
+            self.metrics.show_tpps(listed, clock::now());
         }
     }
 

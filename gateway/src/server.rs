@@ -20,6 +20,7 @@ use axum::Router;
 use futures_util::FutureExt;
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
 use crate::admin::{self, Admin, Orders};
@@ -60,6 +61,9 @@ const CONNECT_ATTEMPTS_MAX: usize = 2;
 const UPSTREAM_POOL_CONNECTIONS: usize = 256;
 /// What the service manager shows while all is well.
 const SERVING: &str = "serving";
+/// What it shows while the configuration on disk is one that was refused.
+const SERVING_OLD: &str =
+    "serving; the configuration on disk is refused, the one before is in force";
 
 /// The gateway does not start. Nothing has been served when one of these comes back.
 #[derive(Debug, thiserror::Error)]
@@ -149,6 +153,10 @@ pub async fn run(
     listeners: Listeners,
     ready: impl FnOnce(Addresses) -> io::Result<()>,
 ) -> Result<(), StartError> {
+    // One that comes while it starts asks for what the start does anyway; unheard, it would end it.
+    for kind in [SignalKind::hangup(), SignalKind::user_defined2()] {
+        drop(signal(kind)?);
+    }
     let shared = listeners.shared()?;
     let Listeners { tpp, psu, admin, addresses } = listeners;
     for warning in config.warnings() {

@@ -16,6 +16,11 @@ pub fn ready(status: &str) {
     notify(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
+/// What `systemctl status` shows from now on.
+pub fn show(status: &str) {
+    notify(&[NotifyState::Status(status)]);
+}
+
 /// The configuration is being read again; [`ready`] follows.
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {

@@ -127,6 +127,28 @@ fn a_head_of_http2_is_held_to_the_same_bounds() {
     assert!(scene.bank.heard().is_empty());
 }
 
+#[test]
+fn rfc9110_9_3_2_head_over_http2_is_answered_with_a_head_and_nothing_behind_it() {
+    let gateway = Gateway::sandbox();
+    let place = gateway.place();
+    let port = gateway.addresses.tpp.port();
+    let answer = Command::new("curl")
+        .args(["--silent", "--show-error", "--http2", "--head"])
+        .arg("--cacert")
+        .arg(gateway.server_ca())
+        .arg("--cert")
+        .arg(place.file("tpp/funds-co/qwac.pem"))
+        .arg("--key")
+        .arg(place.file("tpp/funds-co/qwac.key"))
+        .arg(format!("https://{HOST}:{port}{PATH}"))
+        .output()
+        .unwrap();
+    let (head, fault) = (answer.stdout, String::from_utf8(answer.stderr).unwrap());
+    assert_eq!((answer.status.code(), &*fault), (Some(0), ""));
+    let head = String::from_utf8(head).unwrap();
+    assert!(head.starts_with("HTTP/2 405 ") && head.contains("\nallow: POST"), "{head}");
+}
+
 #[tokio::test]
 async fn what_http2_refuses_before_it_is_looked_at_has_its_record_and_spares_its_neighbours() {
     let scene = scene();

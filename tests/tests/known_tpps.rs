@@ -174,6 +174,19 @@ fn a_certificate_that_ends_soon_is_listed_and_counted_until_another_takes_over()
     let (_, rows) = list(&gateway, &[]);
     assert_eq!((&rows[0]["renewed"], &rows[1]["renewed"]), (&true.into(), &false.into()));
     assert_eq!(list(&gateway, &["--ends-within", "30"]).0, Some(0));
+
+    // What a stranger's certificate calls it is no label, however soon it ends.
+    let stranger = Recipe {
+        organisation_id: Some("PSDFR-ACPR-STRANGER".to_owned()),
+        not_after: Timestamp::now() + SignedDuration::from_hours(24),
+        ..recipe.clone()
+    };
+    give(gateway.place(), "stranger", &qtsp, &stranger);
+    known("stranger");
+    eventually("its revocation is watched, too", || {
+        gateway.metrics().contains("octroi_revocation_watched 3").then_some(())
+    });
+    assert!(!gateway.metrics().contains("STRANGER"));
 }
 
 #[test]

@@ -260,6 +260,28 @@ fn more_connections_than_there_are_descriptors_for_are_refused_with_the_number_t
 }
 
 #[test]
+fn a_part_that_is_on_by_its_empty_table_comes_with_a_reload_and_a_bank_that_never_served_has_no_series()
+ {
+    let gateway = Gateway::configured(|_| {});
+    rewrite(&gateway, |config| {
+        config.insert("probe".to_owned(), toml::Table::new().into());
+    });
+    hang_up(&gateway, "ok");
+    rewrite(&gateway, |config| {
+        let banks = config["codetab"].as_array_mut().unwrap();
+        for (code, address) in [("99997", "127.0.0.1:1"), ("99998", "nowhere.invalid:1")] {
+            let text = format!(
+                "code = \"{code}\"\nname = \"New\"\nupstream = {{ addresses = [\"{address}\"] }}"
+            );
+            banks.push(text.parse::<toml::Table>().unwrap().into());
+        }
+    });
+    hang_up(&gateway, "failed");
+    let metrics = gateway.metrics();
+    assert!(!metrics.contains("9999"), "{metrics}");
+}
+
+#[test]
 fn whoever_has_no_admin_key_cannot_have_the_configuration_read() {
     let gateway = Gateway::sandbox();
     let answer = post(gateway.addresses.admin, "/reload");

@@ -123,6 +123,19 @@ fn the_service_manager_is_told_when_it_is_ready_reloads_lives_hands_over_and_lea
     assert!(told.contains("RELOADING=1") && told.contains("MONOTONIC_USEC="), "{told}");
     assert!(managed.told().contains("READY=1"));
 
+    // What is refused takes the reload back, and who asks `systemctl status` sees it.
+    let sound = fs::read_to_string(&file).unwrap();
+    for (text, shown) in [
+        ("[listen", "STATUS=serving; the configuration on disk is refused"),
+        (&*sound, "STATUS=serving\n"),
+    ] {
+        fs::write(&file, text).unwrap();
+        signal(managed.child.id(), "HUP");
+        assert!(managed.told().contains("RELOADING=1"));
+        let told = managed.told();
+        assert!(told.contains("READY=1") && told.contains(shown), "{told}");
+    }
+
     signal(managed.child.id(), "USR2");
     // Of two processes, in any order.
     let told = [managed.told(), managed.told()];

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use harness::client::{Request, get};
-use harness::gateway::{GILLES_IBAN, Gateway, HOST, body, free, path_text, upstream};
+use harness::gateway::{GILLES_IBAN, Gateway, HOST, body, free, path_text, signal, upstream};
 use harness::load::{Asker, Load, Told, tally};
 use harness::redis_server::RedisServer;
 use harness::replicas::{BANK, number_of};
@@ -215,4 +215,58 @@ fn sockets_of_a_service_manager_are_served_and_one_that_nobody_wants_is_refused(
     assert_eq!(ended.status.code(), Some(3));
     let told = String::from_utf8_lossy(&ended.stderr).into_owned();
     assert!(told.contains("the service manager hands over a socket at"), "{told}");
+}
+
+#[test]
+fn the_first_process_of_a_container_hands_over_to_nobody_as_the_container_would_end_with_it() {
+    let scene = scene();
+    let place = scene.gateway.leave().under(&["unshare", "--pid", "--fork", "--kill-child"]);
+    let mut gateway = Gateway::run_in(place, |config| {
+        config.insert("store".to_owned(), scene._redis.settings().into());
+    });
+    let children = format!("/proc/{0}/task/{0}/children", gateway.pid());
+    let inner: u32 = fs::read_to_string(children).unwrap().trim().parse().unwrap();
+    signal(inner, "USR2");
+    eventually("it says why not", || {
+        gateway.place().log().contains("the first of its container").then_some(())
+    });
+    assert!(gateway.metrics().contains("octroi_upgrades_total{outcome=\"failed\"} 1"));
+    assert_eq!(get(gateway.addresses.admin, "/readyz").status, 200);
+    signal(inner, "TERM");
+    gateway.wait();
+}
+
+#[test]
+fn signals_that_come_while_a_gateway_starts_do_not_end_it() {
+    // A store that takes connections and says nothing: the start takes its time.
+    let store = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = Gateway::sandbox().leave();
+    let mut config = place.config();
+    for name in ["tpp", "psu", "admin"] {
+        config["listen"][name]["address"] = free().to_string().into();
+    }
+    let admin = config["listen"]["admin"]["address"].as_str().unwrap().parse().unwrap();
+    let url = format!("redis://{}/0", store.local_addr().unwrap());
+    let settings = [("redis".to_owned(), url.into()), ("timeout".to_owned(), "2s".into())];
+    config.insert("store".to_owned(), toml::Table::from_iter(settings).into());
+    let file = place.file("slow.toml");
+    fs::write(&file, toml::to_string(&config).unwrap()).unwrap();
+    let mut child = Command::new(octroi())
+        .args(["run", "--config", path_text(&file)])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let (_asked, _) = store.accept().unwrap();
+    for name in ["HUP", "USR2", "HUP"] {
+        signal(child.id(), name);
+    }
+    eventually("it serves", || {
+        assert!(child.try_wait().unwrap().is_none(), "a signal ended it");
+        std::net::TcpStream::connect(admin).ok()?;
+        (get(admin, "/healthz").status == 200).then_some(())
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
 }

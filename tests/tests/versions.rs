@@ -241,7 +241,14 @@ fn the_roadmap_is_a_page_for_everybody_in_two_languages() {
     let written = String::from_utf8(written.stdout).unwrap();
     // But for the instant at which each was made.
     let body = |page: &str| page.split("<p class=\"small\">").next().unwrap().to_owned();
-    assert_eq!(body(&written), body(&text(&english)));
+    let config = gateway.config();
+    let base = config["listen"]["psu"]["public_url"].as_str().unwrap();
+    let relative = |page: &str| body(page).replace(base, "");
+    assert_eq!(relative(&written), relative(&text(&english)));
+    // Elsewhere its links must lead back here.
+    for link in ["/roadmap?lang=fr", "/roadmap.json"] {
+        assert!(written.contains(&format!("href=\"{base}{link}\"")), "{written}");
+    }
 }
 
 #[test]

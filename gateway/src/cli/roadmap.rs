@@ -104,7 +104,10 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> Result<Answer, Failure> {
                 PageLanguage::Fr => Language::French,
                 PageLanguage::En => Language::English,
             };
-            out.write_all(roadmap::html(&roadmap, language).map_err(Failure::cannot)?.as_bytes())?;
+            // It is read elsewhere, and its links lead back to the gateway.
+            let base = &config.listen.psu.public_url;
+            let page = roadmap::html(&roadmap, language, base).map_err(Failure::cannot)?;
+            out.write_all(page.as_bytes())?;
         }
         Form::Json => {
             let usage = uses.as_deref().map(|versions| Usage { since, versions });

@@ -59,6 +59,9 @@ pub(super) const RENEWED: [&str; 4] = [
     "listen.psu.key_file",
 ];
 
+/// A table without keys.
+const EMPTY: &str = "{}";
+
 /// When a key takes effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Applies {
@@ -182,6 +185,10 @@ impl Stated {
         table: &DeTable<'_>,
         names: &mut BTreeMap<String, String>,
     ) {
+        // Some parts are on because their table stands there, with nothing in it.
+        if table.is_empty() && applies(by_name).is_some() {
+            self.values.insert(by_name.to_owned(), EMPTY.to_owned());
+        }
         for (name, value) in table {
             let name = name.get_ref();
             self.value((&child(by_name, name), &child(by_number, name)), value.get_ref(), names);

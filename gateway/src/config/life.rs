@@ -82,6 +82,10 @@ fn mend(fault: &LifeFault) -> &'static str {
         }
         LifeFault::Order { .. } => "correct one of the two",
         LifeFault::BrownOutOutside(_) => "write `deprecated` and `sunset` around it",
+        LifeFault::BrownOutInNotice { .. } => {
+            "write a later `from`; in an emergency, add `emergency = \"why\"`, which is printed at each \
+             start"
+        }
         LifeFault::BrownOutOrder(_) => "write them in order, `from` before `to`, without overlap",
         LifeFault::NoSuccessor => {
             "name a `successor` that has begun by then, or take `brown_out` out"

@@ -30,6 +30,12 @@ impl TracingSettings {
             reading.refuse(&place, what, "write for example \"http://127.0.0.1:4318/v1/traces\"");
             return None;
         };
+        if !url.username().is_empty() || url.password().is_some() {
+            let what = "carries a name or a password, which logs and answers would show";
+            let mend =
+                "take it out; a collector on this machine can add what the next one asks for";
+            reading.refuse(&place, what, mend);
+        }
         if url.scheme() == "http" && !url.host_str().is_some_and(safety::is_loopback) {
             let what = "is not https: whoever is on the way could read who calls whom";
             reading.refuse(&place, what, "write https, or run a collector on this machine");

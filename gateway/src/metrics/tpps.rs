@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use arrayvec::ArrayVec;
 use certs::OrganisationId;
 use policies::Quota;
-use policies::quota::Left;
+use policies::quota::{Left, Measure};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 
@@ -66,7 +66,12 @@ struct Used {
 impl Used {
     /// What was used comes back evenly until the limit is full again.
     fn ratio(&self, now: Instant) -> f64 {
-        let all = f64::from(self.quota.requests().get());
+        let all = match self.quota.measure {
+            // No more than a burst is ever left, however much a period allows.
+            Measure::Rate { burst, .. } => burst,
+            Measure::Window { requests, .. } | Measure::Concurrent(requests) => requests,
+        };
+        let all = f64::from(all.get());
         let used = (1.0 - f64::from(self.left.requests) / all).clamp(0.0, 1.0);
         let waits = self.left.full_in.as_secs_f64();
         let passed = now.saturating_duration_since(self.at).as_secs_f64();
@@ -123,8 +128,18 @@ impl Tpps {
             }
             let known = entry.quotas.iter_mut().find(|known| known.quota.name == quota.name);
             match known {
-                Some(known) => (known.left, known.at) = (left, now),
+                Some(known) => {
+                    // What is left is left of the limit as it is now: a reload may have changed it.
+                    if !Arc::ptr_eq(&known.quota, quota) {
+                        known.quota = Arc::clone(quota);
+                    }
+                    (known.left, known.at) = (left, now);
+                }
                 None => {
+                    // One of which nothing is used makes room: it may be gone from the configuration.
+                    if entry.quotas.is_full() {
+                        entry.quotas.retain(|known| known.ratio(now) > 0.0);
+                    }
                     let used = Used { quota: Arc::clone(quota), left, at: now };
                     let _ = entry.quotas.try_push(used);
                 }
@@ -250,6 +265,11 @@ fn family(name: &str, help: &str, kind: MetricType, metrics: Vec<Metric>) -> Met
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
+    use certs::RoleSet;
+    use policies::quota::{Attendance, Per};
+
     use super::*;
 
     fn id(number: usize) -> OrganisationId {
@@ -295,6 +315,63 @@ mod tests {
         assert_eq!(shown(&tpps), before);
         tpps.sketch().chosen_at = Instant::now().checked_sub(CHOSEN_EVERY);
         assert!(shown(&tpps).contains(id(7).as_str()), "a minute later it is");
+    }
+
+    fn quota(name: &str, requests: u32) -> Arc<Quota> {
+        Arc::new(Quota {
+            name: name.to_owned(),
+            measure: Measure::Window {
+                requests: NonZeroU32::new(requests).unwrap(),
+                period: Duration::from_secs(3600),
+            },
+            per: Per { tpp: true, ..Per::default() },
+            counts: Attendance::All,
+            roles: RoleSet::default(),
+        })
+    }
+
+    fn used(tpps: &Tpps) -> Vec<(String, f64)> {
+        let [_, used] = <[MetricFamily; 2]>::try_from(tpps.collect()).ok().unwrap();
+        let of = |metric: &Metric| {
+            let label = metric.get_label().iter().find(|pair| pair.name() == "quota").unwrap();
+            (label.value().to_owned(), metric.get_gauge().get_value())
+        };
+        used.get_metric().iter().map(of).collect()
+    }
+
+    #[test]
+    fn what_is_used_of_a_limit_is_told_of_the_limit_as_a_reload_has_made_it() {
+        let tpps = Tpps::new(1).unwrap();
+        let left = |requests| Left { requests, full_in: Duration::from_secs(3600) };
+        let ask = |quota: &Arc<Quota>, requests| {
+            tpps.count(&id(1), Outcome::Allowed, [(quota, left(requests))].into_iter());
+        };
+        ask(&quota("hourly", 100), 50);
+        ask(&quota("hourly", 1000), 250);
+        let [(name, ratio)] = <[_; 1]>::try_from(used(&tpps)).unwrap();
+        assert!(name == "hourly" && (0.74..=0.75).contains(&ratio), "{ratio}");
+        // Names that came and went with reloads hide no limit for ever.
+        for number in 0..QUOTAS_MAX {
+            let gone =
+                [(&quota(&format!("gone-{number}"), 100), Left { requests: 100, ..left(0) })];
+            tpps.count(&id(1), Outcome::Allowed, gone.into_iter());
+        }
+        ask(&quota("new", 100), 10);
+        assert!(used(&tpps).iter().any(|(name, _)| name == "new"), "{:?}", used(&tpps));
+        assert!(used(&tpps).iter().any(|(name, _)| name == "hourly"));
+    }
+
+    #[test]
+    fn of_a_rate_with_a_small_burst_the_burst_is_what_is_used() {
+        let tpps = Tpps::new(1).unwrap();
+        let [requests, burst] = [3600, 10].map(|count| NonZeroU32::new(count).unwrap());
+        let period = Duration::from_secs(3600);
+        let measure = Measure::Rate { requests, period, burst, lease: None };
+        let quota = Arc::new(Quota { measure, ..Quota::clone(&quota("hourly", 1)) });
+        let left = Left { requests: 9, full_in: Duration::from_secs(60) };
+        tpps.count(&id(1), Outcome::Allowed, [(&quota, left)].into_iter());
+        let [(_, ratio)] = <[_; 1]>::try_from(used(&tpps)).unwrap();
+        assert!((0.09..=0.1).contains(&ratio), "{ratio}");
     }
 
     #[test]

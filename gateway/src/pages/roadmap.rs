@@ -37,7 +37,7 @@ async fn page(
 ) -> Response {
     let language = language(&headers, parameter(query.as_deref(), "lang").as_deref());
     let roadmap = Roadmap::of(&world().routes, clock::now());
-    let Ok(html) = html(&roadmap, language) else {
+    let Ok(html) = html(&roadmap, language, "") else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let headers =
@@ -50,11 +50,11 @@ async fn json(State(world): State<Worlds>) -> Response {
     ([(CACHE_CONTROL, KEPT)], Json(roadmap)).into_response()
 }
 
-/// The page.
+/// The page; its links begin with `base`, which is empty where the PSU listener serves it.
 ///
 /// # Errors
 /// The template's; cannot happen for these values.
-pub fn html(roadmap: &Roadmap, language: Language) -> askama::Result<String> {
+pub fn html(roadmap: &Roadmap, language: Language, base: &str) -> askama::Result<String> {
     let mut apis: Vec<Section<'_>> = Vec::new();
     for row in &roadmap.versions {
         match apis.last_mut().filter(|section| section.api == row.api) {
@@ -63,7 +63,7 @@ pub fn html(roadmap: &Roadmap, language: Language) -> askama::Result<String> {
         }
     }
     let said = Said::of(language);
-    Page { language, said, apis, as_of: roadmap.as_of }.render()
+    Page { language, said, base, apis, as_of: roadmap.as_of }.render()
 }
 
 /// The versions of one API.
@@ -77,6 +77,7 @@ struct Section<'a> {
 struct Page<'a> {
     language: Language,
     said: &'static Said,
+    base: &'a str,
     apis: Vec<Section<'a>>,
     as_of: Timestamp,
 }
@@ -162,7 +163,7 @@ impl Said {
         emergency: "Fin sans le préavis de trois mois",
         documentation: "Documentation",
         paths: "Chemins",
-        for_programs: "La même chose pour les programmes",
+        for_programs: "La même chose pour les programmes\u{a0}:",
         other_language: "English",
     };
 
@@ -189,7 +190,7 @@ impl Said {
         emergency: "Ends without the notice of three months",
         documentation: "Documentation",
         paths: "Paths",
-        for_programs: "The same for programs",
+        for_programs: "The same for programs:",
         other_language: "Français",
     };
 }

@@ -47,7 +47,9 @@ pub(super) async fn write(
         response.insert_header(CONNECTION, "close")?;
     }
     let is_bodiless = headers::is_bodiless(session.req_header(), &response);
-    let bytes_out = if is_bodiless { 0 } else { u64::try_from(body.len()).unwrap_or(u64::MAX) };
+    // Over HTTP/2 whoever asks with HEAD takes content for a fault of the protocol.
+    let body = if is_bodiless { Bytes::new() } else { body };
+    let bytes_out = u64::try_from(body.len()).unwrap_or(u64::MAX);
     ctx.close(response.status.as_u16(), bytes_out);
     session.write_response_header(Box::new(response), false).await?;
     session.write_response_body(Some(body), true).await

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use certs::Anchors;
+use certs::{Anchors, OrganisationId};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use policies::client::Setting;
-use policies::{Register, Seals, World};
+use policies::{Register, Seals, Standing, World};
 use prometheus::Registry;
 use tokio::sync::{mpsc, watch};
 
@@ -52,16 +52,23 @@ pub(super) fn watch_revocations(
     series: &Registry,
 ) -> Result<Option<(Watch, Task)>, StartError> {
     let Some(settings) = &config.trust.revocation else { return Ok(None) };
-    let for_world = Arc::clone(gateway);
+    let (for_world, for_register) = (Arc::clone(gateway), Arc::clone(gateway));
     let objects = Objects::beside(&config.audit.directory);
     let (watch, task) = revocation::watch(
         (settings, objects),
         &from.anchors,
         (*from.revocations).clone(),
         series,
-        move |revocations| {
-            for_world.change_world(|world| world.with_revocations(Arc::clone(&revocations)));
-        },
+        (
+            move |revocations| {
+                for_world.change_world(|world| world.with_revocations(Arc::clone(&revocations)));
+            },
+            move |id: &OrganisationId| {
+                let register = Arc::clone(&for_register.world().register);
+                let (standing, _) = register.standing(id, crate::clock::now());
+                !matches!(standing, Standing::Unknown)
+            },
+        ),
         gateway.drain.watch(Stage::Closing),
     )?;
     Ok(Some((watch, task.boxed())))

@@ -88,6 +88,7 @@ impl Rooms {
 
     /// Carries orders out, one after the other.
     pub(super) async fn obey(mut self, mut orders: mpsc::Receiver<Order>) {
+        let mut shown = false;
         while let Some(order) = orders.recv().await {
             // An instant of shutdown is no time for another configuration.
             if self.gateway.drain.is_draining() {
@@ -97,8 +98,15 @@ impl Rooms {
                 supervisor::reloading();
             }
             let told = self.reload(order.by).await;
-            if order.by == triggers::SIGNAL {
-                supervisor::ready(super::SERVING);
+            let refused = matches!(told, Reloaded::Refused { .. });
+            // Who has begun to leave meanwhile has said so.
+            if !self.gateway.drain.is_draining() {
+                match order.by {
+                    triggers::SIGNAL => supervisor::ready(status(refused)),
+                    _ if refused != shown => supervisor::show(status(refused)),
+                    _ => {}
+                }
+                shown = refused;
             }
             if let Some(answer) = order.answer {
                 let _ = answer.send(told);
@@ -127,10 +135,16 @@ impl Rooms {
         if !fixed.is_empty() {
             return self.refuse(by, fixed);
         }
+        let codetabs: Vec<String> =
+            new.codetabs.iter().map(|codetab| codetab.codetab.code.clone()).collect();
         match self.put_in_force(new, &changes).await {
             Ok(()) => self.tell(by, changes),
             Err(error) => {
                 let problem = self.problem(&error);
+                for codetab in codetabs.iter().filter(|codetab| !self.has(codetab)) {
+                    self.base.metrics.forget_codetab(codetab);
+                    self.base.metrics.forget_fallback(codetab);
+                }
                 self.refuse(by, vec![problem])
             }
         }
@@ -240,6 +254,10 @@ impl Rooms {
         }
     }
 
+    fn has(&self, codetab: &str) -> bool {
+        self.config.codetabs.iter().any(|known| known.codetab.code == codetab)
+    }
+
     fn only_at_start(&self, change: &Change) -> Problem {
         Problem {
             file: self.config.file.clone(),
@@ -300,6 +318,10 @@ impl Rooms {
         });
         Reloaded::Taken { changes }
     }
+}
+
+fn status(refused: bool) -> &'static str {
+    if refused { super::SERVING_OLD } else { super::SERVING }
 }
 
 impl NewParts {

@@ -30,7 +30,9 @@ use crate::upstream::{System, Upstream};
 use super::keepers::Task;
 
 /// What of the authorization server hangs on.
-pub(super) const AUTHORIZATION: &[&str] = &["authorization", "listen.tpp.refusal", "signature"];
+/// Whether it is a sandbox's, its domains say.
+pub(super) const AUTHORIZATION: &[&str] =
+    &["authorization", "domain", "listen.tpp.refusal", "signature"];
 
 /// What lives as long as the process, whatever the configuration becomes.
 pub(super) struct Base {

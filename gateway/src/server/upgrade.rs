@@ -2,11 +2,11 @@
 //! beside this one, and only when it serves does this one leave; if it never does, nothing has happened.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -24,14 +24,34 @@ pub(crate) const ARGUMENT: &str = "--upgrade";
 /// store meanwhile.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
+/// The process that a container, or a machine, stands and falls with.
+const FIRST: u32 = 1;
+
 /// Where this program was when it started: what lies there later is the new one.
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
 /// Remembers where this program is. To be called at the start, before another one can lie there.
 pub fn remember_program() {
-    if let Ok(path) = env::current_exe() {
-        let _ = PROGRAM.set(path);
+    let called = env::args_os().next().map(PathBuf::from);
+    let search = env::var_os("PATH").unwrap_or_default();
+    if let Ok(itself) = env::current_exe() {
+        let _ = PROGRAM.set(as_called(itself, called.as_deref(), &search));
     }
+}
+
+/// The path by which `itself` was called: whoever keeps each version in a directory of its own has a
+/// symbolic link there, and the kernel tells only where that led.
+fn as_called(itself: PathBuf, called: Option<&Path>, search: &OsStr) -> PathBuf {
+    let leads_here = |path: &PathBuf| path.canonicalize().is_ok_and(|real| real == itself);
+    let called = called.filter(|called| !called.as_os_str().is_empty());
+    let path = called.and_then(|called| match called.parent() {
+        // As a shell finds it.
+        Some(parent) if parent.as_os_str().is_empty() => {
+            env::split_paths(search).map(|directory| directory.join(called)).find(leads_here)
+        }
+        _ => std::path::absolute(called).ok().filter(leads_here),
+    });
+    path.unwrap_or(itself)
 }
 
 /// Why the new gateway did not take over. The old one goes on.
@@ -42,6 +62,11 @@ pub(super) enum UpgradeError {
          (with socket activation no connection is refused meanwhile), or keep tokens and limits in Redis"
     )]
     Embedded,
+    #[error(
+        "this process is the first of its container, which ends with it. To mend: start a container with \
+         the new image, and let the load balancer follow /readyz"
+    )]
+    First,
     #[error("where this program lies is not known")]
     Program,
     #[error("{program} does not start: {source}", program = .program.display())]
@@ -110,6 +135,9 @@ impl Upgrades {
         if self.embedded {
             return Err(UpgradeError::Embedded);
         }
+        if std::process::id() == FIRST {
+            return Err(UpgradeError::First);
+        }
         let program = PROGRAM.get().ok_or(UpgradeError::Program)?;
         let (ours, theirs) = UnixStream::pair()?;
         hand_over(&ours, &self.sockets)?;
@@ -162,5 +190,37 @@ impl Drop for Begun {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn the_new_binary_is_looked_for_where_this_one_was_called_not_where_a_link_led() {
+        let place = tempfile::tempdir().unwrap();
+        let real = |version: &str| place.path().canonicalize().unwrap().join(version);
+        for version in ["1", "2"] {
+            fs::write(real(version), version).unwrap();
+        }
+        let link = place.path().join("octroi");
+        symlink(real("1"), &link).unwrap();
+        let found = |called: &str, search: &Path| {
+            as_called(real("1"), Some(Path::new(called)), search.as_os_str())
+        };
+        assert_eq!(found(link.to_str().unwrap(), Path::new("")), link);
+        assert_eq!(found("octroi", place.path()), link, "through PATH");
+        for other in ["octroi", "", "/nowhere/octroi", real("2").to_str().unwrap()] {
+            assert_eq!(
+                found(other, Path::new("/nowhere")),
+                real("1"),
+                "{other:?} is not this program"
+            );
+        }
+        assert_eq!(as_called(real("1"), None, OsStr::new("")), real("1"));
     }
 }

@@ -105,6 +105,18 @@ pub enum LifeFault {
     /// Not within the time in which the version is deprecated.
     #[error("brown-out {0} is not within the time from `deprecated` to `sunset`")]
     BrownOutOutside(usize),
+    /// Takes the version away before the notice of its end is over.
+    #[error(
+        "brown-out {number} comes within the {NOTICE_MONTHS} months of notice (RTS (EU) 2018/389 art. \
+         30(4)), which last until {}",
+        on(*.earliest)
+    )]
+    BrownOutInNotice {
+        /// Which one, from 1.
+        number: usize,
+        /// The first instant after the notice.
+        earliest: Timestamp,
+    },
     /// Ends before it begins, or begins before the one before it ends.
     #[error("brown-out {0} ends before it begins, or begins before the one before it has ended")]
     BrownOutOrder(usize),
@@ -124,7 +136,9 @@ impl LifeFault {
             Self::Order { later, .. } => later,
             Self::Unannounced => "announced",
             Self::Notice { .. } => "sunset",
-            Self::BrownOutOutside(_) | Self::BrownOutOrder(_) => "brown_out",
+            Self::BrownOutOutside(_) | Self::BrownOutInNotice { .. } | Self::BrownOutOrder(_) => {
+                "brown_out"
+            }
             Self::NoSuccessor | Self::Gap(_) => "successor",
         }
     }
@@ -210,8 +224,11 @@ impl Life {
 
     fn brown_out_faults(&self, successor: Option<&Self>, faults: &mut Vec<LifeFault>) {
         let Some(first) = self.brown_outs.first() else { return };
+        let last = self.brown_outs.last().unwrap_or(first);
         let serves = successor.is_some_and(|successor| {
+            let ends = successor.sunset.filter(|_| !successor.kept_alive);
             successor.introduced.is_none_or(|introduced| introduced <= first.from)
+                && ends.is_none_or(|ends| last.to <= ends)
         });
         if !serves {
             faults.push(LifeFault::NoSuccessor);
@@ -220,8 +237,14 @@ impl Life {
         for (index, window) in self.brown_outs.iter().enumerate() {
             let within = self.deprecated.is_some_and(|deprecated| deprecated <= window.from)
                 && self.sunset.is_some_and(|sunset| window.to <= sunset);
-            if !within {
-                faults.push(LifeFault::BrownOutOutside(index + 1));
+            let earliest = self.notice_ends().filter(|_| self.emergency.is_none());
+            let hasty = earliest.filter(|earliest| window.from < *earliest);
+            match hasty {
+                _ if !within => faults.push(LifeFault::BrownOutOutside(index + 1)),
+                Some(earliest) => {
+                    faults.push(LifeFault::BrownOutInNotice { number: index + 1, earliest });
+                }
+                None => {}
             }
             if window.to <= window.from || before.is_some_and(|before| window.from < before) {
                 faults.push(LifeFault::BrownOutOrder(index + 1));

@@ -3,11 +3,15 @@
 use serde_json::Value;
 
 use super::material::{self, Place};
-use crate::config::Config;
 use crate::config::change::{AT_START, Applies, applies};
+use crate::config::{Changes, Config};
 
 /// The keys that are classified one by one: a table that is not among them counts as one.
 const SPLIT: [&str; 4] = ["insecure", "listen", "listen.psu", "listen.tpp"];
+
+fn told(changes: &Changes) -> Vec<String> {
+    changes.0.iter().map(ToString::to_string).collect()
+}
 
 #[test]
 fn of_every_key_it_is_known_whether_a_reload_takes_it_in() {
@@ -63,10 +67,8 @@ fn tables_of_a_list_go_by_their_names_and_a_file_with_another_content_is_a_chang
     );
     let text = text.replace("127.0.0.1:8080", "127.0.0.1:9090");
     let new = place.config(&text);
-    let changes: Vec<String> =
-        old.stated.changes(&new.stated).0.iter().map(ToString::to_string).collect();
     assert_eq!(
-        changes,
+        told(&old.stated.changes(&new.stated)),
         [
             "codetab[10547].code: added \"10547\"",
             "codetab[10547].name: added \"NEW\"",
@@ -82,6 +84,20 @@ fn tables_of_a_list_go_by_their_names_and_a_file_with_another_content_is_a_chang
     assert_eq!(changes.at_start().count(), 2);
     let shown = format!("{changes:?}");
     assert!(!shown.contains("another-key") && !shown.contains("0808"), "{shown}");
+}
+
+#[test]
+fn a_part_that_is_on_by_its_empty_table_is_a_change_and_an_empty_table_of_mixed_keys_is_none() {
+    let place = Place::new();
+    let old = place.config(material::SOUND);
+    let new = place.config(&format!("{}\n[probe]\n", material::SOUND));
+    assert!(old.probe.is_none() && new.probe.is_some());
+    let there = old.stated.changes(&new.stated);
+    assert_eq!(told(&there), ["probe: added {}"]);
+    assert_eq!(there.at_start().count(), 0);
+    assert_eq!(told(&new.stated.changes(&old.stated)), ["probe: removed, was {}"]);
+    let nothing = place.config(&format!("{}\n[insecure]\n", material::SOUND));
+    assert!(old.stated.changes(&nothing.stated).is_empty());
 }
 
 #[test]

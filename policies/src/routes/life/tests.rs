@@ -91,7 +91,13 @@ fn a_brown_out_lies_between_deprecation_and_end_and_leaves_somewhere_to_go() {
         life.brown_outs = windows.iter().map(window).collect();
         life.faults(Some(&next))
     };
-    assert_eq!(faults(&[("2026-03-01", "2026-03-02"), ("2026-05-31", "2026-06-01")]), []);
+    assert_eq!(faults(&[("2026-04-02", "2026-04-03"), ("2026-05-31", "2026-06-01")]), []);
+    let earliest = at("2026-04-02");
+    assert_eq!(
+        faults(&[("2026-04-01", "2026-04-03")]),
+        [LifeFault::BrownOutInNotice { number: 1, earliest }],
+        "for as long as it lasts the change is made"
+    );
     assert_eq!(
         faults(&[("2026-01-31", "2026-02-02")]),
         [LifeFault::NoSuccessor, LifeFault::BrownOutOutside(1)]
@@ -100,6 +106,13 @@ fn a_brown_out_lies_between_deprecation_and_end_and_leaves_somewhere_to_go() {
     assert_eq!(faults(&[("2026-05-02", "2026-05-02")]), [LifeFault::BrownOutOrder(1)]);
     let overlapping = [("2026-05-01", "2026-05-03"), ("2026-05-02", "2026-05-04")];
     assert_eq!(faults(&overlapping), [LifeFault::BrownOutOrder(2)]);
+    let mut life = life("2026-01-01", "2026-02-01", "2026-06-01");
+    life.brown_outs = vec![BrownOut { from: at("2026-05-01"), to: at("2026-05-02") }];
+    let gone = Life { sunset: Some(at("2026-05-01")), ..next.clone() };
+    assert_eq!(life.faults(Some(&gone)), [LifeFault::NoSuccessor]);
+    life.brown_outs = vec![BrownOut { from: at("2026-03-02"), to: at("2026-03-03") }];
+    life.emergency = Some("a hole".to_owned());
+    assert_eq!(life.faults(Some(&next)), [], "an emergency needs no notice");
 }
 
 #[test]
