@@ -36,20 +36,18 @@ impl Capacity {
         Ok(Self { ground, tpp: Crowd::of(room.tpp), psu: Crowd::of(room.psu) })
     }
 
-    /// Makes room for more connections, where `new` wants more than `old`.
-    ///
-    /// # Errors
-    /// There is no room for all of them. A process that starts accepts what it can; here nobody would
-    /// notice that the new bound is not the one that counts.
-    pub(super) fn widen(&self, old: &Config, new: &Config) -> Result<(), Problem> {
+    /// Makes room for more connections, where `new` wants more than `old`; a problem where there is no room
+    /// for all of them. A process that starts accepts what it can; here nobody would notice that the new
+    /// bound is not the one that counts.
+    pub(super) fn widen(&self, old: &Config, new: &Config) -> Option<Problem> {
         let most = new.limits.connections_max;
         if most <= old.limits.connections_max {
-            return Ok(());
+            return None;
         }
         let (fits, why, mend) = match wanted(new).make_room(self.ground) {
             Ok(Room { tpp, scarce: None, .. }) => {
                 self.tpp.holds(tpp);
-                return Ok(());
+                return None;
             }
             Ok(Room { tpp, scarce: Some(why @ Scarce::Memory), .. }) => {
                 (tpp, why.to_string(), "restart the gateway with more memory")
@@ -59,7 +57,7 @@ impl Capacity {
             }
             Err(few) => (0, few.to_string(), "restart the gateway under a higher limit"),
         };
-        Err(Problem {
+        Some(Problem {
             file: new.file.clone(),
             line: None,
             column: None,

@@ -130,7 +130,7 @@ impl Rooms {
         let mut fixed: Vec<Problem> =
             changes.at_start().map(|change| self.only_at_start(change)).collect();
         if let Some(capacity) = &self.capacity {
-            fixed.extend(capacity.widen(&self.config, &new).err());
+            fixed.extend(capacity.widen(&self.config, &new));
         }
         if !fixed.is_empty() {
             return self.refuse(by, fixed);

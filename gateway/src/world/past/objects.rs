@@ -13,6 +13,8 @@ use certs::{Anchors, Leaf, OcspAnswer, RevocationList};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::clock;
+
 /// A directory of objects.
 #[derive(Clone, Debug)]
 pub struct Objects {
@@ -65,7 +67,8 @@ impl Objects {
     pub(super) fn holds(&self, name: &str) -> bool {
         let Ok(directory) = File::open(&self.directory) else { return false };
         let held = directory.lock_shared();
-        held.and_then(|()| File::open(self.path(name))?.set_modified(SystemTime::now())).is_ok()
+        let now = SystemTime::from(clock::now());
+        held.and_then(|()| File::open(self.path(name))?.set_modified(now)).is_ok()
     }
 
     /// Until it is dropped nobody is told that one is kept; nothing where there are none.

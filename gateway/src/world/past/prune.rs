@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -13,6 +13,7 @@ use super::objects::Objects;
 use super::{Line, WORLDS};
 use crate::audit::Entry;
 use crate::audit::shelf::{self, LogFile, read_line};
+use crate::clock;
 
 /// What was written lately is left: whoever wrote it may be about to name it.
 const SETTLED: Duration = Duration::from_secs(24 * 3600);
@@ -138,7 +139,8 @@ fn add(line: &Line, answers: &BTreeSet<String>, needed: &mut BTreeSet<String>) {
 
 fn is_settled(path: &Path) -> io::Result<bool> {
     let written = fs::metadata(path)?.modified()?;
-    Ok(written.elapsed().is_ok_and(|age| age >= SETTLED))
+    let age = SystemTime::from(clock::now()).duration_since(written);
+    Ok(age.is_ok_and(|age| age >= SETTLED))
 }
 
 /// Its process holds it for as long as it lives.
@@ -148,8 +150,6 @@ fn nobody_writes(path: &Path) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
-
     use super::*;
 
     const MONTHS: Duration = Duration::from_secs(60 * 24 * 3600);
@@ -170,7 +170,7 @@ mod tests {
         fn write(&self, name: &str, text: &str, age: Duration) {
             fs::write(self.path(name), text).unwrap();
             let file = File::open(self.path(name)).unwrap();
-            file.set_modified(SystemTime::now() - age).unwrap();
+            file.set_modified(SystemTime::from(clock::now()) - age).unwrap();
         }
 
         fn object(&self, name: &str) {
