@@ -13,6 +13,7 @@ pub mod chain;
 pub mod entry;
 pub mod export;
 mod file;
+mod foreign;
 mod keeper;
 pub mod lines;
 mod log;

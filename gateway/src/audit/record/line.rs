@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::checks::Checks;
 use super::{Outcome, PERMITTED, Permitted, Probing, REQUEST, Record, Timing};
+use crate::audit::foreign::Foreign;
 use crate::audit::pseudonyms::Pseudonyms;
 
 /// The JSON line, written without a text of its own for any member. Names are documented in
@@ -32,7 +33,7 @@ pub(in crate::audit) struct Line<'a> {
     #[serde(rename = "http.request.id")]
     request_id: Uuid,
     #[serde(rename = "octroi.tpp_request_id", skip_serializing_if = "Option::is_none")]
-    tpp_request_id: Option<&'a str>,
+    tpp_request_id: Option<Shown<Foreign<'a>>>,
     #[serde(rename = "trace.id")]
     trace_id: Shown<uuid::fmt::Simple>,
     #[serde(rename = "client.ip")]
@@ -46,17 +47,17 @@ pub(in crate::audit) struct Line<'a> {
     #[serde(rename = "tls.client.x509.serial_number")]
     certificate_serial: &'a str,
     #[serde(rename = "tls.client.server_name", skip_serializing_if = "Option::is_none")]
-    server_name: Option<&'a str>,
+    server_name: Option<Shown<Foreign<'a>>>,
     #[serde(rename = "organization.id", skip_serializing_if = "Option::is_none")]
     organisation_id: Option<&'a str>,
     #[serde(rename = "http.version")]
     http_version: &'a str,
     #[serde(rename = "http.request.method")]
-    method: &'a str,
+    method: Shown<Foreign<'a>>,
     #[serde(rename = "url.domain")]
-    host: &'a str,
+    host: Shown<Foreign<'a>>,
     #[serde(rename = "url.path")]
-    path: &'a str,
+    path: Shown<Foreign<'a>>,
     /// The number of the world that judged it: it stands in `worlds`.
     #[serde(rename = "octroi.world", skip_serializing_if = "Option::is_none")]
     world: Option<u64>,
@@ -189,6 +190,15 @@ impl Record {
     pub(in crate::audit) fn line<'a>(&'a self, people: &'a Pseudonyms) -> Line<'a> {
         let client = &*self.client;
         let pseudonym = |name: &String| Shown(Hex(people.of(name)));
+        let foreign = |text: &'a str| Shown(Foreign { text, people: Some(people) });
+        // Both are compared exactly with those of the configuration.
+        let known = |text: &'a str, known: bool| {
+            Shown(Foreign { text, people: (!known).then_some(people) })
+        };
+        let landed = Landed::of(self.world.as_ref(), self.route, self.lane);
+        let (host_known, dedicated) = (landed.codetab.is_some(), self.lane == Lane::Dedicated);
+        let name = self.host.split(':').next().unwrap_or_default();
+        let sni = |sni: &'a str| known(sni, host_known && sni.eq_ignore_ascii_case(name));
         let is_about_people = self.people.psu.is_some() || self.people.iban.is_some();
         Line {
             time: self.time,
@@ -196,21 +206,21 @@ impl Record {
             ecs_outcome: self.outcome.ecs(),
             duration: self.timing.total_us.saturating_mul(1000),
             request_id: self.request_id,
-            tpp_request_id: self.tpp_request_id.as_deref(),
+            tpp_request_id: self.tpp_request_id.as_deref().map(foreign),
             trace_id: Shown(self.trace_id.simple()),
             client_ip: Shown(client.address.ip()),
             client_port: client.address.port(),
             tls_version: client.tls_version.trim_start_matches("TLSv"),
             certificate_sha256: &client.certificate_sha256,
             certificate_serial: &client.certificate_serial,
-            server_name: client.server_name.as_deref(),
+            server_name: client.server_name.as_deref().map(sni),
             organisation_id: client.organisation_id.as_ref().map(OrganisationId::as_str),
             http_version: self.protocol.trim_start_matches("HTTP/"),
-            method: &self.method,
-            host: &self.host,
-            path: &self.path,
+            method: foreign(&self.method),
+            host: known(&self.host, host_known),
+            path: known(&self.path, dedicated && landed.version.is_some()),
             world: self.world.as_ref().map(|world| world.generation),
-            landed: Landed::of(self.world.as_ref(), self.route, self.lane),
+            landed,
             role: self.role.map(PspRole::code),
             outcome: self.outcome,
             code: self.reason.map(Reason::code),
