@@ -30,6 +30,7 @@ pub mod verify;
 mod writer;
 
 pub use entry::Entry;
+pub use foreign::is_unseen;
 pub use log::{Audit, AuditError, Unwritten};
 pub use metrics::AuditMetrics;
 pub use probed::{PROBE, Probed};

@@ -158,3 +158,10 @@ impl Failure {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 }
+
+/// What stands in a log may come from anybody: nothing of it moves the cursor of the reader, or turns the
+/// direction of what he reads.
+fn printable(text: &str) -> String {
+    let unseen = |c: char| c.is_control() || crate::audit::is_unseen(c);
+    text.chars().map(|c| if unseen(c) { '\u{FFFD}' } else { c }).collect()
+}

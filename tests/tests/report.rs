@@ -263,3 +263,70 @@ fn a_wrong_customer_file_or_zone_is_refused_and_nothing_is_written() {
     assert!(said(&["--time-zone", "Europe/Pariss"], 2).contains("Europe/Paris"));
     assert!(!to.exists());
 }
+
+#[test]
+fn a_day_without_a_log_is_said_and_is_no_uptime() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, other, to) =
+        (dir.path().join("log"), dir.path().join("other"), dir.path().join("out"));
+    sandbox_log(&log);
+    let mut later = AccessLog::new(&other, "other");
+    later.call(&Call {
+        id: Uuid::from_u128(99),
+        at: at("2025-11-04T10:00:00Z"),
+        took_ms: 30,
+        codetab: MAIN,
+        api: "funds-confirmation",
+        version: "v1.6.2",
+        role: "PSP_IC",
+        domain: "sandbox.api.localhost:8443",
+        end: End::Answered,
+    });
+    later.write();
+    let (log, other) = (log.to_str().unwrap(), other.to_str().unwrap());
+    let arguments = [
+        "report",
+        "--quarter",
+        QUARTER,
+        "--sandbox",
+        "--to",
+        to.to_str().unwrap(),
+        "--time-zone",
+        "UTC",
+    ];
+    let said = good(&run(&[&arguments[..], &["--log", log, "--log", other]].concat()));
+    assert!(said.contains("of 92 days, from 2025-10-01 to 2025-12-31"), "{said}");
+    let report: Value =
+        serde_json::from_slice(&fs::read(to.join("statistics-2025-Q4-SANDBOX.json")).unwrap())
+            .unwrap();
+    let of = |date: &str| {
+        let days = report["unmeasured"].as_array().unwrap().iter();
+        days.filter(|day| day["date"] == date).map(|day| day["without"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(of("2025-11-03"), [json!(1)], "the other one has nothing of it");
+    assert_eq!(of("2025-11-20"), [json!(2)]);
+    let total = &report["banks"][0]["total"];
+    assert_eq!((&total["uptime_pct"], &total["requests"]), (&json!(100.0), &json!(41)));
+    let page = fs::read_to_string(to.join("statistics-2025-Q4-SANDBOX.en.html")).unwrap();
+    assert!(page.contains("what they lack is in no figure"), "{page}");
+}
+
+#[test]
+fn a_copy_of_a_log_beside_it_is_refused_and_counts_nothing_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, copy, to) = (dir.path().join("log"), dir.path().join("copy"), dir.path().join("out"));
+    sandbox_log(&log);
+    fs::create_dir(&copy).unwrap();
+    for entry in fs::read_dir(&log).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
+    }
+    let (log, copy) = (log.to_str().unwrap(), copy.to_str().unwrap());
+    let to_text = to.to_str().unwrap();
+    let arguments = ["report", "--quarter", QUARTER, "--log", log, "--log", copy, "--to", to_text];
+    let output = run(&arguments);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{told}");
+    assert!(told.contains("one is a copy of the other"), "{told}");
+    assert!(!to.exists());
+}

@@ -31,7 +31,7 @@ pub(super) struct Foreign<'a> {
 
 impl fmt::Display for Foreign<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(people) = self.people else { return f.write_str(self.text) };
+        let Some(people) = self.people else { return plain_text(f, self.text) };
         let mut shown = 0;
         for word in words(self.text) {
             let Some(text) = self.text.get(word.clone()) else { continue };
@@ -41,12 +41,33 @@ impl fmt::Display for Foreign<'_> {
                 let secret = self.text.get(hidden.clone()).unwrap_or_default();
                 let hmac = people.of(secret);
                 let digits = hex::encode(hmac.get(..HIDDEN_BYTES).unwrap_or_default());
-                write!(f, "{before}{HIDDEN}{digits}")?;
+                plain_text(f, before)?;
+                write!(f, "{HIDDEN}{digits}")?;
                 shown = hidden.end;
             }
         }
-        f.write_str(self.text.get(shown..).unwrap_or_default())
+        plain_text(f, self.text.get(shown..).unwrap_or_default())
     }
+}
+
+/// What moves a cursor or turns the direction of writing does so wherever the log is read, and JSON does not
+/// escape it.
+#[must_use]
+pub fn is_unseen(c: char) -> bool {
+    matches!(c,
+        '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+fn plain_text(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    let mut rest = text;
+    while let Some((at, c)) = rest.char_indices().find(|(_, c)| is_unseen(*c)) {
+        f.write_str(rest.get(..at).unwrap_or_default())?;
+        f.write_str("\u{fffd}")?;
+        rest = rest.get(at + c.len_utf8()..).unwrap_or_default();
+    }
+    f.write_str(rest)
 }
 
 /// What stands between the delimiters of paths, hosts and header values, as far as it is long enough to
@@ -184,6 +205,12 @@ mod tests {
         }
         assert_eq!(shown(&format!("/a/{IBAN}/b")), shown(&format!("/a/{IBAN}/b")));
         assert_ne!(shown(IBAN), shown(TOKEN));
+    }
+
+    #[test]
+    fn nothing_that_is_shown_moves_a_cursor_or_turns_the_writing() {
+        assert_eq!(shown("a\u{9b}2J\u{202e}b"), "a\u{fffd}2J\u{fffd}b");
+        assert_eq!(shown(&format!("\u{feff}{IBAN}\u{2066}")).matches('\u{fffd}').count(), 2);
     }
 
     proptest! {

@@ -48,11 +48,6 @@ pub(super) fn run(args: Args, out: &mut dyn Write) -> Result<Answer, Failure> {
     }
 }
 
-/// What stands in a log may come from anybody: nothing of it moves the cursor of the reader.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
-}
-
 /// As many as work on a log at once.
 fn threads() -> usize {
     std::thread::available_parallelism().map_or(2, usize::from)

@@ -7,7 +7,7 @@ use certs::OrganisationId;
 use jiff::Timestamp;
 use policies::register::Snapshot;
 
-use super::{Answer, Failure, Output, progress};
+use super::{Answer, Failure, Output, printable, progress};
 use crate::audit::chain::SigningKey;
 use crate::config::Config;
 use crate::dossier::{self, Case, Earlier, Folder, Gathering, Language};
@@ -145,7 +145,7 @@ fn tell(
         serde_json::to_writer_pretty(&mut *out, case).map_err(std::io::Error::from)?;
         return Ok(writeln!(out)?);
     }
-    let name = case.name.as_deref().unwrap_or("no register lists it");
+    let name = printable(case.name.as_deref().unwrap_or("no register lists it"));
     writeln!(out, "{} ({name})", case.organisation_id)?;
     let told = |time: Option<Timestamp>| time.map_or_else(|| "-".to_owned(), |t| format!("{t:.0}"));
     writeln!(out, "  refused since {}, last on {}", told(case.since), told(case.last_refused))?;
@@ -157,7 +157,7 @@ fn tell(
         writeln!(out, "  closes the dossier of {:.0}", earlier.made)?;
     }
     for (reason, calls) in case.reasons() {
-        writeln!(out, "  {calls} calls: {reason}")?;
+        writeln!(out, "  {calls} calls: {}", printable(reason))?;
     }
     if let Some(standing) = &case.standing {
         writeln!(out, "  now: {standing}")?;

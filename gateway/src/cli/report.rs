@@ -194,7 +194,7 @@ fn told(made: &Made) -> Answer {
     let unmeasured = &made.report.unmeasured;
     if let (Some(first), Some(last)) = (unmeasured.first(), unmeasured.last()) {
         eprintln!(
-            "octroi: of {} days, from {} to {}, not every log has a file: what happened then is in no \
+            "octroi: of {} days, from {} to {}, not every log has all files: what they would tell is in no \
              figure; `unmeasured` in the JSON file names them",
             unmeasured.len(),
             first.date,

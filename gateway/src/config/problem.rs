@@ -64,9 +64,40 @@ pub(super) fn quoted(value: &str) -> String {
     }
 }
 
+/// The same without what stands between the scheme and the host of a URL: somebody wrote one with a
+/// password where none belongs, and errors go where passwords must not.
+pub(super) fn without_passwords(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once("://") {
+        let end = behind.find(|c: char| c.is_whitespace() || c == '"' || c == '/');
+        let authority = behind.get(..end.unwrap_or(behind.len())).unwrap_or_default();
+        let hidden = authority.rfind('@').unwrap_or_default();
+        shown.push_str(before);
+        shown.push_str("://");
+        if hidden > 0 {
+            shown.push('…');
+        }
+        rest = behind.get(hidden..).unwrap_or_default();
+    }
+    shown + rest
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Problem, quoted};
+    use super::{Problem, quoted, without_passwords};
+
+    #[test]
+    fn a_url_in_a_problem_keeps_its_password_to_itself() {
+        for (text, shown) in [
+            ("is \"redis://u:geheim@h:1/0\": no", "is \"redis://…@h:1/0\": no"),
+            ("redis://:p@ss@h:1 cannot be read", "redis://…@h:1 cannot be read"),
+            ("https://a.example/x@y and rediss://:b@c", "https://a.example/x@y and rediss://…@c"),
+            ("no URL: a@b://", "no URL: a@b://"),
+        ] {
+            assert_eq!(without_passwords(text), shown);
+        }
+    }
 
     #[test]
     fn a_problem_says_where_what_and_how_to_mend_it() {

@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use openssl::sha::sha256;
 
 use super::key::{Key, Lines};
-use super::problem::{Problem, quoted};
+use super::problem::{Problem, quoted, without_passwords};
 use super::secret::Secret;
 use super::wire::DurationText;
 
@@ -50,8 +50,8 @@ impl<'a> Reading<'a> {
             file: self.file.to_owned(),
             line: self.lines.line(key),
             column: None,
-            key: key.to_string(),
-            what: what.into(),
+            key: without_passwords(key.as_str()),
+            what: without_passwords(&what.into()),
             mend: mend.into(),
         };
         if let Some(variable) = self.from_environment.get(key) {
@@ -67,19 +67,19 @@ impl<'a> Reading<'a> {
             line: Some(line),
             column: Some(column),
             key: String::new(),
-            what: what.to_owned(),
+            what: without_passwords(what),
             mend: mend.to_owned(),
         });
     }
 
     /// Notes something that is allowed, and that the operator should know at every start.
     pub(super) fn warn(&mut self, key: &Key, what: impl AsRef<str>) {
-        self.warnings.push(format!("{key}: {}", what.as_ref()));
+        self.warnings.push(without_passwords(&format!("{key}: {}", what.as_ref())));
     }
 
     /// Whether a value stood there that was already refused.
     pub(super) fn has_refused(&self, key: &Key) -> bool {
-        self.problems.iter().any(|problem| problem.key == key.as_str())
+        self.problems.iter().any(|problem| problem.key == without_passwords(key.as_str()))
     }
 
     pub(super) fn is_sound(&self) -> bool {

@@ -1,11 +1,12 @@
 //! The quarter of all directories, from their books.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 
-use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, ToSpan};
 use policies::statistics::{Day, Downtime, Reply, Service, Silence, Watch, may_be_down, union};
 
 use super::books::Books;
@@ -15,6 +16,7 @@ use super::figures::{
 };
 use super::reading::Kind;
 use super::rollup::{KindOfDay, Rollup, RollupError};
+use crate::audit::shelf::LogFile;
 
 /// What is asked of the books.
 #[derive(Debug)]
@@ -169,7 +171,8 @@ impl Question<'_> {
     fn unmeasured(&self) -> Vec<Unmeasured> {
         let logs = self.books.len();
         let days = self.days.iter().map(|day| {
-            let without = logs - self.pages(day.date).count();
+            let without =
+                logs - self.pages(day.date).filter(|(_, page)| is_whole(page, day)).count();
             Unmeasured { date: day.date, without, logs }
         });
         days.filter(|day| day.without > 0).collect()
@@ -256,6 +259,19 @@ fn apis(sums: &BTreeMap<ApiKey, Vec<Sum>>, days: &[Day]) -> Vec<ApiFigures> {
         ApiFigures { api: api.clone(), version: version.clone(), service, total, days }
     };
     sums.iter().map(figures).collect()
+}
+
+/// Whether there is a file of each UTC day that the day lies in: a gateway that runs begins one at every
+/// midnight.
+fn is_whole(page: &Rollup, day: &Day) -> bool {
+    let date = |instant: Timestamp| instant.to_zoned(TimeZone::UTC).date();
+    let last = day.ends.checked_sub(SignedDuration::from_nanos(1)).map_or(day.begins, |last| last);
+    let days = page.files.iter().filter_map(|file| LogFile::of(Path::new(&file.name)));
+    let days: BTreeSet<Date> = days.map(|file| file.day).collect();
+    date(day.begins)
+        .series(1.day())
+        .take_while(|one| *one <= date(last))
+        .all(|one| days.contains(&one))
 }
 
 /// Whatever one watch hears: a bank, or one of its APIs.

@@ -37,7 +37,7 @@ pub struct Report {
     pub group: Group,
     /// Each bank.
     pub banks: Vec<Bank>,
-    /// Days of which a log has nothing: what happened then is in no figure.
+    /// Days of which a log has not all files: what they would tell is in no figure.
     pub unmeasured: Vec<Unmeasured>,
     /// What the figures were made of.
     pub sources: Vec<SourceDay>,
@@ -234,12 +234,12 @@ pub struct CustomerFigures {
     pub error_rate_pct: Option<f64>,
 }
 
-/// A day of which not every log has a file.
+/// A day of which not every log has all files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Unmeasured {
     /// Which.
     pub date: Date,
-    /// How many logs have nothing of it: none of their gateways ran, or their files are gone.
+    /// How many logs have not all files of it: their gateways did not run all day, or files are gone.
     pub without: usize,
     /// Of how many.
     pub logs: usize,

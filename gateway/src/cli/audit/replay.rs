@@ -8,7 +8,7 @@ use comfy_table::{Table, presets};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::cli::{Answer, Failure, Output, progress};
+use crate::cli::{Answer, Failure, Output, printable, progress};
 use crate::config::Config;
 use crate::replay::{self, Replay, Replayed, Span};
 use crate::world::Past;
@@ -121,10 +121,10 @@ fn text(report: &Report<'_>, out: &mut dyn Write) -> std::io::Result<()> {
     for one in &replayed.differences {
         table.add_row([
             &format!("{}:{}", one.file, one.line),
-            one.request_id.as_deref().unwrap_or("-"),
+            &printable(one.request_id.as_deref().unwrap_or("-")),
             one.check,
-            &one.recorded,
-            &one.replayed,
+            &printable(&one.recorded),
+            &printable(&one.replayed),
         ]);
     }
     writeln!(out, "\n{table}")

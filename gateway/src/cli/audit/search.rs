@@ -8,11 +8,10 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use super::asked::{Asked, tell};
 use super::place::Bar;
-use super::printable;
 use crate::audit::Entry;
 use crate::audit::search::{Field, Hit, Query, Search};
 use crate::audit::shelf::LogFile;
-use crate::cli::{Answer, Failure};
+use crate::cli::{Answer, Failure, printable};
 
 const EXAMPLE: &str = "Example:
   octroi audit search --config octroi.toml --tpp PSDFR-ACPR-16948 --from 2026-11-22T00:00:00Z

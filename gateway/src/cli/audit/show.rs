@@ -9,11 +9,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::place::{Bar, Indexes, Place};
-use super::{printable, threads};
+use super::threads;
 use crate::audit::search::{Hit, Search};
 use crate::audit::shelf::LogFile;
 use crate::audit::{Entry, REQUEST};
-use crate::cli::{Answer, Failure, Output};
+use crate::cli::{Answer, Failure, Output, printable};
 
 const EXAMPLE: &str = "Example:
   octroi audit show 01a1fcac-2788-7342-b7d5-145123543671 --config octroi.toml

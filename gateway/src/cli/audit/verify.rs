@@ -7,11 +7,11 @@ use crate::audit::chain::{Checkpoint, VerifyingKeys};
 use crate::audit::search::Progress;
 use crate::audit::shelf::LogFile;
 use crate::audit::verify::{CHECKPOINTS, Fault, Report, Set, Trust};
-use crate::cli::{Answer, Failure, Output, files};
+use crate::cli::{Answer, Failure, Output, files, printable};
 use crate::config::Config;
 
 use super::place::Bar;
-use super::{printable, threads};
+use super::threads;
 
 const EXAMPLE: &str = "Example:
   octroi audit key --config octroi.toml > gateway-key.pem     (once, and kept elsewhere)

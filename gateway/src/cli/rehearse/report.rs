@@ -7,7 +7,7 @@ use comfy_table::{Table, presets};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::cli::{Failure, Output};
+use crate::cli::{Failure, Output, printable};
 use crate::replay::{Change, Group, Rehearsed};
 
 /// Rows of a table at most; JSON has all.
@@ -77,12 +77,12 @@ fn tables(group: &Group, out: &mut dyn Write) -> std::io::Result<()> {
     for one in &group.examples {
         let time = one.time.to_string();
         table.add_row([
-            one.request_id.as_deref().unwrap_or("-"),
+            &printable(one.request_id.as_deref().unwrap_or("-")),
             &time,
-            one.organisation_id.as_deref().unwrap_or("-"),
-            &one.path,
-            &one.recorded,
-            &one.rehearsed,
+            &printable(one.organisation_id.as_deref().unwrap_or("-")),
+            &printable(&one.path),
+            &printable(&one.recorded),
+            &printable(&one.rehearsed),
         ]);
     }
     writeln!(out, "{table}")
@@ -95,7 +95,7 @@ fn counted(name: &str, counts: &BTreeMap<String, u64>) -> Table {
     let mut table = plain();
     table.set_header([name, "calls"]);
     for (name, count) in rows.iter().take(ROWS_MAX) {
-        table.add_row([name.as_str(), &count.to_string()]);
+        table.add_row([printable(name), count.to_string()]);
     }
     if let Some(left) = rows.get(ROWS_MAX..).filter(|left| !left.is_empty()) {
         let calls: u64 = left.iter().map(|(_, count)| **count).sum();
