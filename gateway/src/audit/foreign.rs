@@ -97,7 +97,7 @@ fn secrets(word: &str) -> Vec<Range<usize>> {
     let compact: Vec<u8> = decoded.bytes().filter(u8::is_ascii_alphanumeric).collect();
     let in_groups = compact.len() <= IBAN_CHARS.1 && is_iban(&compact);
     if in_groups || decoded != word && !plain(&decoded).is_empty() {
-        return vec![0..word.len()];
+        return std::iter::once(0..word.len()).collect();
     }
     plain(word)
 }

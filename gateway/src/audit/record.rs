@@ -96,8 +96,8 @@ pub struct Client {
     pub organisation_id: Option<OrganisationId>,
 }
 
-/// One request, as the log keeps it. What a client may have forged (method, path, host, its own request id)
-/// is bounded in length by the framing gate, escaped by JSON, and [`Foreign`].
+/// One request, as the log keeps it. What a client may have forged (method, path, host, its own
+/// request id) is bounded in length by the framing gate, escaped by JSON, and kept from showing secrets.
 pub struct Record {
     /// When the request head had been read.
     pub time: Timestamp,

@@ -7,13 +7,16 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::audit::chain::split;
 use crate::audit::shelf::{self, LINE_BYTES_MAX, LogFile};
 
 /// Lines go to the workers in pieces of about this size.
 const PIECE_BYTES: usize = 1 << 20;
+
+/// What is received before midnight may be answered, and recorded, after it: never later than this.
+const RECORDED_WITHIN: SignedDuration = SignedDuration::from_mins(30);
 
 /// Which records of a log.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,7 +36,8 @@ impl Span {
 
     /// Files begun on a later day hold nothing of it. Of earlier ones nobody knows how late they end.
     fn may_lie_in(&self, file: &LogFile) -> bool {
-        self.to.is_none_or(|to| file.day <= to.to_zoned(jiff::tz::TimeZone::UTC).date())
+        let recorded = |to: Timestamp| to.saturating_add(RECORDED_WITHIN).unwrap_or(Timestamp::MAX);
+        self.to.is_none_or(|to| file.day <= recorded(to).to_zoned(jiff::tz::TimeZone::UTC).date())
     }
 }
 
@@ -76,7 +80,9 @@ pub(crate) struct Piece {
 impl Piece {
     /// Each line with its number, without its line feed.
     pub(crate) fn lines(&self) -> impl Iterator<Item = (u64, &[u8])> {
-        (self.line..).zip(self.text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()))
+        // An empty one counts as well: it is none of the gateway's, and moves no other's number.
+        let lines = (self.line..).zip(self.text.split(|byte| *byte == b'\n'));
+        lines.filter(|(_, line)| !line.is_empty())
     }
 }
 
@@ -219,7 +225,10 @@ mod tests {
             let mut text = String::new();
             for line in 0..lines {
                 text.push_str(&format!("{{\"n\":{line},\"file\":{number}}}\n"));
-                wanted.push((number, line + 1));
+                wanted.push((number, line + 1 + u64::from(line > 2)));
+                if line == 2 {
+                    text.push('\n');
+                }
             }
             text.push_str("{\"torn\":");
             let name = LogFile::name_of(day, number);
@@ -239,6 +248,9 @@ mod tests {
         };
         run(&files, 3, || (), work, |lines| found.extend(lines), &|_| {}).unwrap();
         assert_eq!(found, wanted);
+        let to = "2026-11-21T23:50:00Z".parse().ok();
+        let shortly = Span { from: None, to };
+        assert_eq!(super::files(directory.path(), shortly).unwrap().len(), 2, "recorded later");
         let to = "2026-11-21T00:00:00Z".parse().ok();
         let before = Span { from: None, to };
         assert!(matches!(super::files(directory.path(), before), Err(StreamError::Nothing(_))));

@@ -189,13 +189,16 @@ impl Permitted {
 impl Record {
     pub(in crate::audit) fn line<'a>(&'a self, people: &'a Pseudonyms) -> Line<'a> {
         let client = &*self.client;
-        let landed = Landed::of(self.world.as_ref(), self.route, self.lane);
         let pseudonym = |name: &String| Shown(Hex(people.of(name)));
         let foreign = |text: &'a str| Shown(Foreign { text, people: Some(people) });
         // Both are compared exactly with those of the configuration.
         let known = |text: &'a str, known: bool| {
             Shown(Foreign { text, people: (!known).then_some(people) })
         };
+        let landed = Landed::of(self.world.as_ref(), self.route, self.lane);
+        let (host_known, dedicated) = (landed.codetab.is_some(), self.lane == Lane::Dedicated);
+        let name = self.host.split(':').next().unwrap_or_default();
+        let sni = |sni: &'a str| known(sni, host_known && sni.eq_ignore_ascii_case(name));
         let is_about_people = self.people.psu.is_some() || self.people.iban.is_some();
         Line {
             time: self.time,
@@ -210,12 +213,12 @@ impl Record {
             tls_version: client.tls_version.trim_start_matches("TLSv"),
             certificate_sha256: &client.certificate_sha256,
             certificate_serial: &client.certificate_serial,
-            server_name: client.server_name.as_deref().map(foreign),
+            server_name: client.server_name.as_deref().map(sni),
             organisation_id: client.organisation_id.as_ref().map(OrganisationId::as_str),
             http_version: self.protocol.trim_start_matches("HTTP/"),
             method: foreign(&self.method),
-            host: known(&self.host, landed.codetab.is_some()),
-            path: known(&self.path, landed.version.is_some()),
+            host: known(&self.host, host_known),
+            path: known(&self.path, dedicated && landed.version.is_some()),
             world: self.world.as_ref().map(|world| world.generation),
             landed,
             role: self.role.map(PspRole::code),
