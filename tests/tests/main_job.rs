@@ -388,7 +388,7 @@ fn the_lines_that_the_banner_prints_work_as_printed_over_both_protocols() {
             commands.push(command);
         }
     }
-    let [first, second, refused] = commands.as_slice() else { panic!("{banner}") };
+    let [first, second, refused, page] = commands.as_slice() else { panic!("{banner}") };
     let shell = |command: &str| {
         let script = format!("{token}\n{command}");
         let output = Command::new("sh").arg("-c").arg(script).output().unwrap();
@@ -400,6 +400,8 @@ fn the_lines_that_the_banner_prints_work_as_printed_over_both_protocols() {
     }
     let printed = shell(refused);
     assert!(printed.contains(r#""code":"role_missing""#), "{printed}");
+    let printed = shell(page);
+    assert!(printed.contains("<form") && printed.contains("name=\"login\""), "{printed}");
 }
 
 #[test]

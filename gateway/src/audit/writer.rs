@@ -118,18 +118,19 @@ impl Writer {
                 if !self.checkpoint() {
                     self.sleep();
                 }
-                continue;
             }
             for batch in entries.chunks_mut(BATCH_LINES_MAX) {
                 self.persist(batch);
                 self.checkpoint();
             }
-            // Only now is there room for others.
+            // Only now is there room for others, and only then is all well.
             entries.clear();
+            self.recovered();
         }
     }
 
-    /// Until there is a line, a checkpoint is due, or the day ends.
+    /// Until there is a line, a checkpoint is due, the day ends, or it is time to say once more that trouble
+    /// is over.
     fn sleep(&self) {
         self.shared.asleep.store(true, Ordering::Release);
         // Whoever pushed before seeing the flag does not wake anybody.
@@ -137,7 +138,8 @@ impl Writer {
             let due = self.unsigned_since.map(|since| since + self.settings.checkpoint_every);
             let due = due.map(|due| due.saturating_duration_since(Instant::now()));
             let midnight = until_midnight(clock::now());
-            std::thread::park_timeout(due.map_or(midnight, |due| due.min(midnight)));
+            let again = if self.trouble.is_some() { RETRY_AFTER } else { midnight };
+            std::thread::park_timeout(due.map_or(midnight, |due| due.min(midnight)).min(again));
         }
         self.shared.asleep.store(false, Ordering::Release);
     }
@@ -154,7 +156,6 @@ impl Writer {
             match written {
                 Ok(()) => {
                     batch.iter_mut().for_each(Entry::written);
-                    self.recovered();
                     return;
                 }
                 Err(error) => self.failed(&error, batch),

@@ -86,12 +86,12 @@ struct Page<'a> {
 /// What the drafts say, in one language.
 struct Told<'a> {
     case: &'a Case,
-    name: &'a str,
+    name: String,
     since: String,
     last_refused: String,
     last_allowed: Option<String>,
     ended: Option<String>,
-    standing: &'a str,
+    standing: String,
     reasons: Vec<(String, &'a str, u64)>,
     days: &'a [Count],
     made: String,
@@ -154,12 +154,12 @@ impl<'a> Told<'a> {
         let reasons = case.reasons().into_iter();
         Self {
             case,
-            name: case.name.as_deref().unwrap_or(nameless),
+            name: case.name.as_deref().map_or_else(|| nameless.to_owned(), plain),
             since: case.since.map_or_else(none, instant),
             last_refused: case.last_refused.map_or_else(none, instant),
             last_allowed: case.last_allowed.map(instant),
             ended: case.ended.map(instant),
-            standing: case.standing.as_deref().unwrap_or("-"),
+            standing: case.standing.as_deref().map_or_else(none, plain),
             reasons: reasons.map(|(code, n)| (words(code).to_owned(), code, n)).collect(),
             days: &case.by_day,
             made: instant(made),
@@ -170,6 +170,23 @@ impl<'a> Told<'a> {
     fn ended(&self) -> &str {
         self.ended.as_deref().unwrap_or("-")
     }
+}
+
+/// As Markdown that says nothing but `text`: what a register calls somebody makes no link and no heading.
+fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\r' => plain.push(' '),
+            _ => {
+                if c.is_ascii_punctuation() && !".,:'-()/&".contains(c) {
+                    plain.push('\\');
+                }
+                plain.push(c);
+            }
+        }
+    }
+    plain
 }
 
 fn instant(time: Timestamp) -> String {
@@ -228,11 +245,16 @@ mod tests {
     fn a_page_shows_marks_of_a_name_and_obeys_none() {
         let directory = tempfile::tempdir().unwrap();
         let mut folder = Folder::new(directory.path()).unwrap();
-        let text = "# A <b>title</b>\n\n- Name: Funds <script>alert(1)</script>\n\n| a | b |\n|---|---|\n| 1 | 2 |\n";
-        add(&mut folder, "one", "en", text).unwrap();
+        let link = plain("[Bank](javascript:alert(2))\n# Head");
+        let text = format!(
+            "# A <b>title</b>\n\n- Name: Funds <script>alert(1)</script> {link}\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"
+        );
+        add(&mut folder, "one", "en", &text).unwrap();
         let page = std::fs::read_to_string(directory.path().join("drafts/one.en.html")).unwrap();
         assert!(page.contains("Funds &lt;script&gt;alert(1)&lt;/script&gt;"), "{page}");
         assert!(page.contains("<title>A &#60;b&#62;title"), "{page}");
+        assert!(page.contains("[Bank](javascript:alert(2)) # Head"), "{page}");
+        assert!(!page.contains("href") && !page.contains("Head</h1>"), "{page}");
         assert!(page.contains("<td>1</td>") && page.contains("lang=\"en\""), "{page}");
     }
 

@@ -82,8 +82,11 @@ impl Writer {
         }
     }
 
-    /// A write went through. After trouble the log says how long it was and what it cost.
+    /// All that waited is written. After trouble the log says how long it was and what it cost.
     pub(super) fn recovered(&mut self) {
+        if self.has_given_up {
+            return;
+        }
         let Some(trouble) = self.trouble.take() else { return };
         let (unrecorded, lost) = (
             self.shared.state.take_unrecorded(),

@@ -162,7 +162,12 @@ fn write(report: &Report, out: &mut dyn Write) -> Result<(), Failure> {
         )?,
     }
     match report.fault_count {
-        0 => writeln!(out, "good: every line is what was written")?,
+        0 if report.unsworn == 0 => writeln!(out, "good: every line is what was written")?,
+        0 => writeln!(
+            out,
+            "good: every signed line is what was written; {} hold together and are not signed yet",
+            report.unsworn
+        )?,
         1 => writeln!(out, "NOT GOOD: 1 fault")?,
         count => writeln!(out, "NOT GOOD: {count} faults")?,
     }
